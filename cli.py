@@ -1,0 +1,98 @@
+"""The command line: ``dmft`` (and ``python cli.py``).
+
+Each command lives beside the program it drives (``pipeline/commands``, ``dmft/commands``) and is
+imported only when it is named, so that ``--help`` answers at once. Nothing imports this module.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from pipeline.contract import DmftError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "manifest": ("pipeline.commands.manifest:manifest", "Build and check lists of recordings."),
+    "synth": ("pipeline.commands.synth:synth", "Fabricate raw recordings to try things on."),
+    "encode": ("pipeline.commands.encode:encode", "Raw recordings to a feature cache."),
+    "cache": ("pipeline.commands.cache:cache", "Look into a feature cache and verify it."),
+    "train": ("dmft.commands.train:train", "Train a teacher or a student on a cache."),
+    "distill": ("dmft.commands.distill:distill", "Distil a trained teacher into a student."),
+    "evaluate": ("dmft.commands.evaluate:evaluate", "Measure a run on its test fold."),
+}
+"""Command name to where it lives and its line in the overview, in the order of use."""
+
+EXTRAS = {"av", "dask", "distributed", "fsspec", "h5py", "isal", "pandas", "scipy", "torchvision"}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when the command is asked for, not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of use, not of the alphabet."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the command, or say which extra it needs."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        try:
+            command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] in EXTRAS:
+                raise click.ClickException(_missing_extra(cmd_name, error)) from error
+            raise
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands, in the order of use"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _missing_extra(command: str, error: ModuleNotFoundError) -> str:
+    return (
+        f"'dmft {command}' needs the encoder's packages and {error.name} is not installed. "
+        "Install them with: pip install 'dmft[encode]'"
+    )
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="dmft", prog_name="dmft")
+def dmft() -> None:
+    """Raw recordings of people to trained activity recognisers.
+
+    \b
+    The whole path, on fabricated recordings:
+      dmft synth utd-mhad raw
+      dmft manifest build utd-mhad raw -o raw.jsonl
+      dmft encode raw.jsonl --raw raw --out raw.zarr --weights random:0
+      dmft train raw.zarr --protocol utd-loso --model teacher --out teacher
+      dmft distill raw.zarr --teacher teacher --out student
+      dmft evaluate student
+
+    Exit codes: 0 done, 1 finished with quarantined records or a failed check, 2 wrong use.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; a user's error is one message and exit code 2, not a traceback."""
+    try:
+        dmft.main(args=arguments, prog_name="dmft", standalone_mode=True)
+    except DmftError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRAS:
+            raise
+        click.echo(f"Error: {_missing_extra(sys.argv[1] if sys.argv[1:] else '', error)}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

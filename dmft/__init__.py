@@ -1,0 +1,1 @@
+"""The light trainer: one feature cache in, trained recognisers and their figures out."""

@@ -1,0 +1,1 @@
+"""The offline feature encoder: raw recordings in, one feature cache out."""

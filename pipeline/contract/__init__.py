@@ -1,0 +1,42 @@
+"""What the encoder and the trainer both know: errors, records, and the cache's layout.
+
+This is the only part of ``pipeline`` that ``dmft`` may import. It is plain Python: it imports
+no array library, no storage library and no framework, and it reads and writes nothing.
+"""
+
+from pipeline.contract.cache import (
+    CACHE_ATTRIBUTE,
+    CACHE_FORMAT,
+    LEDGER_PREFIX,
+    SCHEMA_VERSION,
+    CacheSpec,
+    CacheState,
+    ModalitySpec,
+    Presence,
+    feature_array,
+    length_array,
+    presence_array,
+)
+from pipeline.contract.errors import ConfigError, ContractError, DmftError, RecordingError
+from pipeline.contract.records import Record, StreamRef, check_modality_name
+
+__all__ = [
+    "CACHE_ATTRIBUTE",
+    "CACHE_FORMAT",
+    "LEDGER_PREFIX",
+    "SCHEMA_VERSION",
+    "CacheSpec",
+    "CacheState",
+    "ConfigError",
+    "ContractError",
+    "DmftError",
+    "ModalitySpec",
+    "Presence",
+    "Record",
+    "RecordingError",
+    "StreamRef",
+    "check_modality_name",
+    "feature_array",
+    "length_array",
+    "presence_array",
+]

@@ -1,0 +1,211 @@
+"""The cache's layout, in names: what the encoder writes and the trainer reads.
+
+A cache is one Zarr v3 group. For N records and each modality ``m``:
+
+=================  ==================  ========================================================
+array              shape               meaning
+=================  ==================  ========================================================
+``m``              (N, P, D) float     patches; NaN where absent. Dimensions
+                                       ``record``, ``m_patch``, ``m_feature``
+``m_presence``     (N,) uint8          a :class:`Presence` code
+``m_length``       (N,) int32          raw length T of the stream in samples or frames; 0 absent
+``record_id``      (N,) string         unique
+``label``          (N,) int32          index into ``classes``
+attribute columns  (N,) int32          ``subject``, ``trial``, ...: as listed in ``columns``
+=================  ==================  ========================================================
+
+Everything else stands in the group's attribute ``dmft``, which :class:`CacheSpec` describes.
+``docs/reference/cache-format.md`` is the same for people.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.contract.errors import ContractError
+from pipeline.contract.records import check_modality_name
+
+CACHE_FORMAT = "dmft-cache"
+CACHE_ATTRIBUTE = "dmft"
+SCHEMA_VERSION = 1
+LEDGER_PREFIX = ".ledger"
+
+RESERVED_COLUMNS = frozenset({"record_id", "label"})
+
+
+class CacheState(enum.StrEnum):
+    """Whether a cache may be trained on."""
+
+    BUILDING = "building"
+    """An encode has begun and not ended; run it again to go on."""
+    COMPLETE = "complete"
+    """Every record is encoded, absent or quarantined, and every file has its checksum."""
+
+
+class Presence(enum.IntEnum):
+    """What a cache holds of one record's modality."""
+
+    PENDING = 0
+    """Not encoded yet; never in a complete cache."""
+    PRESENT = 1
+    """Encoded; the row is finite."""
+    ABSENT = 2
+    """The recording has no such modality."""
+    FAILED = 3
+    """The recording has it and it could not be encoded: quarantined, with its reason."""
+
+
+def feature_array(modality: str) -> str:
+    """Name of the (N, P, D) array of a modality."""
+    return modality
+
+
+def presence_array(modality: str) -> str:
+    """Name of the (N,) array of :class:`Presence` codes of a modality."""
+    return f"{modality}_presence"
+
+
+def length_array(modality: str) -> str:
+    """Name of the (N,) array of raw stream lengths of a modality."""
+    return f"{modality}_length"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModalitySpec:
+    """One modality of a cache."""
+
+    name: str
+    n_patches: int
+    """P: patches a record."""
+    n_features: int
+    """D: width of a patch."""
+    dtype: str
+    """``float32`` or ``float16``."""
+    records_per_chunk: int
+    """Records in one stored object, the unit of writing."""
+    encoding: Mapping[str, Any] = field(default_factory=dict)
+    """The resolved encoding configuration, in full."""
+    feature_names: tuple[str, ...] = ()
+    """One name a column where the columns have meaning (``head_x``); else empty."""
+
+    def __post_init__(self) -> None:
+        check_modality_name(self.name)
+        for what in ("n_patches", "n_features", "records_per_chunk"):
+            value = getattr(self, what)
+            if type(value) is not int or value < 1:
+                raise ContractError(f"{self.name}.{what} is {value!r}: wanted a positive number")
+        if self.dtype not in ("float32", "float16"):
+            raise ContractError(f"{self.name}.dtype is {self.dtype!r}: wanted float32 or float16")
+        if self.feature_names and len(self.feature_names) != self.n_features:
+            raise ContractError(
+                f"{self.name} names {len(self.feature_names)} features: wanted {self.n_features}"
+            )
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one record's patches."""
+        return self.n_patches * self.n_features * (4 if self.dtype == "float32" else 2)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the cache's attributes."""
+        return {
+            "n_patches": self.n_patches,
+            "n_features": self.n_features,
+            "dtype": self.dtype,
+            "records_per_chunk": self.records_per_chunk,
+            "encoding": dict(self.encoding),
+            "feature_names": list(self.feature_names),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSpec:
+    """What the group's ``dmft`` attribute says of the whole cache."""
+
+    state: CacheState
+    dataset: str
+    classes: tuple[str, ...]
+    columns: tuple[str, ...]
+    """Attribute columns of the record table, such as subject and trial."""
+    n_records: int
+    modalities: Mapping[str, ModalitySpec]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Code and library versions, device, weights' hash, manifest's hash."""
+    fingerprint: str = ""
+    """SHA-256 over every record's identity, label and content; empty until complete."""
+
+    def __post_init__(self) -> None:
+        if not self.classes or len(set(self.classes)) != len(self.classes):
+            raise ContractError(f"classes are {list(self.classes)}: wanted different names")
+        for column in self.columns:
+            check_modality_name(column)
+            if column in RESERVED_COLUMNS or column in self.modalities:
+                raise ContractError(f"column {column!r} is the name of another array of the cache")
+        for name, spec in self.modalities.items():
+            if name != spec.name or name in RESERVED_COLUMNS:
+                raise ContractError(f"modality {name!r} cannot be described as {spec.name!r}")
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in the group's attributes, with the format and the schema version."""
+        return {
+            "format": CACHE_FORMAT,
+            "schema_version": SCHEMA_VERSION,
+            "state": str(self.state),
+            "dataset": self.dataset,
+            "classes": list(self.classes),
+            "columns": list(self.columns),
+            "n_records": self.n_records,
+            "modalities": {name: spec.to_json() for name, spec in self.modalities.items()},
+            "provenance": dict(self.provenance),
+            "fingerprint": self.fingerprint,
+        }
+
+    @classmethod
+    def from_json(cls, attribute: object, *, where: str) -> CacheSpec:
+        """Read the attribute of a cache found at ``where``.
+
+        Raises:
+            ContractError: it is not a cache's attribute, or of another schema version.
+        """
+        if not isinstance(attribute, Mapping) or attribute.get("format") != CACHE_FORMAT:
+            raise ContractError(
+                f"{where} is not a feature cache: its group has no '{CACHE_ATTRIBUTE}' attribute "
+                f"of format '{CACHE_FORMAT}'. Make one with 'dmft encode'."
+            )
+        version = attribute.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise ContractError(
+                f"{where} has cache schema version {version!r}; this software reads version "
+                f"{SCHEMA_VERSION}. Encode it again, or install the version that wrote it."
+            )
+        try:
+            modalities = {
+                str(name): ModalitySpec(
+                    name=str(name),
+                    n_patches=entry["n_patches"],
+                    n_features=entry["n_features"],
+                    dtype=entry["dtype"],
+                    records_per_chunk=entry["records_per_chunk"],
+                    encoding=entry["encoding"],
+                    feature_names=tuple(entry["feature_names"]),
+                )
+                for name, entry in attribute["modalities"].items()
+            }
+            return cls(
+                state=CacheState(attribute["state"]),
+                dataset=str(attribute["dataset"]),
+                classes=tuple(attribute["classes"]),
+                columns=tuple(attribute["columns"]),
+                n_records=int(attribute["n_records"]),
+                modalities=modalities,
+                provenance=attribute["provenance"],
+                fingerprint=str(attribute["fingerprint"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ContractError(
+                f"{where} describes itself wrongly ({type(error).__name__}: {error}). "
+                "Its metadata is damaged: run 'dmft cache verify' on it."
+            ) from error

@@ -1,0 +1,127 @@
+"""Records and the files behind them.
+
+A *record* is one trial or clip: all its streams and one label. A *stream* is one source of a
+*modality* (``skeleton`` has one; MMAct's ``inertial`` has four). Instances are valid once built.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from types import MappingProxyType
+
+from pipeline.contract.errors import ContractError
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def check_modality_name(name: str) -> str:
+    """Return ``name`` if it can name a modality, a stream or an attribute; else raise.
+
+    Raises:
+        ContractError: ``name`` is not lower-case letters, digits and underscores.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ContractError(
+            f"{name!r} cannot be a name: wanted lower-case letters, digits and underscores, "
+            "starting with a letter"
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRef:
+    """One raw file: where it lies in the tree and what it must contain."""
+
+    name: str
+    """Which source of the modality this is; the modality's own name where it has one source."""
+    path: str
+    """Relative to the raw tree, with forward slashes; never leaves the tree."""
+    n_bytes: int | None = None
+    """Size; None where unknown until a user's ``manifest build`` fills it."""
+    sha256: str | None = None
+    """Content hash in lower-case hexadecimal; None where unknown."""
+    n_frames: int | None = None
+    """Frames or rows that the file is known to hold, where a list says so."""
+
+    def __post_init__(self) -> None:
+        check_modality_name(self.name)
+        pure = PurePosixPath(self.path) if isinstance(self.path, str) else None
+        if (
+            pure is None
+            or not self.path
+            or "\\" in self.path
+            or "\0" in self.path
+            or pure.is_absolute()
+            or ".." in pure.parts
+            or re.match(r"[A-Za-z]:", self.path)
+        ):
+            raise ContractError(
+                f"path {self.path!r} leaves the raw tree: wanted a relative path without '..'"
+            )
+        for what in ("n_bytes", "n_frames"):
+            value = getattr(self, what)
+            if value is not None and (type(value) is not int or value < 0):
+                raise ContractError(f"{what} of {self.path!r} is {value!r}: wanted a whole number")
+        if self.sha256 is not None and not (
+            isinstance(self.sha256, str) and _SHA256.fullmatch(self.sha256)
+        ):
+            raise ContractError(
+                f"sha256 of {self.path!r} is {self.sha256!r}: wanted 64 hexadecimal digits or null"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One trial: its identity, its class, what protocols select by, and its files."""
+
+    id: str
+    """Unique within a manifest and stable across machines, such as ``a1_s1_t1``."""
+    label: int
+    """Index into the manifest's class names, from 0."""
+    attributes: Mapping[str, int] = field(default_factory=dict)
+    """Whole numbers that protocols select by: subject, trial, camera, session, ..."""
+    streams: Mapping[str, tuple[StreamRef, ...]] = field(default_factory=dict)
+    """Modality to its streams; a modality the record lacks is not a key."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not re.fullmatch(r"[A-Za-z0-9_.\-]+", self.id):
+            raise ContractError(
+                f"record id {self.id!r}: wanted letters, digits, '_', '-' and '.' only"
+            )
+        if type(self.label) is not int or self.label < 0:
+            raise ContractError(f"record {self.id}: label {self.label!r} is not a class index")
+        for name, value in self.attributes.items():
+            check_modality_name(name)
+            if type(value) is not int:
+                raise ContractError(
+                    f"record {self.id}: attribute {name} is {value!r}: wanted a whole number"
+                )
+        for modality, streams in self.streams.items():
+            check_modality_name(modality)
+            names = [stream.name for stream in streams]
+            if not names or len(set(names)) != len(names):
+                raise ContractError(
+                    f"record {self.id}: streams of {modality} are {names}: "
+                    "wanted at least one, each with a name of its own"
+                )
+        object.__setattr__(self, "attributes", MappingProxyType(dict(self.attributes)))
+        object.__setattr__(
+            self, "streams", MappingProxyType({m: tuple(s) for m, s in self.streams.items()})
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle through the constructor: a read-only mapping cannot be pickled as it is."""
+        return (_rebuild_record, (self.id, self.label, dict(self.attributes), dict(self.streams)))
+
+
+def _rebuild_record(
+    record_id: str,
+    label: int,
+    attributes: dict[str, int],
+    streams: dict[str, tuple[StreamRef, ...]],
+) -> Record:
+    return Record(id=record_id, label=label, attributes=attributes, streams=streams)

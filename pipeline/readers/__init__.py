@@ -1,0 +1,1 @@
+"""Readers: one raw file of a recording to an array in physical units with its time axis."""

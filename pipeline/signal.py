@@ -1,0 +1,44 @@
+"""What a reader hands to an encoder: a recording in physical units with its time axis.
+
+Two shapes of recording exist. A :class:`Signal` is small and held whole; :class:`Frames` are
+large and come in blocks, so that memory holds a few blocks and never a whole video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """A recording held whole.
+
+    Shapes: values (T, ...), times_s (T,).
+    """
+
+    values: NDArray[np.float32]
+    """Finite, in the physical units that the reader names."""
+    times_s: NDArray[np.float64]
+    """Seconds from the first row, not decreasing."""
+
+    def __post_init__(self) -> None:
+        assert len(self.values) == len(self.times_s) > 0
+        assert self.values.dtype == np.float32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """A recording that comes in blocks of frames.
+
+    Shapes: a block's frames (n, H, W, 3) uint8 for colour or (n, H, W) uint16 millimetres for
+    depth, its times_s (n,).
+    """
+
+    n_frames: int
+    """Frames that the file promises; the blocks hold exactly so many or raise at the end."""
+    blocks: Iterator[tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.float64]]]
+    """Frames and their times in seconds from the first; raises ``RecordingError`` on damage."""
