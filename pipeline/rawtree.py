@@ -1,0 +1,267 @@
+"""The tree of raw recordings: extracted folders, or the archives as downloaded.
+
+A path such as ``Inertial/a1_s1_t1_inertial.mat`` is a file of the tree or, where the folder
+``Inertial`` is absent, a member of ``Inertial.zip`` at the tree's root. Where both are there the
+folder is read and the archive is not. Nothing outside the tree is ever opened, nothing larger
+than the limit is ever read, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import threading
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from pipeline.contract import ContractError, RecordingError, StreamRef
+
+DEFAULT_MAX_BYTES = 4 << 30
+_STEP = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What lies in a raw tree."""
+
+    paths: tuple[str, ...]
+    """Every file that can be read, relative, with forward slashes, sorted."""
+    refused: tuple[tuple[str, str], ...]
+    """Path and reason of what lies there and is not read: links out of the tree, an archive
+    beside its own folder, members with names that lead out of the tree."""
+
+
+class RawTree:
+    """Reads raw files by their relative path, from folders or from archives.
+
+    May be used from several threads, and pickled: only the root and the limit travel.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], *, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        """Look at the tree at ``root``; a file of more than ``max_bytes`` is refused.
+
+        Raises:
+            RecordingError: ``root`` is not a folder.
+        """
+        self.root = Path(root)
+        self.max_bytes = max_bytes
+        if not self.root.is_dir():
+            raise RecordingError(
+                f"{self.root} is not a folder: wanted the folder that holds the raw recordings "
+                "or their archives",
+                stage="open",
+                path=str(self.root),
+            )
+        self._real_root = self.root.resolve()
+        self._archives: dict[tuple[int, str], _Archive] = {}
+        self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle as root and limit; open archives stay behind."""
+        return (_rebuild, (str(self.root), self.max_bytes))
+
+    def __repr__(self) -> str:
+        """Root and limit, as they were given."""
+        return f"RawTree({str(self.root)!r}, max_bytes={self.max_bytes})"
+
+    def read(self, path: str) -> bytes:
+        """All bytes of one file.
+
+        Raises:
+            RecordingError: as :meth:`open`; or it holds fewer or more bytes than it declares.
+        """
+        with self.open(path) as (file, n_bytes):
+            content = _checked_read(file, n_bytes + 1, path)
+        if len(content) != n_bytes:
+            raise _refuse(path, f"holds {len(content)} bytes where {n_bytes} are declared")
+        return content
+
+    def digest(self, path: str) -> tuple[int, str]:
+        """Size in bytes and SHA-256 of one file, in constant memory.
+
+        Raises:
+            RecordingError: as :meth:`read`.
+        """
+        found, digest = 0, hashlib.sha256()
+        with self.open(path) as (file, n_bytes):
+            while block := _checked_read(file, _STEP, path):
+                digest.update(block)
+                found += len(block)
+        if found != n_bytes:
+            raise _refuse(path, f"holds {found} bytes where {n_bytes} are declared")
+        return found, digest.hexdigest()
+
+    def size(self, path: str) -> int:
+        """Size in bytes, without reading the file.
+
+        Raises:
+            RecordingError: as :meth:`open`.
+        """
+        with self.open(path) as (_, n_bytes):
+            return n_bytes
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[tuple[IO[bytes], int]]:
+        """Open one file; gives the file and the size that it declares.
+
+        Raises:
+            RecordingError: (stage ``open``) the path leads out of the tree, by its name or by a
+                link; no such file; not a plain file; too large; a damaged archive.
+        """
+        if leads_out(path):
+            raise _refuse(path, "leads out of the raw tree: wanted a relative path without '..'")
+        try:
+            real = (self._real_root / path).resolve()
+            if not real.is_relative_to(self._real_root):
+                raise _refuse(
+                    path, f"is a link out of the raw tree, to {real}: put the file into the tree"
+                )
+            if not (self._real_root / path).exists():
+                with self._open_member(path) as opened:
+                    yield opened
+                return
+            status = real.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise _refuse(path, "is not a plain file")
+            self._check_size(path, status.st_size)
+            with real.open("rb") as file:
+                yield file, status.st_size
+        except (OSError, RuntimeError) as error:  # a loop of links is either, by Python's version
+            reason = getattr(error, "strerror", None) or error
+            raise _refuse(path, f"cannot be opened: {reason}") from error
+
+    def survey(self) -> Survey:
+        """Everything in the tree, read or refused; opens archives' directories, reads no file.
+
+        Raises:
+            RecordingError: an archive is damaged, or holds one name twice.
+        """
+        paths: list[str] = []
+        refused: list[tuple[str, str]] = []
+        for folder, folders, files in os.walk(self._real_root, followlinks=False):
+            here = Path(folder)
+            for name in files + [f for f in folders if (here / f).is_symlink()]:
+                path = (here / name).relative_to(self._real_root).as_posix()
+                if reason := self._why_not(here / name):
+                    refused.append((path, reason))
+                elif folder == str(self._real_root) and name.endswith(".zip"):
+                    if (here / name[:-4]).exists():
+                        refused.append((path, f"the folder {name[:-4]} beside it is read instead"))
+                        continue
+                    archive = self._archive(name)
+                    paths.extend(archive.members)
+                    refused.extend(archive.refused)
+                else:
+                    paths.append(path)
+        return Survey(paths=tuple(sorted(paths)), refused=tuple(sorted(refused)))
+
+    def walk(self) -> list[str]:
+        """Relative paths of every file that can be read, sorted.
+
+        Raises:
+            RecordingError: as :meth:`survey`.
+        """
+        return list(self.survey().paths)
+
+    def _why_not(self, file: Path) -> str | None:
+        try:
+            real = file.resolve()
+        except (OSError, RuntimeError) as error:
+            return f"cannot be followed: {error}"
+        if not real.is_relative_to(self._real_root):
+            return f"a link out of the raw tree, to {real}"
+        if file.is_symlink() and real.is_dir():
+            return "a link to a folder of the same tree"
+        return None if real.is_file() else "not a plain file"
+
+    def _check_size(self, path: str, n_bytes: int) -> None:
+        if n_bytes > self.max_bytes:
+            raise _refuse(path, f"declares {n_bytes} bytes: the limit is {self.max_bytes}")
+
+    def _archive(self, name: str) -> _Archive:
+        key = (os.getpid(), name)  # a forked process must not share an open file's position
+        with self._lock:
+            if key not in self._archives:
+                if not (self._real_root / name).resolve().is_relative_to(self._real_root):
+                    raise _refuse(name, "is a link out of the raw tree: put the file into the tree")
+                self._archives[key] = _Archive(self._real_root / name)
+            return self._archives[key]
+
+    @contextmanager
+    def _open_member(self, path: str) -> Iterator[tuple[IO[bytes], int]]:
+        top = PurePosixPath(path).parts[0]
+        name = f"{top}.zip"
+        if not (self._real_root / name).is_file():
+            raise _refuse(path, f"no such file in {self.root}, and no archive {name} there")
+        if (self._real_root / top).exists():
+            raise _refuse(
+                path,
+                f"no such file in the folder {top}; {name} beside it is not read while that "
+                "folder is there",
+            )
+        archive = self._archive(name)
+        member = archive.members.get(path)
+        if member is None:
+            raise _refuse(path, f"no such file in {name}, and no folder {top} in {self.root}")
+        self._check_size(path, member.file_size)
+        try:
+            with archive.file.open(member) as file:
+                yield file, member.file_size
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+            raise _refuse(path, f"cannot be read out of {name}: {error}") from error
+
+
+class _Archive:
+    """One zip's directory: relative path in the tree to member."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.file = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+            raise _refuse(path.name, f"is not a whole zip archive: {error}") from error
+        self.members: dict[str, zipfile.ZipInfo] = {}
+        self.refused: list[tuple[str, str]] = []
+        for member in self.file.infolist():
+            if member.is_dir():
+                continue
+            name = member.filename
+            if not name.startswith(f"{path.stem}/"):
+                name = f"{path.stem}/{name}"
+            if leads_out(member.filename):
+                self.refused.append((name, f"a member of {path.name} that leads out of the tree"))
+            elif name in self.members:
+                raise _refuse(path.name, f"holds {name} twice: wanted each file once")
+            else:
+                self.members[name] = member
+
+
+def leads_out(path: str) -> bool:
+    """Whether a path's name alone leads out of the tree it is relative to."""
+    try:
+        StreamRef(name="file", path=path)
+    except ContractError:
+        return True
+    return False
+
+
+def _checked_read(file: IO[bytes], n_bytes: int, path: str) -> bytes:
+    try:
+        return file.read(n_bytes)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise _refuse(path, f"is damaged in its archive: {error}") from error
+    except (OSError, ValueError, MemoryError) as error:
+        raise _refuse(path, f"cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _refuse(path: str, reason: str) -> RecordingError:
+    return RecordingError(f"{path} {reason}", stage="open", path=path)
+
+
+def _rebuild(root: str, max_bytes: int) -> RawTree:
+    return RawTree(root, max_bytes=max_bytes)

@@ -1,0 +1,300 @@
+"""One named numeric array out of a MAT file's bytes, as if the file came from an enemy.
+
+MAT v5 (what UTD-MHAD is published in) and v7.3 (HDF5) are read. The headers are parsed and held
+against the wanted shape before anything of the declared size is allocated; a variable that was
+not asked for is never inflated past its header. Cells, structures, objects, characters, functions
+and sparse arrays are refused unparsed, so nothing in a file is ever executed or followed.
+
+What is unusual: a v5 array is inflated with isal (whose Adler-32 check finds damage) and then
+viewed in place, which ``scipy.io.loadmat`` would copy. The stored integer type is kept: MATLAB
+stores depth as uint16 even where it calls the array double.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.contract import RecordingError
+
+DEFAULT_MAX_BYTES = 1 << 30
+"""Of the array as stored."""
+_HEADER = 128
+_PEEK = 4096
+"""Bytes inflated to read a variable's class, dimensions and name."""
+_MATRIX, _COMPRESSED = 14, 15
+_STORED = {
+    1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
+}  # fmt: skip
+_CLASSES = {
+    1: "cell", 2: "struct", 3: "object", 4: "char", 5: "sparse", 16: "function", 17: "opaque",
+}  # fmt: skip
+_NUMERIC = range(6, 16)
+_MAX_DIMENSIONS = 32
+
+Shape = Sequence[int | range | None]
+"""One entry a dimension: a length, a range of lengths, or None for any."""
+
+
+def read_array(
+    content: bytes,
+    key: str,
+    *,
+    shape: Shape,
+    path: str | None = None,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> NDArray[Any]:
+    """The array called ``key``, in the type in which it is stored.
+
+    Args:
+        content: The whole file.
+        key: Name of the variable.
+        shape: What its dimensions must be.
+        path: The file's path, for the errors.
+        max_bytes: Refuse an array that is stored in more.
+
+    Shapes: as declared in the file, first dimension fastest in memory; not writable.
+
+    Raises:
+        RecordingError: not a MAT file, truncated or damaged, no such variable, not numeric, of
+            another shape, or too large.
+    """
+    if content[:8] == b"\x89HDF\r\n\x1a\n" or content[512:520] == b"\x89HDF\r\n\x1a\n":
+        array = _read_hdf5(content, key, shape, path, max_bytes)
+    else:
+        array = _read_v5(content, key, shape, path, max_bytes)
+    array.flags.writeable = False
+    return array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Variable:
+    """What the header of one array says, and where its values begin."""
+
+    name: str
+    class_code: int
+    is_complex: bool
+    dims: tuple[int, ...]
+    values_at: int
+
+
+class _MatError(Exception):
+    """A MAT file that contradicts itself; becomes a RecordingError with its path."""
+
+
+def _read_v5(
+    content: bytes, key: str, shape: Shape, path: str | None, max_bytes: int
+) -> NDArray[Any]:
+    try:
+        order = _byte_order(content)
+        names: list[str] = []
+        at = _HEADER
+        while at < len(content):
+            kind, n_bytes, start = _tag(content, at, order)
+            if start + n_bytes > len(content):
+                raise _MatError(
+                    f"is truncated: the variable at byte {at} declares {n_bytes} bytes and "
+                    f"{len(content) - start} are left"
+                )
+            element = memoryview(content)[start : start + n_bytes]
+            variable = _peek(element, kind, order, at)
+            if variable.name == key:
+                return _values(element, kind, variable, order, shape, max_bytes)
+            names.append(variable.name)
+            at = start + n_bytes
+        raise _MatError(f"has no variable {key!r}: found {names or 'none'}")
+    except _MatError as error:
+        raise RecordingError(f"{path or 'MAT file'} {error}", path=path) from error
+
+
+def _byte_order(content: bytes) -> str:
+    if not content:
+        raise _MatError("is empty: wanted a MAT file")
+    if len(content) < _HEADER:
+        raise _MatError(f"is truncated: {len(content)} bytes do not hold a MAT header of {_HEADER}")
+    order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
+    version = struct.unpack((order or "<") + "H", content[124:126])[0]
+    if order is None or version != 0x0100:
+        raise _MatError(f"is not a MAT v5 or v7.3 file: it begins {content[:16]!r}")
+    return order
+
+
+def _tag(buffer: bytes | memoryview, at: int, order: str) -> tuple[int, int, int]:
+    """Type, size in bytes and place of the element at ``at``."""
+    if at + 8 > len(buffer):
+        raise _MatError(f"is truncated: no room for an element's tag at byte {at}")
+    first, n_bytes = struct.unpack_from(order + "II", buffer, at)
+    if first >> 16:  # a small element: size, type and up to four bytes in eight
+        if (n_bytes := first >> 16) > 4:
+            raise _MatError(
+                f"is damaged: a small element at byte {at} declares {first >> 16} bytes"
+            )
+        return first & 0xFFFF, first >> 16, at + 4
+    return first, n_bytes, at + 8
+
+
+def _after(start: int, n_bytes: int) -> int:
+    """Where the element after one inside an array begins: at the next eight bytes."""
+    return (start + n_bytes + 7) // 8 * 8
+
+
+def _peek(element: memoryview, kind: int, order: str, at: int) -> _Variable:
+    if kind == _COMPRESSED:
+        return _header(_inflate(element, _PEEK, whole=False), order, at)
+    if kind == _MATRIX:  # the tag was stripped: look as if it were inflated
+        prefix = struct.pack(order + "II", _MATRIX, len(element))
+        return _header(prefix + bytes(element[:_PEEK]), order, at)
+    raise _MatError(f"is damaged: an element of type {kind} at byte {at}, wanted an array")
+
+
+def _header(head: bytes, order: str, at: int) -> _Variable:
+    kind, _, start = _tag(head, 0, order)
+    if kind != _MATRIX:
+        raise _MatError(f"is damaged: an element of type {kind} at byte {at}, wanted an array")
+    kind, n_bytes, start = _tag(head, start, order)
+    if (kind, n_bytes) != (6, 8) or start + 8 > len(head):
+        raise _MatError(f"is damaged: the variable at byte {at} has no array flags")
+    flags = struct.unpack_from(order + "I", head, start)[0]
+    class_code, is_complex = flags & 0xFF, bool(flags & 0x0800)
+    start = _after(start, n_bytes)
+    if class_code == 17:  # an opaque object goes on differently; all that counts is to refuse it
+        return _Variable(name="", class_code=17, is_complex=False, dims=(), values_at=start)
+    kind, n_bytes, start = _tag(head, start, order)
+    if kind != 5 or n_bytes % 4 or not 8 <= n_bytes <= 4 * _MAX_DIMENSIONS:
+        raise _MatError(f"is damaged: the variable at byte {at} declares no dimensions")
+    if start + n_bytes > len(head):
+        raise _MatError(f"is truncated in the dimensions of the variable at byte {at}")
+    dims = struct.unpack_from(f"{order}{n_bytes // 4}i", head, start)
+    start = _after(start, n_bytes)
+    kind, n_bytes, start = _tag(head, start, order)
+    if kind != 1 or n_bytes > 63 or start + n_bytes > len(head):
+        raise _MatError(f"is damaged: the variable at byte {at} has no name")
+    name = head[start : start + n_bytes].decode("latin-1")
+    return _Variable(
+        name=name,
+        class_code=class_code,
+        is_complex=is_complex,
+        dims=dims,
+        values_at=_after(start, n_bytes),
+    )
+
+
+def _values(
+    element: memoryview, kind: int, variable: _Variable, order: str, shape: Shape, max_bytes: int
+) -> NDArray[Any]:
+    if variable.class_code not in _NUMERIC or variable.is_complex:
+        found = _CLASSES.get(variable.class_code, f"unknown ({variable.class_code})")
+        if variable.class_code in _NUMERIC:
+            found = "complex"
+        raise _MatError(f"holds {variable.name!r} of class {found}: wanted real numbers")
+    _check_shape(variable.name, variable.dims, shape)
+    n_values = math.prod(variable.dims)
+    limit = min(max_bytes, n_values * 8) + variable.values_at + 8 + 8
+    if kind == _COMPRESSED:
+        buffer: bytes | memoryview = _inflate(element, limit, whole=True)
+    else:
+        buffer = struct.pack(order + "II", _MATRIX, len(element)) + bytes(element[:limit])
+    stored, n_bytes, start = _tag(buffer, variable.values_at, order)
+    if stored not in _STORED:
+        raise _MatError(f"stores {variable.name!r} as type {stored}: wanted numbers")
+    dtype = np.dtype(order + _STORED[stored])
+    wanted = n_values * dtype.itemsize
+    if wanted > max_bytes:
+        raise _MatError(f"stores {variable.name!r} in {wanted} bytes: the limit is {max_bytes}")
+    if n_bytes != wanted or start + n_bytes > len(buffer):
+        raise _MatError(
+            f"is damaged: {variable.name!r} of shape {variable.dims} takes {wanted} bytes, "
+            f"{n_bytes} are declared and {max(0, len(buffer) - start)} are there"
+        )
+    flat = np.frombuffer(buffer, dtype, count=n_values, offset=start)
+    return flat.astype(dtype.newbyteorder("="), copy=False).reshape(variable.dims, order="F")
+
+
+def _inflate(element: memoryview, limit: int, *, whole: bool) -> bytes:
+    """Inflate at most ``limit`` bytes; ``whole`` demands the end and its checksum."""
+    from isal import igzip_lib, isal_zlib
+
+    inflater = isal_zlib.decompressobj()
+    try:
+        inflated: bytes = inflater.decompress(element, limit)
+    except igzip_lib.IsalError as error:  # type: ignore[misc]
+        raise _MatError(f"is damaged: its compressed data does not inflate ({error})") from error
+    if whole and not inflater.eof:
+        if len(inflated) >= limit:
+            raise _MatError(f"inflates to more than the {limit} bytes that its shape takes")
+        raise _MatError(f"is truncated: its compressed data ends after {len(inflated)} bytes")
+    return inflated
+
+
+def _read_hdf5(
+    content: bytes, key: str, shape: Shape, path: str | None, max_bytes: int
+) -> NDArray[Any]:
+    import h5py
+
+    where = path or "MAT file"
+    try:
+        with h5py.File(io.BytesIO(content), "r") as file:
+            link = file.get(key, getlink=True)
+            if not isinstance(link, h5py.HardLink):
+                raise _MatError(f"has no variable {key!r}: found {sorted(file)}")
+            item = file[key]
+            if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "iuf":
+                kind = item.dtype if isinstance(item, h5py.Dataset) else type(item).__name__
+                raise _MatError(f"holds {key!r} of class {kind}: wanted real numbers")
+            if item.external or item.is_virtual:
+                raise _MatError(f"keeps {key!r} in another file: wanted the numbers themselves")
+            _check_shape(key, item.shape[::-1], shape)
+            n_bytes = math.prod(item.shape) * item.dtype.itemsize
+            if n_bytes > max_bytes:
+                raise _MatError(f"stores {key!r} in {n_bytes} bytes: the limit is {max_bytes}")
+            _check_chunks(item, key, max_bytes)
+            array: NDArray[Any] = item[()]
+    except _MatError as error:
+        raise RecordingError(f"{where} {error}", path=path) from error
+    except Exception as error:  # h5py lets many types through for a damaged file
+        raise RecordingError(
+            f"{where} is a damaged MAT v7.3 (HDF5) file: {type(error).__name__}: {error}", path=path
+        ) from error
+    return np.ascontiguousarray(array).astype(array.dtype.newbyteorder("="), copy=False).T
+
+
+def _check_chunks(item: Any, key: str, max_bytes: int) -> None:
+    """Refuse chunks that are, or inflate to, more than they should be, before HDF5 reads them."""
+    if item.chunks is None:
+        return
+    stored = item.id
+    filters = stored.get_create_plist()
+    codes = [filters.get_filter(i)[0] for i in range(filters.get_nfilters())]
+    if len(set(codes)) != len(codes) or not set(codes) <= {1, 2, 3}:
+        raise _MatError(f"packs {key!r} with filters {codes}: wanted deflate (1), shuffle (2)")
+    chunk_bytes = math.prod(item.chunks) * item.dtype.itemsize
+    if chunk_bytes > max_bytes:
+        raise _MatError(f"packs {key!r} in chunks of {chunk_bytes} bytes: the limit is {max_bytes}")
+    for i in range(stored.get_num_chunks() if 1 in codes else 0):
+        mask, packed = stored.read_direct_chunk(stored.get_chunk_info(i).chunk_offset)
+        if not mask:
+            _inflate(memoryview(packed), chunk_bytes + 64, whole=True)
+
+
+def _check_shape(name: str, found: tuple[int, ...], wanted: Shape) -> None:
+    fits = len(found) == len(wanted) and all(
+        n >= 0 and (w is None or (n in w if isinstance(w, range) else n == w))
+        for n, w in zip(found, wanted, strict=True)
+    )
+    if not fits:
+        raise _MatError(f"holds {name!r} of shape {found}: wanted {_say(wanted)}")
+
+
+def _say(shape: Shape) -> str:
+    said = [
+        "any" if n is None else f"{n.start} to {n.stop - 1}" if isinstance(n, range) else str(n)
+        for n in shape
+    ]
+    return f"({', '.join(said)})"

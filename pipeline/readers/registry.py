@@ -1,0 +1,46 @@
+"""Which reader reads which modality of which data set.
+
+Importing this is cheap: a reader's decoder (PyAV, h5py, isal) is imported when it first reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from pipeline.contract import ConfigError, StreamRef
+from pipeline.readers import utd_mhad
+from pipeline.signal import Frames, Signal
+
+Reader = Callable[[bytes, StreamRef], Signal | Frames]
+"""A whole raw file and its description to a recording in physical units."""
+
+READERS: Mapping[str, Mapping[str, Reader]] = MappingProxyType(
+    {
+        "utd-mhad": MappingProxyType(
+            {
+                "rgb": utd_mhad.read_colour,
+                "depth": utd_mhad.read_depth,
+                "skeleton": utd_mhad.read_skeleton,
+                "inertial": utd_mhad.read_inertial,
+            }
+        )
+    }
+)
+"""Data set to modality to reader."""
+
+
+def reader_for(dataset: str, modality: str) -> Reader:
+    """The reader of one modality of a data set.
+
+    Raises:
+        ConfigError: there is none; the message names what there is.
+    """
+    if dataset not in READERS:
+        raise ConfigError(f"no readers for data set {dataset!r}: there are {sorted(READERS)}")
+    if modality not in READERS[dataset]:
+        raise ConfigError(
+            f"no reader for modality {modality!r} of {dataset}: there are "
+            f"{sorted(READERS[dataset])}"
+        )
+    return READERS[dataset][modality]

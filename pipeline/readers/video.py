@@ -1,0 +1,201 @@
+"""Colour video from bytes: blocks of RGB frames with their times, and the count at the end.
+
+FFmpeg (in PyAV's wheel) reads with one thread, since whoever calls runs many. A truncated .avi
+decodes short without an error, so the frames that came out are counted against what the header
+promised and against what a list knows; it refuses rather than repeats or invents frames. It
+does not resize, choose or normalise frames.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.contract import RecordingError, StreamRef
+from pipeline.signal import Frames
+
+BLOCK_FRAMES = 16
+"""Frames in a block, fewer where they are large."""
+BLOCK_BYTES = 128 << 20
+MAX_PIXELS = 8192 * 4320
+"""Of one frame; more is refused before it is decoded."""
+MAX_GAP_S = 0.5
+"""Two frames further apart than this, and than three frames' time, are a hole in the video."""
+
+Block = tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.float64]]
+
+
+def read_video(content: bytes, ref: StreamRef, *, block_frames: int = BLOCK_FRAMES) -> Frames:
+    """Colour frames of the first video stream of a file (.avi, .mp4).
+
+    Times are the file's own time stamps, from the first frame. The header is read at once; the
+    frames are decoded as the blocks are drawn, and a generator that is abandoned closes the file.
+
+    Args:
+        content: The whole file.
+        ref: Where it came from; its ``n_frames``, where known, must be the file's.
+        block_frames: Frames in a block at most.
+
+    Shapes: blocks of frames (n, H, W, 3) uint8 RGB, times_s (n,).
+
+    Raises:
+        RecordingError: not a video, absurd dimensions, damage, a count of frames that is not the
+            header's or the list's, time stamps that run backwards or leave a hole. Damage past
+            the header is raised by the block where it is met, a wrong count after the last.
+    """
+    container, stream = _open(content, ref)
+    n_frames = _promised_frames(container, stream, content, ref)
+    blocks = _decode(container, stream, n_frames, ref, _block_length(stream, block_frames))
+    return Frames(n_frames=n_frames, blocks=blocks)
+
+
+def _open(content: bytes, ref: StreamRef) -> tuple[Any, Any]:
+    import av
+
+    if not content:
+        raise _refuse(ref, "is empty: wanted a video", "open")
+    try:
+        container = av.open(
+            io.BytesIO(content), options={"max_pixels": str(MAX_PIXELS), "threads": "1"}
+        )
+    except (av.FFmpegError, ValueError) as error:
+        raise _refuse(ref, f"is not a video that can be read: {error}", "open") from error
+    if not container.streams.video:
+        container.close()
+        raise _refuse(ref, f"has no video stream among its {len(container.streams)}", "open")
+    stream = container.streams.video[0]
+    context = stream.codec_context
+    if context is None:
+        container.close()
+        raise _refuse(ref, "is packed with a codec that is not known", "open")
+    width, height = context.width, context.height
+    if min(width, height) < 1 or width * height > MAX_PIXELS:
+        container.close()
+        raise _refuse(
+            ref, f"declares frames of {width}x{height}: the limit is {MAX_PIXELS} pixels", "open"
+        )
+    context.thread_type = "NONE"
+    context.thread_count = 1
+    return container, stream
+
+
+def _promised_frames(container: Any, stream: Any, content: bytes, ref: StreamRef) -> int:
+    """The header's count or, where it has none, the packets'; held against the list's."""
+    import av
+
+    n_frames: int = stream.frames
+    try:
+        if n_frames == 0:
+            n_frames = sum(bool(packet.size) for packet in container.demux(stream))
+            container.seek(0, backward=True)
+    except av.FFmpegError as error:
+        container.close()
+        raise _refuse(ref, f"cannot be walked through: {error}", "read") from error
+    if not 0 < n_frames <= len(content):
+        container.close()
+        raise _refuse(
+            ref, f"declares {n_frames} frames in {len(content)} bytes: wanted at least one frame "
+            "and a byte for each", "check",
+        )  # fmt: skip
+    if ref.n_frames is not None and ref.n_frames != n_frames:
+        container.close()
+        raise _refuse(
+            ref, f"declares {n_frames} frames where the manifest lists {ref.n_frames}", "check"
+        )
+    return n_frames
+
+
+def _block_length(stream: Any, block_frames: int) -> int:
+    frame_bytes: int = stream.codec_context.width * stream.codec_context.height * 3
+    return max(1, min(block_frames, BLOCK_BYTES // frame_bytes))
+
+
+def _decode(
+    container: Any, stream: Any, n_frames: int, ref: StreamRef, block_length: int
+) -> Iterator[Block]:
+    import av
+    from av.video.reformatter import VideoReformatter
+
+    width, height = stream.codec_context.width, stream.codec_context.height
+    to_rgb = VideoReformatter()
+    clock = _Clock(stream, ref)
+    found = 0
+    frames = np.empty((0, height, width, 3), np.uint8)
+    times_s = np.empty(0)
+    try:
+        for frame in container.decode(stream):
+            at = found % block_length
+            if at == 0:
+                n = min(block_length, max(1, n_frames - found))
+                frames, times_s = np.empty((n, height, width, 3), np.uint8), np.empty(n)
+            if found == n_frames:
+                raise _refuse(
+                    ref, f"decodes to more than the {n_frames} frames its header declares", "check"
+                )
+            if frame.is_corrupt:
+                raise _refuse(ref, f"is damaged at frame {found}", "read")
+            if (frame.width, frame.height) != (width, height):
+                raise _refuse(
+                    ref, f"changes from {width}x{height} to {frame.width}x{frame.height} at frame "
+                    f"{found}", "check",
+                )  # fmt: skip
+            frames[at] = to_rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
+            times_s[at] = clock.time_s(frame, found)
+            found += 1
+            if at + 1 == len(frames):
+                yield frames, times_s
+    except (av.FFmpegError, ValueError) as error:
+        raise _refuse(ref, f"cannot be decoded after {found} frames: {error}", "read") from error
+    finally:
+        container.close()
+    if found != n_frames:
+        raise _refuse(
+            ref, f"is truncated or damaged: {found} frames decode where its header declares "
+            f"{n_frames}", "check",
+        )  # fmt: skip
+
+
+class _Clock:
+    """Time stamps in seconds from the first frame; refuses holes and steps backwards."""
+
+    def __init__(self, stream: Any, ref: StreamRef) -> None:
+        rate = stream.average_rate or stream.guessed_rate
+        self._period_s = 1 / float(rate) if rate else None
+        self._ref = ref
+        self._first_s = 0.0
+        self._last_s = -np.inf
+
+    def time_s(self, frame: Any, index: int) -> float:
+        """Seconds from the first frame to this one.
+
+        Raises:
+            RecordingError: no time stamp and no rate, a step backwards, or a hole.
+        """
+        if frame.time is not None:
+            time_s = float(frame.time)
+        elif self._period_s is not None:
+            time_s = self._first_s + index * self._period_s
+        else:
+            raise _refuse(self._ref, f"has no time stamp and no rate at frame {index}", "check")
+        if index == 0:
+            self._first_s = time_s
+        elif time_s <= self._last_s:
+            raise _refuse(
+                self._ref, f"runs backwards at frame {index}: from {self._last_s:.3f} to "
+                f"{time_s:.3f} s", "check",
+            )  # fmt: skip
+        elif time_s - self._last_s > max(MAX_GAP_S, 3 * (self._period_s or 0.0)):
+            raise _refuse(
+                self._ref, f"has a hole of {time_s - self._last_s:.3f} s before frame {index}: "
+                f"wanted at most {MAX_GAP_S} s", "check",
+            )  # fmt: skip
+        self._last_s = time_s
+        return time_s - self._first_s
+
+
+def _refuse(ref: StreamRef, reason: str, stage: str) -> RecordingError:
+    return RecordingError(f"{ref.path} {reason}", stage=stage, path=ref.path)
