@@ -1,0 +1,260 @@
+"""A body of 20 Kinect joints: bone lengths, and joints from where hands, feet and trunk are.
+
+Coordinates are those of a mirroring Kinect, which form a right-handed frame: x to the person's
+right, y up, z away from the camera, metres; a person at yaw 0 faces the camera, which is at the
+origin. Arms and legs follow their ends by two-bone inverse kinematics, so bone lengths never
+change. This module knows neither motions nor files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+JOINTS = (
+    "head",
+    "shoulder_center",
+    "spine",
+    "hip_center",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+    "left_hand",
+    "right_shoulder",
+    "right_elbow",
+    "right_wrist",
+    "right_hand",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "left_foot",
+    "right_hip",
+    "right_knee",
+    "right_ankle",
+    "right_foot",
+)
+"""The Kinect's 20 joints in UTD-MHAD's order; indices into every (T, 20, 3) array here."""
+
+JOINT = {name: index for index, name in enumerate(JOINTS)}
+
+BONES = (
+    (0, 1), (1, 2), (2, 3),
+    (1, 4), (4, 5), (5, 6), (6, 7),
+    (1, 8), (8, 9), (9, 10), (10, 11),
+    (3, 12), (12, 13), (13, 14), (14, 15),
+    (3, 16), (16, 17), (17, 18), (18, 19),
+)  # fmt: skip
+"""Pairs of joints whose distance is one bone of the body, 19 of them."""
+
+TRACKS = {
+    "right_hand": (0.12, -0.955, 0.1),
+    "left_hand": (0.12, -0.955, 0.1),
+    "right_foot": (0.0, 0.0, 0.0),
+    "left_foot": (0.0, 0.0, 0.0),
+    "pelvis": (0.0, 0.0, 0.0),
+    "trunk": (0.0, 0.0, 0.0),
+    "forearm_roll": (0.0, 0.0, 0.0),
+}
+"""What drives a body, with its value at rest.
+
+Hands: wrist from its shoulder as (outward, up, forward) in arm lengths, in the trunk's frame.
+Feet: ankle from where it stands as (outward, up, forward) in leg lengths. ``pelvis``: hip centre
+from standing as (right, up, forward) in leg lengths. ``trunk``: (turn to the left, lean forward,
+tilt to the right) in degrees. ``forearm_roll``: right forearm about itself, degrees, first only.
+"""
+
+_REACH = (0.22, 0.985)  # of a limb: never folded flat, never quite straight, so its plane exists
+_ARM_POLE = (0.5, -0.4, -0.7)  # where elbows point: outward, a little down, back
+_LEG_POLE = (0.08, 0.0, 1.0)  # knees point forward
+_RIGHT, _UP, _BACK = np.eye(3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """One person's proportions, in metres."""
+
+    head: float = 0.186
+    """Shoulder centre to head."""
+    upper_trunk: float = 0.335
+    """Spine to shoulder centre."""
+    lower_trunk: float = 0.073
+    """Hip centre to spine."""
+    shoulder_half_width: float = 0.165
+    shoulder_drop: float = 0.105
+    """Shoulders below the shoulder centre."""
+    upper_arm: float = 0.262
+    forearm: float = 0.23
+    hand: float = 0.07
+    hip_half_width: float = 0.075
+    hip_drop: float = 0.072
+    """Hips below the hip centre."""
+    thigh: float = 0.45
+    shank: float = 0.355
+    foot: float = 0.08
+    girth: float = 1.0
+    """Scale of limb and trunk radii where the body has a surface."""
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            assert value > 0, f"{name} is {value}: wanted a positive length"
+
+    @property
+    def arm(self) -> float:
+        """Shoulder to wrist with a straight elbow, metres."""
+        return self.upper_arm + self.forearm
+
+    @property
+    def leg(self) -> float:
+        """Hip to ankle with a straight knee, metres."""
+        return self.thigh + self.shank
+
+    @property
+    def hip_height(self) -> float:
+        """Hip centre above the ankles when standing, metres."""
+        return self.hip_drop + 0.975 * self.leg
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stance:
+    """Where a person stands in front of the camera and which way they look."""
+
+    yaw_deg: float = 0.0
+    """Turn about the vertical; 0 faces the camera, positive turns to the person's left."""
+    x_m: float = -0.09
+    z_m: float = 2.88
+    """Distance of the hip centre along the camera's axis."""
+    ankle_y_m: float = -0.99
+    """Height of the ankles below the camera's axis."""
+    width: float = 0.0
+    """Feet further apart by this, in leg lengths."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pose:
+    """A body over time.
+
+    Shapes: joints (T, 20, 3) metres; forearm, thigh (T, 3, 3), whose columns are the segment's
+    axes in camera coordinates.
+    """
+
+    joints: Floats
+    forearm: Floats
+    """Right forearm: first axis from elbow to wrist, third along the elbow's hinge."""
+    thigh: Floats
+    """Right thigh: first axis from hip to knee, second backward, third to the left."""
+
+
+def pose(body: Body, stance: Stance, tracks: Mapping[str, Floats]) -> Pose:
+    """Joints and sensor frames of a body that follows its tracks.
+
+    Shapes: every track (T, 3) -> joints (T, 20, 3), frames (T, 3, 3).
+
+    Args:
+        body: Proportions.
+        stance: Place and heading, constant over the record.
+        tracks: One array for each key of :data:`TRACKS`.
+    """
+    n = len(tracks["pelvis"])
+    heading = np.broadcast_to(_turn(_UP, np.array([stance.yaw_deg])), (n, 3, 3))
+    turn, lean, tilt = np.moveaxis(tracks["trunk"], -1, 0)
+    # The pelvis takes a third of the trunk's turn; leaning forward turns up towards -z.
+    pelvis = heading @ _turn(_UP, turn / 3)
+    trunk = heading @ _turn(_UP, turn) @ _turn(_RIGHT, -lean) @ _turn(_BACK, -tilt)
+
+    floor = np.array([stance.x_m, stance.ankle_y_m, stance.z_m])
+    hip = floor + body.leg * _apply(heading, _forward_to_back(tracks["pelvis"], 1.0))
+    hip = hip + np.array([0.0, body.hip_height, 0.0])
+    spine = hip + body.lower_trunk * trunk[:, :, 1]
+    shoulder = spine + body.upper_trunk * trunk[:, :, 1]
+    joints = np.empty((n, 20, 3))
+    joints[:, JOINT["hip_center"]] = hip
+    joints[:, JOINT["spine"]] = spine
+    joints[:, JOINT["shoulder_center"]] = shoulder
+    joints[:, JOINT["head"]] = shoulder + body.head * _apply(trunk, np.array([0.0, 0.98, -0.199]))
+
+    frames: dict[str, Floats] = {}
+    for side, sign in (("left", -1.0), ("right", 1.0)):
+        root = shoulder + _apply(
+            trunk, np.array([sign * body.shoulder_half_width, -body.shoulder_drop, 0.0])
+        )
+        reach = body.arm * _apply(trunk, _forward_to_back(tracks[f"{side}_hand"], sign))
+        pole = _apply(trunk, _forward_to_back(np.array(_ARM_POLE), sign))
+        elbow, wrist, arm = _two_bones(root, reach, body.upper_arm, body.forearm, pole)
+        hand = wrist + body.hand * arm[:, :, 0]
+        for name, place in (("shoulder", root), ("elbow", elbow), ("wrist", wrist), ("hand", hand)):
+            joints[:, JOINT[f"{side}_{name}"]] = place
+
+        root = hip + _apply(pelvis, np.array([sign * body.hip_half_width, -body.hip_drop, 0.0]))
+        step = tracks[f"{side}_foot"] + np.array([stance.width, 0.0, 0.0])
+        stand = floor + sign * body.hip_half_width * heading[:, :, 0]
+        target = stand + body.leg * _apply(heading, _forward_to_back(step, sign))
+        pole = _apply(pelvis, _forward_to_back(np.array(_LEG_POLE), sign))
+        knee, ankle, _ = _two_bones(root, target - root, body.thigh, body.shank, pole)
+        foot = ankle + body.foot * _apply(heading, np.array([sign * 0.25, -0.82, -0.52]))
+        for name, place in (("hip", root), ("knee", knee), ("ankle", ankle), ("foot", foot)):
+            joints[:, JOINT[f"{side}_{name}"]] = place
+        frames[f"{side}_arm"] = arm
+        frames[f"{side}_thigh"] = _segment_frame(knee - root, pelvis[:, :, 0])
+
+    roll = _turn(_RIGHT, tracks["forearm_roll"][:, 0])
+    return Pose(joints=joints, forearm=frames["right_arm"] @ roll, thigh=frames["right_thigh"])
+
+
+def bone_lengths(joints: Floats) -> Floats:
+    """Distances between the joints of each bone.
+
+    Shapes: (T, 20, 3) -> (T, 19), metres.
+    """
+    start, end = np.array(BONES).T
+    return np.asarray(np.linalg.norm(joints[:, end] - joints[:, start], axis=-1))
+
+
+def _two_bones(
+    root: Floats, reach: Floats, first: float, second: float, pole: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Middle and end of a two-bone limb that reaches for a point, and its second bone's frame."""
+    distance = np.linalg.norm(reach, axis=-1, keepdims=True)
+    direction = reach / np.maximum(distance, 1e-9)
+    straight = first + second
+    distance = np.clip(distance, _REACH[0] * straight, _REACH[1] * straight)
+    aside = pole - np.sum(pole * direction, axis=-1, keepdims=True) * direction
+    aside = aside / np.maximum(np.linalg.norm(aside, axis=-1, keepdims=True), 1e-9)
+    along = (first**2 - second**2 + distance**2) / (2 * distance)
+    middle = root + along * direction + np.sqrt(first**2 - along**2) * aside
+    end = root + distance * direction
+    axis = (end - middle) / second
+    hinge = np.cross(direction, aside)
+    return middle, end, np.stack([axis, np.cross(hinge, axis), hinge], axis=-1)
+
+
+def _segment_frame(along: Floats, rightward: Floats) -> Floats:
+    """Right-handed axes of a segment: along it, to its back, to the left."""
+    first = along / np.linalg.norm(along, axis=-1, keepdims=True)
+    third = np.sum(rightward * first, axis=-1, keepdims=True) * first - rightward
+    third = third / np.linalg.norm(third, axis=-1, keepdims=True)
+    return np.stack([first, np.cross(third, first), third], axis=-1)
+
+
+def _forward_to_back(values: Floats, sign: float) -> Floats:
+    """(outward, up, forward) of one side to (right, up, backward)."""
+    return np.asarray(values * np.array([sign, 1.0, -1.0]))
+
+
+def _apply(rotation: Floats, vector: Floats) -> Floats:
+    return np.asarray(
+        np.einsum("tij,tj->ti", rotation, np.broadcast_to(vector, (len(rotation), 3)))
+    )
+
+
+def _turn(axis: Floats, degrees: Floats) -> Floats:
+    """Rotations about one axis. Shapes: axis (3,), degrees (T,) -> (T, 3, 3)."""
+    angle = np.radians(np.asarray(degrees, dtype=np.float64))[:, None, None]
+    x, y, z = axis
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross))

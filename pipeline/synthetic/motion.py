@@ -1,0 +1,242 @@
+"""Motions as data, and a person's performance of one as smooth tracks over time.
+
+A :class:`Motion` says where hands, feet, pelvis and trunk pass; a :class:`Manner` says how one
+person does things; :func:`perform` adds what differs from trial to trial. The tracks drive
+:func:`pipeline.synthetic.body.pose`. This module knows no data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+from scipy.ndimage import gaussian_filter1d
+
+from pipeline.synthetic.body import TRACKS, Floats
+
+GRID_HZ = 200.0
+"""Rate at which motions are computed; every sensor reads between its points."""
+
+Key = tuple[float, tuple[float, float, float]]
+"""A point of a track: its place in the cycle, 0 to 1, and its value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Motion:
+    """One class of motion: what everyone who performs it has in common."""
+
+    name: str
+    cycle: Mapping[str, tuple[Key, ...]]
+    """Keys of one repetition of each track that moves; see :data:`TRACKS` for their units."""
+    duration_s: float = 3.5
+    """Typical length with the rest before and after."""
+    repeats: tuple[int, int] = (1, 1)
+    """Fewest and most repetitions of the cycle."""
+    approach: float = 0.16
+    """Share of the record from rest to the cycle's first key, and back again at the end."""
+    begin: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    """Tracks that rest elsewhere before the motion (sitting)."""
+    finish: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    """Tracks that rest elsewhere after the motion."""
+
+    def __post_init__(self) -> None:
+        for track, keys in self.cycle.items():
+            times = [time for time, _ in keys]
+            assert track in TRACKS, f"{self.name}: no track {track!r}"
+            assert times == sorted(set(times)), f"{self.name}: keys of {track} are not in order"
+            assert min(times) >= 0, f"{self.name}: {track} begins before its cycle"
+            assert max(times) <= 1, f"{self.name}: {track} ends after its cycle"
+        assert 1 <= self.repeats[0] <= self.repeats[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How one person moves, whatever the motion."""
+
+    speed: float = 1.0
+    """Faster than 1 makes records shorter."""
+    amplitude: float = 1.0
+    """Scale of the way from rest."""
+    hand_shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Where this person's hands go instead: outward, up, forward, arm lengths."""
+    skew: float = 0.0
+    """Above 0 hurries the start of a motion and takes time at its end."""
+    softness_s: float = 0.045
+    """Smoothing of the corners of a path: standard deviation in time."""
+    trunk_share: float = 0.0
+    """Degrees by which the trunk turns with the right hand, per arm length outward."""
+    left_share: float = 0.0
+    """How much of the right hand's way an idle left hand goes along."""
+    lean_deg: float = 0.0
+    """Forward lean when standing."""
+    roll_deg: float = 0.0
+    """How the right forearm is held about itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variation:
+    """How much performances of one motion differ: standard deviations."""
+
+    habit: float = 0.14
+    """Of one person's own way with one motion, in every key, arm or leg lengths."""
+    trial: float = 0.05
+    """Of the same keys from trial to trial."""
+    timing: float = 0.06
+    """Of a key's time within its cycle, as a share of the gap to the next."""
+    length: float = 0.08
+    """Of the record's duration, relative."""
+    start: float = 0.05
+    """Of the moment the motion begins, as a share of the record."""
+    sway: float = 0.012
+    """Of slow unrest in all tracks, arm or leg lengths."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performance:
+    """One performance of a motion: tracks on a regular grid of :data:`GRID_HZ`.
+
+    Shapes: every track (G, 3).
+    """
+
+    tracks: Mapping[str, Floats]
+    duration_s: float
+
+    def at(self, times_s: Floats) -> dict[str, Floats]:
+        """The tracks at given times. Shapes: (T,) -> (T, 3) each; seconds from the start."""
+        position = np.clip(times_s * GRID_HZ, 0, len(self.tracks["pelvis"]) - 1)
+        left = np.minimum(position.astype(np.int64), len(self.tracks["pelvis"]) - 2)
+        share = (position - left)[:, None]
+        return {
+            name: track[left] * (1 - share) + track[left + 1] * share
+            for name, track in self.tracks.items()
+        }
+
+    @property
+    def grid_s(self) -> Floats:
+        """Times of the grid. Shapes: (G,), seconds."""
+        return np.arange(len(self.tracks["pelvis"])) / GRID_HZ
+
+
+def perform(
+    motion: Motion,
+    manner: Manner,
+    variation: Variation,
+    *,
+    habit: np.random.Generator,
+    trial: np.random.Generator,
+) -> Performance:
+    """One person's performance of a motion.
+
+    Args:
+        motion: What is performed.
+        manner: Who performs it.
+        variation: How much performances differ.
+        habit: Draws what is this person's own about this motion: the same for all their trials.
+        trial: Draws what differs in this trial.
+    """
+    own_speed = manner.speed * np.exp(0.06 * habit.standard_normal())
+    duration = motion.duration_s / own_speed * np.exp(variation.length * trial.standard_normal())
+    duration = float(np.clip(duration, 2.2, 6.4))
+    n_grid = round(duration * GRID_HZ) + 1
+    fewest, most = motion.repeats
+    repeats = int(habit.integers(fewest, most + 1))
+    if most > fewest and trial.random() < 0.3:
+        repeats = min(most, max(fewest, repeats + int(trial.choice([-1, 1]))))
+
+    begin = float(np.clip(0.11 + variation.start * trial.standard_normal(), 0.03, 0.24))
+    end = float(np.clip(0.9 + variation.start * trial.standard_normal(), 0.76, 0.97))
+    first, last = begin + motion.approach * (end - begin), end - motion.approach * (end - begin)
+    warp = manner.skew + 0.5 * variation.start * trial.standard_normal()
+    scale = manner.amplitude * np.exp(variation.trial * trial.standard_normal())
+
+    cycles = {name: _own_keys(motion, name, variation, habit) for name in sorted(motion.cycle)}
+    tracks: dict[str, Floats] = {}
+    for name, rest in TRACKS.items():
+        start_rest = np.array(motion.begin.get(name, rest))
+        end_rest = np.array(motion.finish.get(name, rest))
+        times, values = [0.0, begin], [start_rest, start_rest]
+        if name in cycles:
+            for turn in range(repeats):
+                for place, value in _trial_keys(cycles[name], name, variation, trial):
+                    share = (turn + place) / repeats
+                    share = share + warp * np.sin(np.pi * share) / np.pi
+                    goal = np.array(rest) + scale * (value - np.array(rest))
+                    if name.endswith("hand"):
+                        goal = goal + np.array(manner.hand_shift)
+                    times.append(first + share * (last - first))
+                    values.append(goal)
+        times += [end, 1.0]
+        values += [end_rest, end_rest]
+        tracks[name] = _smooth(np.array(times), np.array(values), n_grid, manner.softness_s)
+
+    _accompany(tracks, motion, manner)
+    for name in TRACKS:
+        unit = 45.0 if name in ("trunk", "forearm_roll") else 0.2 if "foot" in name else 1.0
+        tracks[name] = tracks[name] + unit * _unrest(trial, n_grid, duration, variation.sway)
+    return Performance(tracks=tracks, duration_s=duration)
+
+
+def _own_keys(
+    motion: Motion, track: str, variation: Variation, habit: np.random.Generator
+) -> list[tuple[float, Floats]]:
+    """A track's keys as this person has them."""
+    keys = motion.cycle[track]
+    shift = habit.standard_normal(3) * 0.7
+    return [
+        (
+            place,
+            np.array(value)
+            + _unit(track) * variation.habit * (shift + 0.7 * habit.standard_normal(3)),
+        )
+        for place, value in keys
+    ]
+
+
+def _trial_keys(
+    keys: list[tuple[float, Floats]], track: str, variation: Variation, trial: np.random.Generator
+) -> list[tuple[float, Floats]]:
+    """The same keys as they come out this time."""
+    places = np.array([place for place, _ in keys])
+    if len(keys) > 1:
+        gap = float(np.diff(places).min())
+        jitter = np.clip(variation.timing * trial.standard_normal(len(keys)), -0.3, 0.3)
+        places[1:-1] += (gap * jitter)[1:-1]
+    return [
+        (float(place), value + _unit(track) * variation.trial * trial.standard_normal(3))
+        for place, (_, value) in zip(places, keys, strict=True)
+    ]
+
+
+def _unit(track: str) -> float:
+    """What one unit of variation means on a track: degrees for turns, less where weight rests."""
+    return {"trunk": 60.0, "forearm_roll": 90.0, "pelvis": 0.3}.get(
+        track, 0.3 if "foot" in track else 1.0
+    )
+
+
+def _smooth(times: Floats, values: Floats, n_grid: int, softness_s: float) -> Floats:
+    """A path through keys: monotone between them, its corners rounded."""
+    kept = np.concatenate([np.diff(times) > 1e-6, [True]])
+    path = PchipInterpolator(times[kept], values[kept])(np.linspace(0.0, 1.0, n_grid))
+    return np.asarray(gaussian_filter1d(path, softness_s * GRID_HZ, axis=0, mode="nearest"))
+
+
+def _accompany(tracks: dict[str, Floats], motion: Motion, manner: Manner) -> None:
+    """Let the trunk and an idle left hand go along with the right hand."""
+    rest = np.array(TRACKS["right_hand"])
+    way = tracks["right_hand"] - rest
+    tracks["trunk"][:, 0] -= manner.trunk_share * way[:, 0]
+    tracks["trunk"][:, 1] += manner.lean_deg
+    tracks["forearm_roll"][:, 0] += manner.roll_deg
+    if "left_hand" not in motion.cycle:
+        tracks["left_hand"] += manner.left_share * np.abs(way) * np.array([0.5, 1.0, 1.0])
+
+
+def _unrest(trial: np.random.Generator, n_grid: int, duration_s: float, size: float) -> Floats:
+    """Slow smooth noise. Shapes: -> (n_grid, 3)."""
+    knots = max(4, round(duration_s * 1.5))
+    values = size * trial.standard_normal((knots, 3))
+    path = PchipInterpolator(np.linspace(0, 1, knots), values)(np.linspace(0, 1, n_grid))
+    return np.asarray(gaussian_filter1d(path, 0.15 * GRID_HZ, axis=0, mode="nearest"))

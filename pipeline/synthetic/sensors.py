@@ -1,0 +1,111 @@
+"""What sensors on a moving body read: an inertial unit on a limb, and a tracked skeleton.
+
+Both are derived from the motion alone, then disturbed as real ones are: bias, noise, a mount
+that is never straight, clipping and quantisation for the inertial unit; slow smooth drift of the
+joints for the tracker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial.transform import Rotation
+
+from pipeline.synthetic.body import JOINTS, Floats
+
+STANDARD_GRAVITY = 9.80665
+"""Metres per second squared that one g stands for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InertialUnit:
+    """Limits and imperfections of an accelerometer and gyroscope in one housing."""
+
+    acceleration_limit_g: float = 8.0
+    acceleration_step_g: float = 1 / 4096
+    acceleration_noise_g: float = 0.008
+    acceleration_bias_g: float = 0.012
+    rate_limit_deg_s: float = 1000.5
+    rate_step_deg_s: float = 1 / 32.75
+    rate_noise_deg_s: float = 0.7
+    rate_bias_deg_s: float = 0.9
+    mount_deg: float = 9.0
+    """How far from straight it is strapped on, standard deviation a turn about each axis."""
+
+
+def ideal_inertial(place: Floats, frame: Floats, rate_hz: float) -> Floats:
+    """Specific force and angular rate in the frame of a moving segment.
+
+    The accelerometer reads R^T (p'' + g) in g, so +1 g upwards at rest; the gyroscope reads the
+    rotation from one frame to the next in the segment's own axes.
+
+    Shapes: place (G, 3) metres, frame (G, 3, 3) -> (G, 6): g and deg/s.
+    """
+    acceleration = np.gradient(np.gradient(place, axis=0), axis=0) * rate_hz**2
+    force = acceleration / STANDARD_GRAVITY + np.array([0.0, 1.0, 0.0])
+    felt = np.einsum("tji,tj->ti", frame, force)
+    rotation = Rotation.from_matrix(frame)
+    step = np.degrees((rotation[:-1].inv() * rotation[1:]).as_rotvec()) * rate_hz
+    rate = np.concatenate([step[:1], (step[:-1] + step[1:]) / 2, step[-1:]])
+    return np.concatenate([felt, rate], axis=1)
+
+
+def measure_inertial(
+    ideal: Floats,
+    grid_hz: float,
+    n_rows: int,
+    unit: InertialUnit,
+    *,
+    mount: np.random.Generator,
+    noise: np.random.Generator,
+) -> Floats:
+    """An inertial unit's rows over the same span as the ideal reading.
+
+    Shapes: ideal (G, 6) -> (n_rows, 6): g and deg/s, quantised and clipped.
+
+    Args:
+        ideal: From :func:`ideal_inertial`.
+        grid_hz: Rate of the ideal reading.
+        n_rows: Rows wanted, spread over the whole span.
+        unit: The instrument.
+        mount: Draws how it is strapped on: the same for all trials of a person.
+        noise: Draws its bias and noise in this trial.
+    """
+    turn = Rotation.from_euler(
+        "xyz", unit.mount_deg * (mount.standard_normal(3) + 0.4 * noise.standard_normal(3)), True
+    ).as_matrix()
+    turned = np.concatenate([ideal[:, :3] @ turn, ideal[:, 3:] @ turn], axis=1)
+    # The unit averages over its own interval, as its low-pass filter does.
+    spread = 0.25 * len(ideal) / n_rows
+    filtered = gaussian_filter1d(turned, spread, axis=0, mode="nearest")
+    at = np.linspace(0, len(ideal) - 1, n_rows)
+    rows = np.stack([np.interp(at, np.arange(len(ideal)), column) for column in filtered.T], axis=1)
+    biases = np.repeat([unit.acceleration_bias_g, unit.rate_bias_deg_s], 3)
+    noises = np.repeat([unit.acceleration_noise_g, unit.rate_noise_deg_s], 3)
+    steps = np.repeat([unit.acceleration_step_g, unit.rate_step_deg_s], 3)
+    limits = np.repeat([unit.acceleration_limit_g, unit.rate_limit_deg_s], 3)
+    rows = rows + biases * noise.standard_normal(6) + noises * noise.standard_normal(rows.shape)
+    return np.asarray(np.clip(np.round(rows / steps) * steps, -limits, limits))
+
+
+def track_joints(
+    joints: Floats, rate_hz: float, drift_m: float, noise: np.random.Generator
+) -> Floats:
+    """The joints as a depth camera's tracker reports them: slowly and smoothly off.
+
+    Hands and feet are off by twice as much as the rest.
+
+    Shapes: (T, 20, 3) -> (T, 20, 3) metres.
+    """
+    share = np.array(
+        [2.0 if name.endswith(("wrist", "hand", "foot", "ankle")) else 1.0 for name in JOINTS]
+    )
+    width = 0.12 * rate_hz
+    white = noise.standard_normal(joints.shape)
+    smooth = gaussian_filter1d(white, width, axis=0, mode="reflect") * np.sqrt(
+        2 * np.sqrt(np.pi) * width
+    )
+    constant = noise.standard_normal((1, *joints.shape[1:]))
+    return np.asarray(joints + drift_m * share[None, :, None] * (0.7 * smooth + 0.7 * constant))
