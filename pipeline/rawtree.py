@@ -27,14 +27,24 @@ _STEP = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Something in a raw tree that is not read."""
+
+    path: str
+    reason: str
+    escapes: bool = False
+    """Whether it leads out of the tree, by a link or by its name in an archive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """What lies in a raw tree."""
 
     paths: tuple[str, ...]
     """Every file that can be read, relative, with forward slashes, sorted."""
-    refused: tuple[tuple[str, str], ...]
-    """Path and reason of what lies there and is not read: links out of the tree, an archive
-    beside its own folder, members with names that lead out of the tree."""
+    refused: tuple[Refusal, ...]
+    """What lies there and is not read, sorted by path: links out of the tree, an archive beside
+    its own folder, members with names that lead out of the tree."""
 
 
 class RawTree:
@@ -143,23 +153,26 @@ class RawTree:
             RecordingError: an archive is damaged, or holds one name twice.
         """
         paths: list[str] = []
-        refused: list[tuple[str, str]] = []
+        refused: list[Refusal] = []
         for folder, folders, files in os.walk(self._real_root, followlinks=False):
             here = Path(folder)
             for name in files + [f for f in folders if (here / f).is_symlink()]:
                 path = (here / name).relative_to(self._real_root).as_posix()
-                if reason := self._why_not(here / name):
-                    refused.append((path, reason))
+                if refusal := self._why_not(here / name, path):
+                    refused.append(refusal)
                 elif folder == str(self._real_root) and name.endswith(".zip"):
                     if (here / name[:-4]).exists():
-                        refused.append((path, f"the folder {name[:-4]} beside it is read instead"))
+                        reason = f"not read while the folder {name[:-4]} is beside it"
+                        refused.append(Refusal(path=path, reason=reason))
                         continue
                     archive = self._archive(name)
                     paths.extend(archive.members)
                     refused.extend(archive.refused)
                 else:
                     paths.append(path)
-        return Survey(paths=tuple(sorted(paths)), refused=tuple(sorted(refused)))
+        return Survey(
+            paths=tuple(sorted(paths)), refused=tuple(sorted(refused, key=lambda r: r.path))
+        )
 
     def walk(self) -> list[str]:
         """Relative paths of every file that can be read, sorted.
@@ -169,16 +182,16 @@ class RawTree:
         """
         return list(self.survey().paths)
 
-    def _why_not(self, file: Path) -> str | None:
+    def _why_not(self, file: Path, path: str) -> Refusal | None:
         try:
             real = file.resolve()
         except (OSError, RuntimeError) as error:
-            return f"cannot be followed: {error}"
+            return Refusal(path=path, reason=f"cannot be followed: {error}")
         if not real.is_relative_to(self._real_root):
-            return f"a link out of the raw tree, to {real}"
+            return Refusal(path=path, reason=f"a link out of the tree, to {real}", escapes=True)
         if file.is_symlink() and real.is_dir():
-            return "a link to a folder of the same tree"
-        return None if real.is_file() else "not a plain file"
+            return Refusal(path=path, reason="a link to a folder of the same tree")
+        return None if real.is_file() else Refusal(path=path, reason="not a plain file")
 
     def _check_size(self, path: str, n_bytes: int) -> None:
         if n_bytes > self.max_bytes:
@@ -226,7 +239,7 @@ class _Archive:
         except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
             raise _refuse(path.name, f"is not a whole zip archive: {error}") from error
         self.members: dict[str, zipfile.ZipInfo] = {}
-        self.refused: list[tuple[str, str]] = []
+        self.refused: list[Refusal] = []
         for member in self.file.infolist():
             if member.is_dir():
                 continue
@@ -234,7 +247,8 @@ class _Archive:
             if not name.startswith(f"{path.stem}/"):
                 name = f"{path.stem}/{name}"
             if leads_out(member.filename):
-                self.refused.append((name, f"a member of {path.name} that leads out of the tree"))
+                reason = f"its name in {path.name} leads out of the tree"
+                self.refused.append(Refusal(path=name, reason=reason, escapes=True))
             elif name in self.members:
                 raise _refuse(path.name, f"holds {name} twice: wanted each file once")
             else:

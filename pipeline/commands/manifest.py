@@ -1,0 +1,207 @@
+"""``dmft manifest``: list the recordings of a raw tree, and check such a list."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from pipeline.contract import ConfigError, DmftError
+from pipeline.manifests import (
+    LAYOUTS,
+    Build,
+    Manifest,
+    Problem,
+    build,
+    check,
+    compare,
+    load_manifest,
+    parse_manifest,
+    save_manifest,
+    shipped_manifest,
+)
+from pipeline.rawtree import RawTree
+
+_SHOWN = 10
+"""Ignored files and incomplete records that the summary names."""
+
+
+@click.group()
+def manifest() -> None:
+    """Build and check manifests: the ordered list of a data set's records and files."""
+
+
+@manifest.command("build")
+@click.argument("dataset", type=click.Choice(sorted(LAYOUTS)))
+@click.argument("raw", type=click.Path(exists=True, file_okay=False))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The manifest to write (JSON Lines).",
+)
+@click.option(
+    "--force", is_flag=True, default=False, show_default=True, help="Write over an existing file."
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=None,
+    show_default="as many as processors, at most 8",
+    help="Threads that hash files.",
+)
+def build_command(dataset: str, raw: str, output: Path, force: bool, jobs: int | None) -> None:
+    """List the recordings in the folder RAW, extracted or in archives as downloaded."""
+    if output.exists() and not force:
+        raise click.UsageError(f"{output} exists: choose another file, or write over it by --force")
+    if not output.parent.is_dir():
+        raise click.UsageError(f"{output.parent} is not a folder: make it first")
+    with _progress("Hashing files") as progress:
+        built = build(dataset, RawTree(raw), progress=progress, jobs=jobs)
+    save_manifest(built.manifest, output)
+    _summarise(built, output)
+
+
+@manifest.command("check")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--raw",
+    type=click.Path(exists=True, file_okay=False),
+    default=None,
+    show_default="structure alone",
+    help="The raw tree whose files are held against the manifest.",
+)
+@click.option(
+    "--against",
+    metavar="FILE|DATASET",
+    default=None,
+    show_default="nothing",
+    help="Another manifest, or the data set whose published manifest ships with dmft; the "
+    "records in both must agree.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=None,
+    show_default="as many as processors, at most 8",
+    help="Threads that hash files.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, default=False, show_default=True, help="Answer in JSON."
+)
+def check_command(
+    file: Path, raw: str | None, against: str | None, jobs: int | None, as_json: bool
+) -> None:
+    """Name every problem of the manifest FILE; exit 1 if there is one."""
+    other = _other(against) if against else None
+    found, problems = parse_manifest(file.read_bytes())
+    if found is not None:
+        with _progress("Checking files") as progress:
+            problems += check(found, RawTree(raw) if raw else None, progress=progress, jobs=jobs)
+        if other is not None:
+            problems += compare(found, other)
+    if as_json:
+        click.echo(json.dumps(_report(file, found, other, problems), indent=2))
+    else:
+        for problem in problems:
+            click.echo(f"{problem.kind}: {problem.where}: {problem.message}")
+        click.echo(_verdict(file, found, other, problems), err=bool(problems))
+    sys.exit(1 if problems else 0)
+
+
+def _other(against: str) -> Manifest:
+    try:
+        known = Path(against).exists()
+        return load_manifest(against if known else shipped_manifest(against))
+    except ConfigError as error:
+        raise click.UsageError(f"--against {against}: no such file, and {error}") from error
+    except DmftError as error:
+        raise click.UsageError(f"--against: {error}") from error
+
+
+def _summarise(built: Build, output: Path) -> None:
+    made = built.manifest
+    files: Counter[str] = Counter()
+    n_bytes: Counter[str] = Counter()
+    for _, modality, stream in made.streams():
+        files[modality] += 1
+        n_bytes[modality] += stream.n_bytes or 0
+    click.echo(f"{output}: {len(made.records)} records of {made.dataset}, sha256 {made.sha256}")
+    for modality in made.modalities:
+        click.echo(f"  {modality:<10}{files[modality]:>7} files {n_bytes[modality]:>15,} bytes")
+    if built.absent:
+        click.echo(f"  no files of {', '.join(built.absent)}")
+    _list("incomplete records", [f"{name} lacks {', '.join(m)}" for name, m in built.incomplete])
+    _list("ignored files", [f"{path}: {reason}" for path, reason in built.ignored])
+
+
+def _list(title: str, lines: list[str]) -> None:
+    if lines:
+        click.echo(f"{len(lines)} {title}:")
+        for line in lines[:_SHOWN]:
+            click.echo(f"  {line}")
+        if len(lines) > _SHOWN:
+            click.echo(f"  and {len(lines) - _SHOWN} more")
+
+
+def _common(found: Manifest, other: Manifest) -> int:
+    return len({record.id for record in found.records} & {record.id for record in other.records})
+
+
+def _verdict(
+    file: Path, found: Manifest | None, other: Manifest | None, problems: list[Problem]
+) -> str:
+    if problems:
+        kinds = Counter(str(problem.kind) for problem in problems)
+        counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
+        return f"{file}: {len(problems)} problems ({counts})"
+    assert found is not None
+    agreed = ""
+    if other is not None:
+        agreed = f", {_common(found, other)} of them in both manifests and in agreement"
+    return f"{file}: {len(found.records)} records{agreed}, no problems"
+
+
+def _report(
+    file: Path, found: Manifest | None, other: Manifest | None, problems: list[Problem]
+) -> dict[str, object]:
+    return {
+        "file": str(file),
+        "ok": not problems,
+        "n_records": len(found.records) if found else None,
+        "n_compared": _common(found, other) if found and other else None,
+        "sha256": found.sha256 if found else None,
+        "problems": [
+            {"kind": str(problem.kind), "where": problem.where, "message": problem.message}
+            for problem in problems
+        ],
+    }
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal's stderr; elsewhere a line every few seconds."""
+    if not sys.stderr.isatty():
+        last = time.monotonic()
+
+        def line(done: int, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= 5:
+                last = time.monotonic()
+                click.echo(f"{title}: {done}/{total}", err=True)
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

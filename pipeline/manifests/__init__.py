@@ -1,0 +1,28 @@
+"""Manifests: the ordered list of a data set's records and files, as JSON Lines.
+
+``model`` is the list itself, ``files`` reads and writes it, ``build`` makes one from a raw tree,
+``check`` holds one against a tree or another manifest, ``layouts`` knows how data sets name their
+files, and ``facts`` makes the ones that ship in ``data_manifests/``.
+"""
+
+from pipeline.manifests.build import Build, build
+from pipeline.manifests.check import check, compare
+from pipeline.manifests.files import load_manifest, parse_manifest, save_manifest, shipped_manifest
+from pipeline.manifests.layouts import LAYOUTS
+from pipeline.manifests.model import Manifest
+from pipeline.manifests.problems import Problem, ProblemKind
+
+__all__ = [
+    "LAYOUTS",
+    "Build",
+    "Manifest",
+    "Problem",
+    "ProblemKind",
+    "build",
+    "check",
+    "compare",
+    "load_manifest",
+    "parse_manifest",
+    "save_manifest",
+    "shipped_manifest",
+]

@@ -1,0 +1,150 @@
+"""A manifest: one data set's classes and its records, in their order.
+
+It is only the list. Whether the files are there and unchanged is asked in ``check``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from pipeline.contract import ContractError, Record, StreamRef
+from pipeline.manifests.problems import ProblemKind
+
+MANIFEST_FORMAT = "dmft-manifest"
+MANIFEST_VERSION = 1
+_DATASET = re.compile(r"[a-z][a-z0-9\-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The ordered records of one data set; an instance that exists is consistent."""
+
+    dataset: str
+    """Names the readers, such as ``utd-mhad``."""
+    classes: tuple[str, ...]
+    """A record's label is an index into these."""
+    records: tuple[Record, ...]
+
+    def __post_init__(self) -> None:
+        problems = list(header_problems(self.dataset, self.classes))
+        problems += [text for _, _, text in record_problems(self.classes, self.records)]
+        if problems:
+            raise ContractError("the manifest contradicts itself: " + "; ".join(problems))
+
+    def lines(self) -> Iterator[str]:
+        """The manifest's file, line by line without line ends; equal manifests, equal lines."""
+        yield _dump(
+            {
+                "format": MANIFEST_FORMAT,
+                "version": MANIFEST_VERSION,
+                "dataset": self.dataset,
+                "classes": list(self.classes),
+                "n_records": len(self.records),
+            }
+        )
+        for record in self.records:
+            yield _dump(_record_json(record))
+
+    @property
+    def sha256(self) -> str:
+        """Content hash: that of the file which ``save_manifest`` writes."""
+        digest = hashlib.sha256()
+        for line in self.lines():
+            digest.update(line.encode() + b"\n")
+        return digest.hexdigest()
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Every modality that some record has, sorted."""
+        return tuple(sorted({modality for record in self.records for modality in record.streams}))
+
+    def streams(self) -> Iterator[tuple[Record, str, StreamRef]]:
+        """Every file: its record, its modality and itself, in the manifest's order."""
+        for record in self.records:
+            for modality in sorted(record.streams):
+                for stream in record.streams[modality]:
+                    yield record, modality, stream
+
+
+def header_problems(dataset: str, classes: Sequence[str]) -> Iterator[str]:
+    """What is wrong with a data set's name or class names."""
+    if not _DATASET.fullmatch(dataset):
+        yield f"dataset is {dataset!r}: wanted lower-case letters, digits and '-'"
+    if not classes:
+        yield "classes is empty: wanted the names that labels index"
+    seen: set[str] = set()
+    for name in classes:
+        if not name or name in seen:
+            yield f"class name {name!r} is {'there twice' if name else 'empty'}"
+        seen.add(name)
+
+
+def record_problems(
+    classes: Sequence[str], records: Sequence[Record]
+) -> Iterator[tuple[int, ProblemKind, str]]:
+    """What is wrong with each record, itself and beside those before it: index, kind, text."""
+    ids: set[str] = set()
+    claims: dict[str, str] = {}
+    for index, record in enumerate(records):
+        texts = []
+        if record.id in ids:
+            texts.append(f"record {record.id} is there twice: wanted each id once")
+        ids.add(record.id)
+        if record.label >= len(classes):
+            texts.append(
+                f"record {record.id} has label {record.label}: wanted 0 to {len(classes) - 1}"
+            )
+        if record.attributes.keys() != records[0].attributes.keys():
+            texts.append(
+                f"record {record.id} has attributes {sorted(record.attributes)}: wanted "
+                f"{sorted(records[0].attributes)} as {records[0].id} has"
+            )
+        if not record.streams:
+            texts.append(f"record {record.id} has no streams: wanted at least one file")
+        for stream in (stream for streams in record.streams.values() for stream in streams):
+            plain = PurePosixPath(stream.path).as_posix()
+            if plain != stream.path:
+                texts.append(f"path {stream.path!r} of record {record.id}: write {plain!r}")
+            if plain in claims:
+                yield (
+                    index,
+                    ProblemKind.DUPLICATED,
+                    (
+                        f"file {plain} is claimed by record {record.id} and by record "
+                        f"{claims[plain]}: wanted one file for one stream"
+                    ),
+                )
+            claims.setdefault(plain, record.id)
+        for text in texts:
+            yield index, ProblemKind.STRUCTURE, text
+
+
+def _record_json(record: Record) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "label": record.label,
+        "attributes": {name: record.attributes[name] for name in sorted(record.attributes)},
+        "streams": {
+            modality: [
+                {
+                    "name": stream.name,
+                    "path": stream.path,
+                    "n_bytes": stream.n_bytes,
+                    "sha256": stream.sha256,
+                    "n_frames": stream.n_frames,
+                }
+                for stream in record.streams[modality]
+            ]
+            for modality in sorted(record.streams)
+        },
+    }
+
+
+def _dump(content: dict[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
