@@ -32,7 +32,8 @@ Block = tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.float64]]
 def read_video(content: bytes, ref: StreamRef, *, block_frames: int = BLOCK_FRAMES) -> Frames:
     """Colour frames of the first video stream of a file (.avi, .mp4).
 
-    Times are the file's own time stamps, from the first frame. The header is read at once; the
+    Times are the file's own time stamps, from the first frame; an .avi has none, and its frames
+    are as far apart as its rate says. The header is read at once; the
     frames are decoded as the blocks are drawn, and a generator that is abandoned closes the file.
 
     Args:
@@ -122,7 +123,7 @@ def _decode(
 
     width, height = stream.codec_context.width, stream.codec_context.height
     to_rgb = VideoReformatter()
-    clock = _Clock(stream, ref)
+    clock = _Clock(container, stream, ref)
     found = 0
     frames = np.empty((0, height, width, 3), np.uint8)
     times_s = np.empty(0)
@@ -137,7 +138,7 @@ def _decode(
                     ref, f"decodes to more than the {n_frames} frames its header declares", "check"
                 )
             if frame.is_corrupt:
-                raise _refuse(ref, f"is damaged at frame {found}", "read")
+                raise _refuse(ref, f"is damaged: {found} of {n_frames} frames decode", "read")
             if (frame.width, frame.height) != (width, height):
                 raise _refuse(
                     ref, f"changes from {width}x{height} to {frame.width}x{frame.height} at frame "
@@ -149,7 +150,9 @@ def _decode(
             if at + 1 == len(frames):
                 yield frames, times_s
     except (av.FFmpegError, ValueError) as error:
-        raise _refuse(ref, f"cannot be decoded after {found} frames: {error}", "read") from error
+        raise _refuse(
+            ref, f"is damaged: {found} of {n_frames} frames decode ({error})", "read"
+        ) from error
     finally:
         container.close()
     if found != n_frames:
@@ -157,17 +160,22 @@ def _decode(
             ref, f"is truncated or damaged: {found} frames decode where its header declares "
             f"{n_frames}", "check",
         )  # fmt: skip
+    clock.check_end()
 
 
 class _Clock:
     """Time stamps in seconds from the first frame; refuses holes and steps backwards."""
 
-    def __init__(self, stream: Any, ref: StreamRef) -> None:
+    def __init__(self, container: Any, stream: Any, ref: StreamRef) -> None:
         rate = stream.average_rate or stream.guessed_rate
         self._period_s = 1 / float(rate) if rate else None
+        self._stamped = container.format.name != "avi"
         self._ref = ref
         self._first_s = 0.0
         self._last_s = -np.inf
+        self._end_s = None
+        if stream.frames == 0 and len(container.streams) == 1 and container.duration:
+            self._end_s = container.duration / 1e6  # the only promise of a file without a count
 
     def time_s(self, frame: Any, index: int) -> float:
         """Seconds from the first frame to this one.
@@ -175,7 +183,7 @@ class _Clock:
         Raises:
             RecordingError: no time stamp and no rate, a step backwards, or a hole.
         """
-        if frame.time is not None:
+        if self._stamped and frame.time is not None:
             time_s = float(frame.time)
         elif self._period_s is not None:
             time_s = self._first_s + index * self._period_s
@@ -195,6 +203,18 @@ class _Clock:
             )  # fmt: skip
         self._last_s = time_s
         return time_s - self._first_s
+
+    def check_end(self) -> None:
+        """Refuse a file that declares a duration instead of a count and ends well before it.
+
+        Raises:
+            RecordingError: it does.
+        """
+        if self._end_s is not None and self._end_s - self._last_s + self._first_s > 2 * MAX_GAP_S:
+            raise _refuse(
+                self._ref, f"is truncated: its last frame is at {self._last_s:.3f} s where its "
+                f"header declares {self._end_s:.3f} s", "check",
+            )  # fmt: skip
 
 
 def _refuse(ref: StreamRef, reason: str, stage: str) -> RecordingError:
