@@ -44,3 +44,34 @@ def reader_for(dataset: str, modality: str) -> Reader:
             f"{sorted(READERS[dataset])}"
         )
     return READERS[dataset][modality]
+
+
+FEATURES: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "utd-mhad": MappingProxyType(
+            {
+                "skeleton": tuple(
+                    f"{joint}_{axis}" for joint in utd_mhad.JOINTS for axis in utd_mhad.AXES
+                ),
+                "inertial": utd_mhad.INERTIAL_COLUMNS,
+            }
+        )
+    }
+)
+"""Data set to modality to the names of its columns, for modalities whose columns have meaning."""
+
+
+def modalities_of(dataset: str) -> tuple[str, ...]:
+    """Modalities that can be read, in the order in which they are always named.
+
+    Raises:
+        ConfigError: the data set has no readers.
+    """
+    if dataset not in READERS:
+        raise ConfigError(f"no readers for data set {dataset!r}: there are {sorted(READERS)}")
+    return tuple(READERS[dataset])
+
+
+def feature_names(dataset: str, modality: str) -> tuple[str, ...]:
+    """Names of the columns of a modality that is encoded without a network."""
+    return FEATURES[dataset][modality]

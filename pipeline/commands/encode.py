@@ -1,0 +1,232 @@
+"""``dmft encode``: raw recordings to a feature cache."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from pipeline.job import Summary
+    from pipeline.plan import Plan
+
+
+@click.command()
+@click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--raw",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The raw tree that the manifest's paths lie in: folders or the archives as downloaded.",
+)
+@click.option("--out", required=True, help="The cache: a folder, or a URL that fsspec knows.")
+@click.option(
+    "--modalities",
+    default="",
+    help="Comma-separated, such as skeleton,inertial.  [default: all of the manifest]",
+)
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML with windows, strides, patches and normalisation.  [default: measured defaults]",
+)
+@click.option(
+    "--weights",
+    default="imagenet",
+    show_default=True,
+    help="ResNet-50 for colour and depth: imagenet, a .safetensors or .pth FILE, or random:SEED.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where the network runs.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    help="Worker processes; 0 stays in this process.  [default: one a core, or one a GPU]",
+)
+@click.option("--scheduler", help="Address of a running Dask scheduler, such as tcp://host:8786.")
+@click.option("--retry-failed", is_flag=True, help="Try quarantined records again.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first record that fails.")
+@click.option("--json", "as_json", is_flag=True, help="Print the closing summary as JSON.")
+def encode(
+    manifest: Path,
+    raw: Path,
+    out: str,
+    modalities: str,
+    config: Path | None,
+    weights: str,
+    device: str,
+    workers: int | None,
+    scheduler: str | None,
+    retry_failed: bool,
+    fail_fast: bool,
+    as_json: bool,
+) -> None:
+    """Encode the recordings of MANIFEST into a feature cache.
+
+    Run the same command again after any interruption: it goes on where it was. What has not
+    changed is not encoded again. A record that cannot be encoded is listed with its reason and
+    marked in the cache; the others are finished, and the exit code is 1.
+
+    \b
+    Skeleton and inertial only, in seconds:
+      dmft encode utd.jsonl --raw RAW --out utd.zarr --modalities skeleton,inertial
+    Colour and depth too, on the GPU if there is one:
+      dmft encode utd.jsonl --raw RAW --out utd.zarr
+    """
+    from pipeline.config import load_config
+    from pipeline.job import Callbacks, EncodeOptions
+    from pipeline.job import encode as run
+    from pipeline.manifests import load_manifest
+
+    options = EncodeOptions(
+        config=load_config(config),
+        modalities=tuple(name.strip() for name in modalities.split(",") if name.strip()),
+        weights=weights,
+        device=device,
+        n_workers=workers,
+        scheduler=scheduler,
+        retry_failed=retry_failed,
+        fail_fast=fail_fast,
+    )
+    started = time.monotonic()
+    display = _Display()
+    try:
+        with display:
+            summary = run(
+                load_manifest(manifest),
+                str(raw),
+                out,
+                options,
+                Callbacks(
+                    on_plan=display.plan,
+                    on_event=display.event,
+                    on_dashboard=display.dashboard,
+                ),
+            )
+    except KeyboardInterrupt:
+        click.echo("\nStopped. What is done is kept: run the same command to go on.", err=True)
+        sys.exit(130)
+    seconds = time.monotonic() - started
+    if as_json:
+        click.echo(json.dumps(_as_json(summary, seconds), indent=2))
+    else:
+        _print(summary, seconds, out)
+    sys.exit(1 if summary.failures or summary.stopped else 0)
+
+
+class _Display:
+    """A progress bar on a terminal, plain lines elsewhere; both on standard error."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True)
+        self._bar: Any = None
+        self._task: Any = None
+        self._done = 0
+        self._pending = 0
+        self._said_at = time.monotonic()
+
+    def __enter__(self) -> _Display:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def plan(self, plan: Plan) -> None:
+        """Say what there is to do."""
+        for name, count in plan.counts.items():
+            parts = [f"{count.n_pending} to encode"]
+            parts += [f"{count.n_done} done"] if count.n_done else []
+            parts += [f"{count.n_absent} absent"] if count.n_absent else []
+            parts += [f"{count.n_failed} in quarantine"] if count.n_failed else []
+            click.echo(f"{name}: {', '.join(parts)}", err=True)
+        self._pending = plan.n_pending
+        if self._console.is_terminal and self._pending:
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeElapsedColumn,
+                TimeRemainingColumn,
+            )
+
+            self._bar = Progress(
+                TextColumn("encoding"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("records"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(elapsed_when_finished=False),
+                console=self._console,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("encoding", total=self._pending)
+
+    def event(self, event: Any) -> None:
+        """Count what is done."""
+        self._done += event.n_records
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done)
+        elif time.monotonic() - self._said_at > 15:
+            self._said_at = time.monotonic()
+            click.echo(f"{self._done} of {self._pending} records", err=True)
+
+    def dashboard(self, address: str) -> None:
+        """Say where Dask shows itself."""
+        if self._console.is_terminal:
+            click.echo(f"Dask's dashboard: {address}", err=True)
+
+
+def _as_json(summary: Summary, seconds: float) -> dict[str, Any]:
+    return {
+        "cache": summary.location,
+        "state": str(summary.spec.state),
+        "n_records": summary.spec.n_records,
+        "counts": summary.counts,
+        "encoded_now": summary.plan.n_pending,
+        "seconds": round(seconds, 3),
+        "fingerprint": summary.spec.fingerprint,
+        "failures": [
+            {
+                "record": record_id,
+                "modality": modality,
+                "file": failure.path,
+                "stage": failure.stage,
+                "type": failure.type,
+                "message": failure.message,
+            }
+            for record_id, modality, failure in summary.failures
+        ],
+    }
+
+
+def _print(summary: Summary, seconds: float, out: str) -> None:
+    for name, counts in summary.counts.items():
+        spec = summary.spec.modalities[name]
+        click.echo(
+            f"{name:10} {counts['present']:6} present {counts['absent']:5} absent "
+            f"{counts['failed']:5} failed   ({summary.spec.n_records}, {spec.n_patches}, "
+            f"{spec.n_features}) {spec.dtype}"
+        )
+    for record_id, modality, failure in summary.failures[:20]:
+        click.echo(f"failed: {record_id} {modality} {failure.path}: {failure.message}", err=True)
+    if len(summary.failures) > 20:
+        click.echo(f"... and {len(summary.failures) - 20} more; --json lists all", err=True)
+    click.echo(f"{summary.plan.n_pending} records encoded in {seconds:.1f} s: {out}")
+    if summary.stopped:
+        click.echo("Stopped at the first failure, as asked; run again to go on.", err=True)
+    else:
+        click.echo(f"Next: dmft train {out} --protocol NAME --model teacher --out RUN")

@@ -1,0 +1,245 @@
+"""Colour and depth frames to patches through a ResNet-50 without its classifier (paper 3.1).
+
+Frames go to the device as bytes and are resized and normalised there. Frames of many records
+share batches of one fixed, padded shape: nothing recompiles, and a frame's numbers do not depend
+on which frames travel with it. Batch norms are folded into the convolutions, tensors are
+channels-last, and the last feature map is averaged in single precision whatever the network's
+arithmetic, so that bfloat16 costs no resolution in the result.
+
+The device is an argument: the same code runs on a CPU.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models import resnet50
+from torchvision.models.resnet import Bottleneck
+from torchvision.transforms.v2.functional import resize
+
+from pipeline.config import FramesEncoding
+from pipeline.contract import RecordingError
+from pipeline.encoders.weights import Weights
+from pipeline.segments import to_patches
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+"""Raise when the numbers change; records encoded by an older version are encoded again."""
+
+N_FEATURES = 2048
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Key = TypeVar("Key")
+Block = NDArray[np.uint8]
+
+
+def resolve_dtype(device: torch.device) -> Literal["bfloat16", "float32"]:
+    """The arithmetic that ``auto`` stands for: bfloat16 where the device does it natively."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if device.type == "cpu":
+        # PyTorch has no public question for this; an older or newer build may lack these two.
+        asks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        if any(getattr(torch.cpu, ask, bool)() for ask in asks):
+            return "bfloat16"
+    return "float32"
+
+
+def depth_levels(encoding: FramesEncoding) -> NDArray[np.uint8]:
+    """Lookup table from millimetres to grey: near is bright, far and no reading are black.
+
+    Shapes: returns (65536,).
+    """
+    mm = np.arange(65536, dtype=np.float64)
+    level = 255.0 * (encoding.far_mm - mm) / (encoding.far_mm - encoding.near_mm)
+    level[0] = 0.0
+    return np.rint(np.clip(level, 0.0, 255.0)).astype(np.uint8)
+
+
+class FrameNetwork:
+    """A ResNet-50 trunk on one device, fed blocks of frames and read in fixed batches."""
+
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        device: torch.device,
+        dtype: Literal["bfloat16", "float32"],
+        batch: int | None = None,
+    ) -> None:
+        """Build the network once a worker.
+
+        Args:
+            weights: Parameters and buffers.
+            device: Where the arithmetic runs.
+            dtype: Its precision.
+            batch: Frames a forward pass; None takes the device's measured best.
+        """
+        self.device = device
+        self.dtype = getattr(torch, dtype)
+        self.batch = batch or (256 if device.type == "cuda" else 16)
+        self.trunk = _fold(weights).to(device, self.dtype)
+        self.trunk.to(memory_format=torch.channels_last)
+        self._mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1)
+        self._std = torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1)
+
+    @torch.inference_mode()
+    def prepare(self, frames: Block, size: int) -> Tensor:
+        """Move frames to the device as bytes, resize whole frames and normalise there.
+
+        Shapes: frames (n, H, W, 3) or (n, H, W) uint8; returns (n, 3, size, size).
+        """
+        pixels = torch.from_numpy(frames).to(self.device, non_blocking=True)
+        pixels = pixels.permute(0, 3, 1, 2) if frames.ndim == 4 else pixels.unsqueeze(1)
+        if pixels.shape[-2:] != (size, size):
+            pixels = resize(pixels, [size, size], antialias=True)
+        scaled = (pixels.float().div_(255.0) - self._mean) / self._std
+        return scaled.to(self.dtype, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def forward(self, images: Tensor) -> Tensor:
+        """One vector a frame.
+
+        Shapes: images (batch, 3, size, size) as :meth:`prepare` makes them; returns
+        (batch, 2048) float32.
+        """
+        features: Tensor = self.trunk(images)
+        return features.float().mean(dim=(2, 3))
+
+    def empty_batch(self, size: int) -> Tensor:
+        """A batch of black frames to fill, in the network's layout."""
+        return torch.zeros(
+            (self.batch, 3, size, size), device=self.device, dtype=self.dtype
+        ).contiguous(memory_format=torch.channels_last)
+
+
+def _fold(weights: Weights) -> nn.Sequential:
+    """The trunk with every batch norm folded into the convolution before it."""
+    network = resnet50(weights=None)
+    network.load_state_dict(dict(weights.state), strict=False)
+    network.eval()
+    network.conv1 = fuse_conv_bn_eval(network.conv1, network.bn1)
+    layers = (network.layer1, network.layer2, network.layer3, network.layer4)
+    for block in (block for layer in layers for block in layer):
+        assert isinstance(block, Bottleneck)
+        for index in (1, 2, 3):
+            convolution: Any = getattr(block, f"conv{index}")
+            norm: Any = getattr(block, f"bn{index}")
+            setattr(block, f"conv{index}", fuse_conv_bn_eval(convolution, norm))
+            setattr(block, f"bn{index}", nn.Identity())
+        if block.downsample is not None:
+            convolution, norm = block.downsample
+            block.downsample = fuse_conv_bn_eval(convolution, norm)
+    return nn.Sequential(network.conv1, network.relu, network.maxpool, *layers).requires_grad_(
+        False
+    )
+
+
+@dataclass(slots=True)
+class _Recording:
+    """Features of one record as they come back from the device."""
+
+    n_frames: int = 0
+    features: NDArray[np.float32] | None = None
+    n_back: int = 0
+    ended: bool = False
+    error: RecordingError | None = None
+
+
+def encode_frames(
+    recordings: Iterable[tuple[Key, Iterator[Block]]],
+    network: FrameNetwork,
+    encoding: FramesEncoding,
+) -> Iterator[tuple[Key, NDArray[np.float32] | RecordingError, int]]:
+    """Encode recordings in order, their frames packed into common batches.
+
+    A recording whose blocks raise is handed back as its error; its neighbours are unaffected.
+
+    Shapes: blocks (n, H, W, 3) or (n, H, W) uint8; yields (key, (P, 2048), T).
+    """
+    waiting: list[tuple[Key, _Recording]] = []
+    staging = network.empty_batch(encoding.image_size)
+    places: list[tuple[_Recording, int, int]] = []  # whose frames fill the staged batch
+    n_staged = 0
+
+    def flush() -> None:
+        nonlocal n_staged
+        if not n_staged:
+            return
+        features = network.forward(staging).cpu().numpy()
+        start = 0
+        for recording, at, count in places:
+            if recording.features is not None:
+                recording.features[at : at + count] = features[start : start + count]
+            recording.n_back += count
+            start += count
+        places.clear()
+        n_staged = 0
+
+    def finished() -> Iterator[tuple[Key, NDArray[np.float32] | RecordingError, int]]:
+        while waiting:
+            key, recording = waiting[0]
+            if recording.error is None and not (
+                recording.ended and recording.n_back == recording.n_frames
+            ):
+                return
+            waiting.pop(0)
+            if recording.error is not None:
+                yield key, recording.error, recording.n_frames
+                continue
+            assert recording.features is not None
+            patches = to_patches(
+                recording.features[: recording.n_frames],
+                window=encoding.window,
+                stride=encoding.stride,
+                n_patches=encoding.patches,
+            )
+            recording.features = None
+            yield key, patches, recording.n_frames
+
+    for key, blocks in recordings:
+        recording = _Recording(features=np.empty((64, N_FEATURES), np.float32))
+        waiting.append((key, recording))
+        try:
+            for block in blocks:
+                prepared = network.prepare(block, encoding.image_size)
+                taken = 0
+                while taken < len(prepared):
+                    count = min(network.batch - n_staged, len(prepared) - taken)
+                    staging[n_staged : n_staged + count].copy_(prepared[taken : taken + count])
+                    places.append((recording, recording.n_frames, count))
+                    recording.n_frames += count
+                    _make_room(recording)
+                    taken += count
+                    n_staged += count
+                    if n_staged == network.batch:
+                        flush()
+            if recording.n_frames == 0:
+                raise RecordingError("no frame in the recording: wanted at least 1", stage="read")
+        except RecordingError as error:
+            recording.error = error
+            recording.features = None
+        recording.ended = True
+        yield from finished()
+    flush()
+    yield from finished()
+    assert not waiting
+
+
+def _make_room(recording: _Recording) -> None:
+    assert recording.features is not None
+    if recording.n_frames > len(recording.features):
+        room = max(2 * len(recording.features), recording.n_frames)
+        grown = np.empty((room, N_FEATURES), np.float32)
+        grown[: len(recording.features)] = recording.features
+        recording.features = grown

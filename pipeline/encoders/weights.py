@@ -1,0 +1,143 @@
+"""ResNet-50 weights by name: ``imagenet``, a file, or ``random:SEED``; always with their hash.
+
+Files are read as safetensors, or as a PyTorch checkpoint with ``weights_only``: nothing that a
+file carries is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.contract import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+_CLASSIFIER = ("fc.weight", "fc.bias")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """A ResNet-50's parameters and buffers without the classifier."""
+
+    name: str
+    """As asked for: ``imagenet``, ``random:SEED`` or the file's name."""
+    state: Mapping[str, torch.Tensor]
+    sha256: str
+    """Over names, shapes and values, so a file's format does not matter."""
+
+
+def load_weights(name: str) -> Weights:
+    """Find weights by name.
+
+    Args:
+        name: ``imagenet`` (torchvision's IMAGENET1K_V2, downloaded once), ``random:SEED``, or the
+            path of a ``.safetensors`` or ``.pth`` file.
+
+    Raises:
+        ConfigError: no such weights, no network to fetch them, or not a ResNet-50.
+    """
+    import torch
+
+    shown = name
+    if name == "imagenet":
+        state = _imagenet()
+    elif match := re.fullmatch(r"random:(\d{1,18})", name):
+        from torchvision.models import resnet50
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(match.group(1)))
+            state = resnet50(weights=None).state_dict()
+    elif name.startswith("random"):
+        raise ConfigError(f"weights {name!r}: wanted random:SEED with a whole number, as random:0")
+    else:
+        state = _from_file(Path(name))
+        shown = Path(name).name
+    state = {key: value for key, value in state.items() if key not in _CLASSIFIER}
+    _check_is_resnet50(state, name)
+    return Weights(name=shown, state=state, sha256=_hash(state))
+
+
+def _imagenet() -> dict[str, torch.Tensor]:
+    from torchvision.models import ResNet50_Weights
+
+    weights = ResNet50_Weights.IMAGENET1K_V2
+    try:
+        state: dict[str, torch.Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise ConfigError(
+            f"the ImageNet weights could not be downloaded from {weights.url} ({error}). "
+            "Download that file on a machine with a network and pass it with --weights FILE, "
+            "or try things out with --weights random:0."
+        ) from error
+    return state
+
+
+def _from_file(path: Path) -> dict[str, torch.Tensor]:
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise ConfigError(
+            f"weights {str(path)!r}: no such file; wanted 'imagenet', 'random:SEED' or a file"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise ConfigError(
+            f"weights {str(path)!r} cannot be read as safetensors or as plain tensors: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
+    return {
+        str(key).removeprefix("module."): value
+        for key, value in state.items()
+        if isinstance(value, torch.Tensor)
+    }
+
+
+def _check_is_resnet50(state: Mapping[str, torch.Tensor], name: str) -> None:
+    import torch
+    from torchvision.models import resnet50
+
+    with torch.device("meta"):
+        wanted = resnet50(weights=None).state_dict()
+    problems = [
+        f"{key} is missing" for key in wanted if key not in state and key not in _CLASSIFIER
+    ]
+    problems += [f"{key} is not a ResNet-50's" for key in state if key not in wanted]
+    problems += [
+        f"{key} has shape {tuple(value.shape)}, wanted {tuple(wanted[key].shape)}"
+        for key, value in state.items()
+        if key in wanted and value.shape != wanted[key].shape
+    ]
+    if not problems:
+        problems = [f"{key} is not finite" for key, value in state.items() if not _finite(value)]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ConfigError(f"weights {name!r} are not a ResNet-50: {'; '.join(problems[:3])}{more}")
+
+
+def _finite(value: torch.Tensor) -> bool:
+    import torch
+
+    return bool(torch.isfinite(value).all())
+
+
+def _hash(state: Mapping[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for key in sorted(state):
+        value = state[key].detach().cpu().contiguous()
+        digest.update(f"{key} {tuple(value.shape)} {value.dtype}\n".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()

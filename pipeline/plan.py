@@ -1,0 +1,164 @@
+"""What an encode has to do: every record's key against the ledger, grouped into chunks.
+
+A task is one chunk of one modality with the records in it that are not done under their present
+key. Nothing here decodes; files are hashed only where the manifest does not know their hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.contract import Presence, Record, RecordingError
+from pipeline.ledger import Entry, Failure, content_key
+from pipeline.rawtree import RawTree
+from pipeline.store import CacheStore
+
+MISSING = "0" * 64
+"""Stands for the hash of a file that cannot be read, so that its return changes the key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkTask:
+    """Some records of one chunk of one modality, to be encoded and committed together."""
+
+    modality: str
+    chunk: int
+    first_row: int
+    members: tuple[Record, ...]
+    """Every record of the chunk, in the order of their rows."""
+    keys: Mapping[str, str]
+    """Content key of every member, by record id."""
+    todo: frozenset[str]
+    """Ids of the members to encode; the others are carried over where their bytes are sound."""
+    quarantined: Mapping[str, Failure] = field(default_factory=dict)
+    """Records known to crash a worker; they are recorded as failed and not touched."""
+
+    @property
+    def n_pending(self) -> int:
+        """Members to encode that have the modality."""
+        return sum(r.id in self.todo and self.modality in r.streams for r in self.members)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModalityPlan:
+    """Counts of one modality's records before the encode."""
+
+    n_done: int = 0
+    n_absent: int = 0
+    n_failed: int = 0
+    """Quarantined by an earlier encode and not to be tried again now."""
+    n_pending: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What there is to do, in order."""
+
+    tasks: tuple[ChunkTask, ...]
+    counts: Mapping[str, ModalityPlan]
+
+    @property
+    def n_pending(self) -> int:
+        """Record-modalities to encode."""
+        return sum(count.n_pending for count in self.counts.values())
+
+
+def expected_keys(
+    records: tuple[Record, ...],
+    modality: str,
+    *,
+    encoding: Mapping[str, Any],
+    version: int,
+    weights_sha256: str | None,
+    tree: RawTree,
+    n_threads: int = 4,
+) -> dict[str, str]:
+    """Content key of every record's modality; absent ones have the key ``absent``."""
+    unknown = [
+        stream.path
+        for record in records
+        for stream in record.streams.get(modality, ())
+        if stream.sha256 is None
+    ]
+    with ThreadPoolExecutor(n_threads) as pool:
+        hashes = dict(zip(unknown, pool.map(_hash(tree), unknown), strict=True))
+    return {
+        record.id: content_key(
+            record,
+            modality,
+            encoding=encoding,
+            version=version,
+            weights_sha256=weights_sha256,
+            hashes=hashes,
+        )
+        if modality in record.streams
+        else "absent"
+        for record in records
+    }
+
+
+def _hash(tree: RawTree) -> Callable[[str], str]:
+    def of(path: str) -> str:
+        try:
+            return tree.digest(path)[1]
+        except RecordingError:
+            return MISSING
+
+    return of
+
+
+def plan_modality(
+    store: CacheStore, modality: str, keys: Mapping[str, str], *, retry_failed: bool
+) -> tuple[list[ChunkTask], ModalityPlan]:
+    """Tasks and counts of one modality.
+
+    A quarantined record is left alone unless ``retry_failed``, its key has changed, or its file
+    could not be opened: that costs nothing to try again.
+    """
+    entries = store.entries(modality)
+    sizes = store.objects.sizes(modality)
+    tasks: list[ChunkTask] = []
+    done = absent = failed = pending = 0
+    spec = store.spec.modalities[modality]
+    for chunk in range(store.n_chunks(modality)):
+        rows = store.rows_of(modality, chunk)
+        here = [store.records[row] for row in rows]
+        stored = sizes.get(store.chunk_key(modality, chunk), 0)
+        whole = stored == spec.records_per_chunk * spec.row_bytes + 4
+        todo: set[str] = set()
+        for record in here:
+            entry = entries.get(record.id)
+            if entry is None or entry.key != keys[record.id]:
+                todo.add(record.id)
+            elif entry.presence == Presence.ABSENT:
+                absent += 1
+            elif entry.presence == Presence.FAILED:
+                if retry_failed or _is_cheap_to_retry(entry):
+                    todo.add(record.id)
+                else:
+                    failed += 1
+            elif whole:
+                done += 1
+            else:
+                todo.add(record.id)
+        if todo:
+            task = ChunkTask(
+                modality=modality,
+                chunk=chunk,
+                first_row=rows.start,
+                members=tuple(here),
+                keys={record.id: keys[record.id] for record in here},
+                todo=frozenset(todo),
+            )
+            tasks.append(task)
+            pending += task.n_pending
+            absent += len(todo) - task.n_pending
+    counts = ModalityPlan(n_done=done, n_absent=absent, n_failed=failed, n_pending=pending)
+    return tasks, counts
+
+
+def _is_cheap_to_retry(entry: Entry) -> bool:
+    return entry.failure is not None and entry.failure.stage == "open"

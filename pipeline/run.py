@@ -1,0 +1,286 @@
+"""The Dask side of an encode: a cluster, tasks through a sliding window, what comes back.
+
+The only importer of Dask. A task is a chunk of records; a few a worker are in flight, so that
+neither the scheduler nor the workers hold more for more records. What Dask does to people and is
+undone here: the nanny's ``MALLOC_TRIM_THRESHOLD_`` that halves a forward pass, one thread for
+every numerical library, memory limits and time-outs that kill long native calls, tasks that wait
+for ever for workers that cannot do them, and a batch that is blamed for one poisonous input.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import dask
+from distributed import (
+    Client,
+    Future,
+    KilledWorker,
+    LocalCluster,
+    WorkerPlugin,
+    get_worker,
+)
+
+from pipeline.contract import ConfigError
+from pipeline.encode import Encoded
+from pipeline.ledger import Failure
+from pipeline.plan import ChunkTask
+from pipeline.worker import Event, OnEvent, OnReport, TaskReport, Worker, WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+TOPIC = "dmft-encode"
+PLUGIN = "dmft-encoder"
+ATTRIBUTE = "dmft_encoder"
+IN_FLIGHT_PER_WORKER = 2
+CRASHES_BEFORE_ISOLATION = 2
+NO_WORKERS_AFTER_S = 60.0
+REPORT_EVERY_S = 0.5
+
+DASK_CONFIG: Mapping[str, Any] = {
+    # The nanny sets 65536, which makes glibc return and fault every activation's pages again:
+    # a ResNet forward at half its speed.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 4294967296,
+    # One poisonous input would take three more workers with it before Dask says so.
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.worker-ttl": None,
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+    "distributed.comm.timeouts.connect": "60s",
+    "distributed.admin.log-length": 1000,
+}
+
+
+class EncoderPlugin(WorkerPlugin):
+    """Gives every Dask worker its :class:`~pipeline.worker.Worker`, built once."""
+
+    name = PLUGIN
+
+    def __init__(self, settings: WorkerSettings, n_devices: int) -> None:
+        """Settings for every worker; with several devices each worker takes the next."""
+        self.settings = settings
+        self.n_devices = n_devices
+
+    def setup(self, worker: Any) -> None:
+        """Build the worker's encoder; its network is loaded by its first task."""
+        settings = self.settings
+        if settings.device == "cuda":
+            ordinal = worker.name if isinstance(worker.name, int) else 0
+            settings = replace(settings, device=f"cuda:{ordinal % max(self.n_devices, 1)}")
+        setattr(worker, ATTRIBUTE, Worker(settings))
+
+
+def _encode(task: ChunkTask) -> TaskReport:
+    """Runs in a worker: encode a chunk, telling the client of records as they are done."""
+    dask_worker = get_worker()
+    told_at = time.monotonic()
+    n_records = n_frames = 0
+
+    def on_record(modality: str, encoded: Encoded) -> None:
+        nonlocal told_at, n_records, n_frames
+        n_records += 1
+        n_frames += encoded.length
+        if time.monotonic() - told_at >= REPORT_EVERY_S:
+            dask_worker.log_event(TOPIC, (modality, n_records, n_frames))
+            told_at, n_records, n_frames = time.monotonic(), 0, 0
+
+    report: TaskReport = getattr(dask_worker, ATTRIBUTE).run(task, on_record)
+    if n_records:
+        dask_worker.log_event(TOPIC, (task.modality, n_records, n_frames))
+    return report
+
+
+def _probe(task: ChunkTask) -> None:
+    """Runs in a worker: encode and store nothing."""
+    getattr(get_worker(), ATTRIBUTE).probe(task)
+
+
+def _can_work(raw: str, location: str, wants_gpu: bool) -> str | None:
+    """Runs in a worker: why it cannot take part, if it cannot."""
+    if not os.path.isdir(raw):  # noqa: PTH112 - sent to workers as plain text
+        return f"it does not see the raw tree {raw}"
+    if "://" not in location and not os.path.isdir(location):  # noqa: PTH112
+        return f"it does not see the cache {location}"
+    if wants_gpu:
+        import torch
+
+        if not torch.cuda.is_available():
+            return "it has no GPU"
+    return None
+
+
+@contextmanager
+def cluster(n_workers: int, scheduler: str | None) -> Iterator[Client]:
+    """A client of a cluster of our own, or of the one at ``scheduler``.
+
+    Raises:
+        ConfigError: nothing answers at the address.
+    """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with dask.config.set(dict(DASK_CONFIG)):
+        if scheduler is not None:
+            try:
+                client = Client(scheduler, timeout="20s", set_as_default=False)
+            except (OSError, TimeoutError, ValueError) as error:
+                raise ConfigError(
+                    f"no Dask scheduler answers at {scheduler!r} ({error}): start one with "
+                    "'dask scheduler' and give the address it prints"
+                ) from error
+            with client:
+                yield client
+            return
+        with (
+            LocalCluster(
+                n_workers=n_workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,
+                dashboard_address=":0",
+                silence_logs=logging.CRITICAL,
+            ) as local,
+            Client(local, set_as_default=False) as client,
+        ):
+            yield client
+
+
+def run_tasks(
+    client: Client,
+    tasks: Sequence[ChunkTask],
+    settings: WorkerSettings,
+    *,
+    n_devices: int,
+    on_event: OnEvent,
+    on_report: OnReport,
+    fail_fast: bool = False,
+) -> None:
+    """Run every task, a few a worker at a time, and hand on each report.
+
+    A task whose worker dies is given to another; one that loses two workers is taken apart: its
+    records are tried one at a time, those that crash a worker are quarantined, and the task runs
+    again without them.
+
+    Raises:
+        ConfigError: no worker can do the work, or none is left.
+        ContractError: a worker found the cache taken over, or other weights than ours.
+    """
+    workers = _able_workers(client, settings)
+    client.register_plugin(EncoderPlugin(settings, n_devices))
+    # A plugin left by an earlier encode on a shared cluster is replaced under its name.
+    client.subscribe_topic(TOPIC, _forward(on_event))
+    waiting = deque(tasks)
+    crashes: dict[tuple[str, int], int] = {}
+    in_flight: dict[Future[Any], ChunkTask] = {}
+    done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+    only = workers if settings.device == "cuda" else None
+
+    def submit_some() -> None:
+        while waiting and len(in_flight) < IN_FLIGHT_PER_WORKER * max(len(workers), 1):
+            task = waiting.popleft()
+            future = client.submit(_encode, task, pure=False, workers=only)
+            in_flight[future] = task
+            future.add_done_callback(done.put)
+
+    try:
+        submit_some()
+        while in_flight:
+            future = _next(client, done)
+            task = in_flight.pop(future)
+            error = future.exception()
+            if error is None:
+                report = future.result()
+                on_report(report)
+                if fail_fast and report.failures:
+                    return
+            elif isinstance(error, KilledWorker):
+                name = (task.modality, task.chunk)
+                crashes[name] = crashes.get(name, 0) + 1
+                if crashes[name] >= CRASHES_BEFORE_ISOLATION:
+                    task = _isolate(client, task, only)
+                waiting.appendleft(task)
+            else:
+                raise error
+            del future
+            submit_some()
+    finally:
+        client.cancel(list(in_flight), force=True)
+        client.unsubscribe_topic(TOPIC)
+
+
+def _next(client: Client, done: queue.SimpleQueue[Future[Any]]) -> Future[Any]:
+    """The next finished future; raises if there has been no worker for a while."""
+    alone_since: float | None = None
+    while True:
+        try:
+            return done.get(timeout=1.0)
+        except queue.Empty:
+            if client.scheduler_info(n_workers=-1)["workers"]:
+                alone_since = None
+            elif alone_since is None:
+                alone_since = time.monotonic()
+            elif time.monotonic() - alone_since > NO_WORKERS_AFTER_S:
+                raise ConfigError(
+                    f"the cluster has had no worker for {NO_WORKERS_AFTER_S:.0f} s: start workers "
+                    "and run the same command again; what is done stays done"
+                ) from None
+
+
+def _able_workers(client: Client, settings: WorkerSettings) -> list[str]:
+    """Addresses of the workers that can take part.
+
+    Raises:
+        ConfigError: none can; the message says why of one.
+    """
+    try:
+        client.wait_for_workers(1, timeout=NO_WORKERS_AFTER_S)
+    except TimeoutError as error:
+        raise ConfigError(
+            f"the cluster has no worker after {NO_WORKERS_AFTER_S:.0f} s: start some with "
+            "'dask worker ADDRESS --nthreads 1'"
+        ) from error
+    answers = client.run(
+        _can_work, settings.raw, settings.location, settings.device == "cuda", on_error="return"
+    )
+    able = [address for address, answer in answers.items() if answer is None]
+    if not able:
+        address, answer = next(iter(answers.items()))
+        raise ConfigError(f"no worker can do this: {address}: {answer}")
+    for address, answer in answers.items():
+        if answer is not None:
+            logger.warning("worker %s is left out: %s", address, answer)
+    return able
+
+
+def _forward(on_event: OnEvent) -> Callable[[tuple[float, tuple[str, int, int]]], None]:
+    def handler(event: tuple[float, tuple[str, int, int]]) -> None:
+        modality, n_records, n_frames = event[1]
+        on_event(Event(modality=modality, n_records=n_records, n_frames=n_frames))
+
+    return handler
+
+
+def _isolate(client: Client, task: ChunkTask, only: list[str] | None) -> ChunkTask:
+    """Find the records that crash a worker, one at a time, and set them aside."""
+    crashing = dict(task.quarantined)
+    for record_id in sorted(task.todo - crashing.keys()):
+        alone = replace(task, todo=frozenset({record_id}))
+        future = client.submit(_probe, alone, pure=False, workers=only)
+        if isinstance(future.exception(), KilledWorker):
+            streams = next(m for m in task.members if m.id == record_id).streams[task.modality]
+            crashing[record_id] = Failure(
+                stage="crash",
+                type="KilledWorker",
+                message="decoding this file ends the worker process that does it",
+                path=streams[0].path,
+            )
+            logger.warning("record %s crashes its worker and is quarantined", record_id)
+    return replace(task, quarantined=crashing)
