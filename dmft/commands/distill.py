@@ -1,0 +1,94 @@
+"""``dmft distill``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Distil a trained teacher into a student.")
+@click.argument("cache", type=click.Path(path_type=Path))
+@click.option(
+    "--teacher",
+    "teachers",
+    required=True,
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A teacher's run folder; given several times, they teach together.",
+)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The run's folder.")
+@click.option("--temperature", type=float, help="temp of Eq. (13). [default: the configuration's]")
+@click.option("--hard-weight", type=float, help="w_CS of Eq. (15). [default: the configuration's]")
+@click.option("--seed", type=int, help="Source of everything random. [default: the teacher's]")
+@click.option("--config", help="default, paper, or a TOML file. [default: the teacher's]")
+@click.option(
+    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="As student.layers=2; repeatable."
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to train; auto takes a GPU where there is one.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="CPU threads; the last bits of the weights depend on it. [default: torch's choice]",
+)
+def distill(
+    cache: Path,
+    teachers: tuple[Path, ...],
+    out: Path,
+    temperature: float | None,
+    hard_weight: float | None,
+    seed: int | None,
+    config: str | None,
+    changes: tuple[str, ...],
+    epochs: int | None,
+    device: str,
+    threads: int | None,
+) -> None:
+    """Train a student of CACHE on labels and on what a teacher predicts, and measure it.
+
+    Protocol, fold, modalities and configuration are the teacher's; a teacher of several folds is
+    distilled fold by fold.
+    """
+    import torch
+
+    from dmft.commands.show import ProgressWatcher, figures_text
+    from dmft.config import change_config, load_config
+    from dmft.data import open_cache
+    from dmft.distill import distill as run
+    from dmft.run_folder import fold_folders, read_info
+
+    if threads:
+        torch.set_num_threads(threads)
+    first = read_info(fold_folders(teachers[0])[0])
+    all_changes = [
+        *changes,
+        *([f"training.epochs={epochs}"] if epochs else []),
+        *([f"distill.temperature={temperature}"] if temperature is not None else []),
+        *([f"distill.hard_weight={hard_weight}"] if hard_weight is not None else []),
+    ]
+    settings = (
+        load_config(config, all_changes) if config else change_config(first.config, all_changes)
+    )
+    opened = open_cache(cache, first.modalities)
+    watcher = ProgressWatcher()
+    try:
+        figures = run(
+            opened,
+            teachers,
+            out,
+            config=settings,
+            seed=seed,
+            device=device,
+            watcher=watcher,
+        )
+    finally:
+        watcher.close()
+    click.echo(figures_text(figures))
+    click.echo(f"Next: dmft evaluate {out}")

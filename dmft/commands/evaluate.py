@@ -1,0 +1,46 @@
+"""``dmft evaluate``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Measure a run on its test fold.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--cache",
+    "cache_path",
+    type=click.Path(path_type=Path),
+    help="Measure on this cache. [default: the one that the run was trained on]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, confusion matrix included.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Also write the JSON to a file."
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to predict; auto takes a GPU where there is one.",
+)
+def evaluate(
+    run: Path, cache_path: Path | None, as_json: bool, output: Path | None, device: str
+) -> None:
+    """Print the figures of RUN on its test records: the whole, each modality, each stream.
+
+    Beside the accuracy stands that of one nearest neighbour on the same features.
+    """
+    from dmft.commands.show import figures_text
+    from dmft.evaluate import evaluate as measure
+    from dmft.train import resolve_device
+
+    report = measure(run, cache_path=cache_path, device=resolve_device(device).type)
+    text = json.dumps(report, indent=2)
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text + "\n")
+    click.echo(text if as_json else figures_text(report))

@@ -1,0 +1,124 @@
+"""What the trainer's commands show: progress on standard error, figures on standard output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dmft.training import EpochReport
+
+LINES_A_FOLD = 5
+
+
+class ProgressWatcher:
+    """A bar with the time left on a terminal, a few plain lines elsewhere; on standard error."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self.fold, self.n_epochs, self.bar, self.task = "", 0, None, None
+        self.seconds: list[float] = []
+
+    bar: Progress | None
+    task: Any
+
+    def start(self, fold: str, n_epochs: int, done: int) -> None:
+        """Begin a fold's bar."""
+        self.fold, self.n_epochs, self.seconds = fold, n_epochs, []
+        if done:
+            click.echo(f"{fold}: going on after epoch {done}", err=True)
+        if self.console.is_terminal:
+            self.bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[figures]}"),
+                console=self.console,
+            )
+            self.task = self.bar.add_task(fold, total=n_epochs, completed=done, figures="")
+            self.bar.start()
+
+    def epoch(self, report: EpochReport) -> None:
+        """Move the bar, or print a line now and then."""
+        figures = f"loss {report.loss:.3f}  train accuracy {report.accuracy:.1%}"
+        if self.bar is not None:
+            self.bar.update(self.task, completed=report.epoch, figures=figures)
+            return
+        self.seconds.append(report.seconds)
+        every = max(self.n_epochs // LINES_A_FOLD, 1)
+        if report.epoch % every == 0 or report.epoch == self.n_epochs:
+            left = (self.n_epochs - report.epoch) * sum(self.seconds) / len(self.seconds)
+            counted = f"{self.fold}: epoch {report.epoch}/{self.n_epochs}"
+            click.echo(f"{counted}  {figures}  {left:.0f} s left", err=True)
+
+    def end(self, fold: str, figures: dict[str, Any]) -> None:
+        """Close the bar and say how the fold went."""
+        self.close()
+        n_records = figures["n_records"]
+        click.echo(
+            f"{fold}: accuracy {figures['accuracy']:.2%}, macro F1 {figures['macro_f1']:.2%} "
+            f"on {n_records} test records",
+            err=True,
+        )
+
+    def close(self) -> None:
+        """Stop the bar, also after an error."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def figures_text(report: dict[str, Any]) -> str:
+    """Return the figures of a run as a few aligned lines."""
+    folds = f", mean of {report['n_folds']} folds" if "n_folds" in report else ""
+    fold = f", fold {report['fold']}" if "fold" in report else ""
+    spread = f" +- {report['accuracy_spread']:.2%}" if report.get("accuracy_spread") else ""
+    lines = [
+        f"{report['kind']}, {report['protocol']}{fold}{folds}, {report['n_records']} test records",
+        f"  accuracy                {report['accuracy']:8.2%}{spread}",
+        f"  macro F1                {report['macro_f1']:8.2%}",
+        f"  1-nearest-neighbour     {report['nearest_neighbour_accuracy']:8.2%}  "
+        "(accuracy of the baseline on the same features)",
+        f"  chance                  {1 / len(report['classes']):8.2%}",
+    ]
+    if report["n_without_modality"]:
+        lines.append(f"  not measured            {report['n_without_modality']:8d}  (no modality)")
+    lines.append(
+        f"  {'modality':<22}{'accuracy':>10}{'spatial':>10}{'temporal':>10}{'macro F1':>10}"
+    )
+    for name, found in report["modalities"].items():
+        figures = (
+            found["accuracy"],
+            found["spatial"]["accuracy"],
+            found["temporal"]["accuracy"],
+            found["macro_f1"],
+        )
+        lines.append(f"  {name:<22}" + "".join(f"{figure:>10.2%}" for figure in figures))
+    if report["kind"] == "teacher" and len(report["modalities"]) > 1:
+        lines.append("  (a teacher's temporal streams have seen the other modalities)")
+    for fold_report in report.get("folds", []):
+        lines.append(f"  fold {fold_report['fold']:<17}{fold_report['accuracy']:>10.2%}")
+    worst = worst_confusions(report)
+    if worst:
+        lines.append("  most confused: " + "; ".join(worst))
+    size = report["saved_bytes"] / 1e6
+    lines.append(
+        f"  {report['n_parameters']:,} parameters, {size:.2f} MB, "
+        f"{report['seconds_per_epoch']:.2f} s an epoch"
+    )
+    return "\n".join(lines)
+
+
+def worst_confusions(report: dict[str, Any], n: int = 3) -> list[str]:
+    """Return the most frequent wrong predictions in words."""
+    names = report["classes"]
+    cells = [
+        (count, names[i], names[j])
+        for i, row in enumerate(report["confusion"])
+        for j, count in enumerate(row)
+        if i != j and count
+    ]
+    return [f"{a} as {b} ({count})" for count, a, b in sorted(cells, reverse=True)[:n]]

@@ -1,0 +1,95 @@
+"""``dmft train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Train a teacher or a student on a cache.")
+@click.argument("cache", type=click.Path(path_type=Path))
+@click.option("--protocol", required=True, help="A shipped protocol's name, or a TOML file.")
+@click.option("--fold", default=None, help="Name or number of a fold, or 'all'. [default: first]")
+@click.option(
+    "--modalities", default=None, help="Separated by commas. [default: all that the cache has]"
+)
+@click.option(
+    "--model",
+    type=click.Choice(["teacher", "student"]),
+    default="teacher",
+    show_default=True,
+    help="Which network; a student is trained on labels alone here.",
+)
+@click.option("--seed", default=0, show_default=True, help="Source of everything random.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The run's folder.")
+@click.option(
+    "--config", default="default", show_default=True, help="default, paper, or a TOML file."
+)
+@click.option(
+    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="As encoder.width=32; repeatable."
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to train; auto takes a GPU where there is one.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="CPU threads; the last bits of the weights depend on it. [default: torch's choice]",
+)
+def train(
+    cache: Path,
+    protocol: str,
+    fold: str | None,
+    modalities: str | None,
+    model: str,
+    seed: int,
+    out: Path,
+    config: str,
+    changes: tuple[str, ...],
+    epochs: int | None,
+    device: str,
+    threads: int | None,
+) -> None:
+    """Train a model on the training side of a fold of CACHE, and measure it on the test side.
+
+    The weights are those of the last epoch: nothing is chosen on test records. The same command
+    again goes on where an interrupted training stopped.
+    """
+    import torch
+
+    from dmft.commands.show import ProgressWatcher, figures_text
+    from dmft.config import load_config
+    from dmft.data import open_cache
+    from dmft.train import train as run
+
+    if threads:
+        torch.set_num_threads(threads)
+    all_changes = [*changes, *([f"training.epochs={epochs}"] if epochs else [])]
+    settings = load_config(config, all_changes)
+    opened = open_cache(cache, modalities.split(",") if modalities else None)
+    watcher = ProgressWatcher()
+    try:
+        figures = run(
+            opened,
+            protocol,
+            out,
+            kind=model,
+            config=settings,
+            fold=fold,
+            seed=seed,
+            device=device,
+            watcher=watcher,
+        )
+    finally:
+        watcher.close()
+    click.echo(figures_text(figures))
+    if model == "teacher":
+        click.echo(f"Next: dmft distill {cache} --teacher {out} --out {out}-student")
+    else:
+        click.echo(f"Next: dmft evaluate {out}")

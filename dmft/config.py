@@ -1,0 +1,245 @@
+"""A run's configuration: what the features, the models, the training and distillation are.
+
+Named configurations are TOML files in ``dmft/configs``; a user's file lists only what differs
+from its ``base``. It says nothing of caches, protocols, seeds and folders: those are the run's.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dmft.models.config import EncoderConfig, StudentConfig, TeacherConfig, require
+from dmft.parsing import parse_table, to_table
+from pipeline.contract import ConfigError
+
+GEOMETRIES = ("none", "points", "axes")
+LOSSES = ("per_stream", "summed_softmax")
+OPTIMIZERS = ("adam", "adamw")
+SCHEDULES = ("constant", "cosine")
+DIRECTIONS = ("student_teacher", "teacher_student")
+OTHER = "other"
+"""The entry of ``modality`` that modalities without an entry of their own get."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModalityConfig:
+    """What becomes of a modality's stored patches before the model sees them."""
+
+    n_patches: int = 32
+    """P of the model; finer stored patches are pooled to it, coarser ones stay as they are."""
+    velocities: bool = False
+    """Append the change from patch to patch (D more features)."""
+    deviations: bool = False
+    """Append the standard deviation inside each pooled window (D more features)."""
+    geometry: str = "none"
+    """How columns turn: ``points`` (x, y, z of joints, y up), ``axes`` (x, y, z of sensors)."""
+
+    def __post_init__(self) -> None:
+        require(self.n_patches >= 2, "n_patches", self.n_patches, "at least 2")
+        require(self.geometry in GEOMETRIES, "geometry", self.geometry, ", ".join(GEOMETRIES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentConfig:
+    """Random changes to a training record, drawn anew each epoch; all zero for none."""
+
+    time: float = 0.0
+    """Largest part of a record that is cropped, and largest bend of its time axis."""
+    rotate_points_deg: float = 0.0
+    """Largest turn of points about the vertical axis."""
+    rotate_axes_deg: float = 0.0
+    """Largest turn of sensor axes, about any axis."""
+    scale: float = 0.0
+    """Largest relative change of size of points and axes."""
+    jitter: float = 0.0
+    """Standard deviation of noise on standardised features."""
+    drop_modality: float = 0.0
+    """Chance that a modality of a record is hidden; one always stays."""
+    mixup: float = 0.0
+    """Parameter of the Beta distribution that two records are blended by; 0 for no blending."""
+
+    def __post_init__(self) -> None:
+        for name in ("time", "scale", "drop_modality"):
+            value = getattr(self, name)
+            require(0 <= value <= 0.5, name, value, "a number from 0 to 0.5")
+        for name in ("rotate_points_deg", "rotate_axes_deg"):
+            require(0 <= getattr(self, name) <= 180, name, getattr(self, name), "0 to 180 degrees")
+        for name in ("jitter", "mixup"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "a number from 0 up")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """How weights are found."""
+
+    epochs: int = 50
+    """Passes over the training fold; the last one's weights are the model."""
+    batch_size: int = 32
+    """Records a step."""
+    optimizer: str = "adamw"
+    """``adam`` or ``adamw``. Deviation: the paper uses Adam."""
+    learning_rate: float = 1e-3
+    """Highest learning rate."""
+    weight_decay: float = 0.01
+    """Of AdamW; must be 0 with Adam."""
+    schedule: str = "cosine"
+    """``constant`` or ``cosine`` (to zero at the end)."""
+    warmup_epochs: float = 1.0
+    """Epochs of linear rise to the highest learning rate."""
+    clip_norm: float = 0.0
+    """Largest norm of the gradient; 0 for no limit."""
+    loss: str = "per_stream"
+    """``per_stream``: one cross-entropy a stream; ``summed_softmax``: one on Eq. (12)'s vote.
+
+    Deviation: the paper does not give the teacher's loss; the vote's trains worse streams.
+    """
+    label_smoothing: float = 0.0
+    """Part of the target that is spread over all classes."""
+    average_decay: float = 0.0
+    """Decay a step of the weights' moving average, which then is the model; 0 for none."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "a positive number")
+        require(self.optimizer in OPTIMIZERS, "optimizer", self.optimizer, "adam or adamw")
+        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "a positive number")
+        decay_wanted = "0 or more, and 0 with adam"
+        decay_fits = self.weight_decay == 0 or (self.weight_decay > 0 and self.optimizer == "adamw")
+        require(decay_fits, "weight_decay", self.weight_decay, decay_wanted)
+        require(self.schedule in SCHEDULES, "schedule", self.schedule, "constant or cosine")
+        for name in ("warmup_epochs", "clip_norm"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "a number from 0 up")
+        require(self.loss in LOSSES, "loss", self.loss, "per_stream or summed_softmax")
+        for name in ("label_smoothing", "average_decay"):
+            require(0 <= getattr(self, name) < 1, name, getattr(self, name), "0 to below 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistillConfig:
+    """How a teacher's predictions enter a student's loss, Eqs (13)-(15)."""
+
+    temperature: float = 4.0
+    """temp of Eq. (13)."""
+    hard_weight: float = 0.5
+    """w_CS of Eq. (15)."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """w_S and w_T, as ``skeleton_spatial`` to a number; empty shares 1 - w_CS out equally."""
+    direction: str = "teacher_student"
+    """``student_teacher`` is KL(student || teacher), Eq. (14) as printed.
+
+    Deviation: the default is the usual direction, KL(teacher || student).
+    """
+    scale_by_temperature: bool = True
+    """Multiply the soft loss by temp squared. Deviation: it keeps its gradient at any temp."""
+
+    def __post_init__(self) -> None:
+        require(self.temperature > 0, "temperature", self.temperature, "a positive number")
+        require(0 <= self.hard_weight <= 1, "hard_weight", self.hard_weight, "0 to 1")
+        require(self.direction in DIRECTIONS, "direction", self.direction, " or ".join(DIRECTIONS))
+        if self.weights:
+            negative = {k: v for k, v in self.weights.items() if v < 0}
+            require(not negative, "weights", negative, "no negative weight")
+            total = self.hard_weight + sum(self.weights.values())
+            wanted = "together with hard_weight a sum of 1, Eq. (15)"
+            require(abs(total - 1) < 1e-6, "weights", dict(self.weights), wanted)
+
+
+def _other_modalities() -> Mapping[str, ModalityConfig]:
+    return {OTHER: ModalityConfig()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """Everything that a configuration file can say."""
+
+    modality: Mapping[str, ModalityConfig] = field(default_factory=_other_modalities)
+    """Features, by modality; ``other`` stands for those not named."""
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
+    student: StudentConfig = field(default_factory=StudentConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
+
+    def of_modality(self, name: str) -> ModalityConfig:
+        """Return the entry of a modality, or that of ``other``."""
+        return self.modality.get(name) or self.modality.get(OTHER) or ModalityConfig()
+
+
+def named_configurations() -> tuple[str, ...]:
+    """Names of the configurations that ship with the software."""
+    folder = importlib.resources.files("dmft") / "configs"
+    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
+
+
+def load_config(name_or_file: str = "default", changes: Sequence[str] = ()) -> RunConfig:
+    """Read a named configuration or a TOML file, then apply ``section.key=value`` changes.
+
+    Raises:
+        ConfigError: there is no such configuration, or it or a change is wrong.
+    """
+    table = _table_of(name_or_file)
+    for change in changes:
+        table = _merge(table, _table_of_change(change))
+    where = f"configuration {name_or_file}" + (f" with {', '.join(changes)}" if changes else "")
+    return parse_table(RunConfig, table, where=where)
+
+
+def change_config(config: RunConfig, changes: Sequence[str]) -> RunConfig:
+    """Apply ``section.key=value`` changes to a configuration.
+
+    Raises:
+        ConfigError: a change is wrong.
+    """
+    table = to_table(config)
+    for change in changes:
+        table = _merge(table, _table_of_change(change))
+    return parse_table(RunConfig, table, where=f"the configuration with {', '.join(changes)}")
+
+
+def _table_of(name_or_file: str) -> dict[str, Any]:
+    if name_or_file in named_configurations():
+        shipped = importlib.resources.files("dmft") / "configs" / f"{name_or_file}.toml"
+        return tomllib.loads(shipped.read_text())
+    path = Path(name_or_file)
+    if not path.is_file():
+        names = ", ".join(named_configurations())
+        raise ConfigError(f"configuration {name_or_file!r} is neither one of {names} nor a file")
+    try:
+        table = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    base = table.pop("base", "default")
+    if base not in named_configurations():
+        names = ", ".join(named_configurations())
+        raise ConfigError(f"{path}: base is {base!r}: wanted one of {names}")
+    return _merge(_table_of(base), table)
+
+
+def _table_of_change(change: str) -> dict[str, Any]:
+    path, equals, text = change.partition("=")
+    keys = path.strip().split(".")
+    if not equals or len(keys) < 2 or not all(keys):
+        raise ConfigError(f"--set {change!r}: wanted section.key=value, as training.epochs=20")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for key in reversed(keys):
+        value = {key: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(old, value) if both and isinstance(old, Mapping) else value
+    return merged

@@ -1,0 +1,119 @@
+"""Random changes to stored patches, each a function of (seed, epoch, record).
+
+Time is bent alike for all modalities of a record, because they were recorded together; turns,
+sizes and noise are drawn for each modality. Everything works on a batch on its device.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dmft.config import AugmentConfig
+from dmft.data.draws import derive_seed, normal, symmetric, uniform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmenter:
+    """The draws of one epoch."""
+
+    config: AugmentConfig
+    """How far each change goes."""
+    seed: int
+    """The run's seed."""
+    epoch: int
+    """From 0."""
+
+    def key(self, purpose: str) -> int:
+        """Return the key of one kind of draw."""
+        return derive_seed(self.seed, self.epoch, purpose)
+
+    def patches(self, name: str, patches: Tensor, geometry: str, indices: Tensor) -> Tensor:
+        """Bend time, then turn and scale where the columns have a geometry.
+
+        Shapes: patches (B, P, D), indices (B,) -> (B, P, D).
+        """
+        if self.config.time > 0:
+            patches = bend_time(patches, symmetric(self.key("time"), indices, 3), self.config.time)
+        if geometry == "none" or patches.shape[2] % 3:
+            return patches
+        turns = symmetric(self.key(f"turn {name}"), indices, 4)
+        if geometry == "points" and self.config.rotate_points_deg > 0:
+            angles = turns[:, 0] * math.radians(self.config.rotate_points_deg)
+            upright = torch.tensor([0.0, 1.0, 0.0], device=patches.device).expand(len(patches), 3)
+            patches = rotate(patches, rotation(upright, angles))
+        if geometry == "axes" and self.config.rotate_axes_deg > 0:
+            angles = turns[:, 0] * math.radians(self.config.rotate_axes_deg)
+            patches = rotate(patches, rotation(turns[:, 1:], angles))
+        if self.config.scale > 0:
+            size = 1 + self.config.scale * symmetric(self.key(f"scale {name}"), indices, 1)
+            patches = patches * size[:, :, None]
+        return patches
+
+    def features(self, name: str, features: Tensor, indices: Tensor) -> Tensor:
+        """Add noise to standardised features.
+
+        Shapes: features (B, P, D), indices (B,) -> (B, P, D).
+        """
+        if self.config.jitter <= 0:
+            return features
+        B, P, D = features.shape
+        noise = normal(self.key(f"jitter {name}"), indices, P * D)
+        return features + self.config.jitter * noise.view(B, P, D)
+
+    def presence(self, present: Tensor, indices: Tensor) -> Tensor:
+        """Hide modalities at random; a record that would lose all of them keeps all.
+
+        Shapes: present (B, M), indices (B,) -> (B, M).
+        """
+        if self.config.drop_modality <= 0:
+            return present
+        draws = uniform(self.key("drop"), indices, present.shape[1])
+        kept = present & (draws >= self.config.drop_modality)
+        return torch.where(kept.any(dim=1, keepdim=True), kept, present)
+
+
+def bend_time(patches: Tensor, draws: Tensor, amount: float) -> Tensor:
+    """Move a record's start and end by up to ``amount`` of it and bend what lies between.
+
+    Positions before the first or after the last patch hold that patch. Values between patches
+    are interpolated.
+
+    Shapes: patches (B, P, D), draws (B, 3) in [-1, 1] -> (B, P, D).
+    """
+    P = patches.shape[1]
+    course = torch.linspace(0, 1, P, device=patches.device)
+    start, end = amount * draws[:, 0], 1 + amount * draws[:, 1]
+    bent = course + (amount / 2) * draws[:, 2:3] * torch.sin(math.pi * course)
+    position = (start[:, None] + (end - start)[:, None] * bent).clamp(0, 1) * (P - 1)
+    left = position.floor().clamp(max=P - 2).long() if P > 1 else position.long()
+    share = (position - left)[:, :, None]
+    rows = torch.arange(len(patches), device=patches.device)[:, None]
+    following = (left + 1).clamp(max=P - 1)
+    return patches[rows, left] * (1 - share) + patches[rows, following] * share
+
+
+def rotation(axes: Tensor, angles: Tensor) -> Tensor:
+    """Rotation matrices about any axes (Rodrigues' formula).
+
+    Shapes: axes (B, 3) of any length but zero, angles (B,) -> (B, 3, 3).
+    """
+    x, y, z = (axes / axes.norm(dim=1, keepdim=True).clamp(min=1e-6)).unbind(dim=1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).view(-1, 3, 3)
+    identity = torch.eye(3, device=axes.device)
+    sin, cos = torch.sin(angles)[:, None, None], torch.cos(angles)[:, None, None]
+    return identity + sin * cross + (1 - cos) * (cross @ cross)
+
+
+def rotate(patches: Tensor, matrices: Tensor) -> Tensor:
+    """Turn every x, y, z triple of columns.
+
+    Shapes: patches (B, P, 3 n), matrices (B, 3, 3) -> (B, P, 3 n).
+    """
+    B, P, D = patches.shape
+    triples = patches.reshape(B, P * (D // 3), 3)
+    return (triples @ matrices.transpose(1, 2)).view(B, P, D)

@@ -1,0 +1,44 @@
+"""A batch of features, and the one place where shapes are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dmft.models import InputShape
+from pipeline.contract import ContractError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What a model is given; a batch that exists fits the inputs it was checked against."""
+
+    features: Mapping[str, Tensor]
+    """Shapes: {m: (B, P, D)}; rows of absent records are zero."""
+    present: Tensor
+    """Shapes: (B, M) bool."""
+    targets: Tensor | None
+    """Shapes: (B, K), rows sum to 1; None where labels are unknown."""
+    inputs: Mapping[str, InputShape]
+    """What the model was built for."""
+
+    def __post_init__(self) -> None:
+        if tuple(self.features) != tuple(self.inputs):
+            raise ContractError(
+                f"a batch has modalities {list(self.features)}: wanted {list(self.inputs)}"
+            )
+        n_records = len(self.present)
+        for name, wanted in self.inputs.items():
+            shape = (n_records, wanted.n_patches, wanted.n_features)
+            if tuple(self.features[name].shape) != shape:
+                found = tuple(self.features[name].shape)
+                raise ContractError(f"a batch has {name} of shape {found}: wanted {shape}")
+        if tuple(self.present.shape) != (n_records, len(self.inputs)):
+            raise ContractError(
+                f"a batch has a presence mask of shape {tuple(self.present.shape)}: "
+                f"wanted {(n_records, len(self.inputs))}"
+            )
+        if self.targets is not None and len(self.targets) != n_records:
+            raise ContractError(f"a batch has {len(self.targets)} targets: wanted {n_records}")

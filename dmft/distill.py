@@ -1,0 +1,135 @@
+"""Distil trained teachers into a student (paper 3.4): Eqs (13)-(15) over the teacher's folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dmft.config import RunConfig
+from dmft.data import Batch, Cache
+from dmft.losses import HARD_LOSSES, resolve_weights, soft_loss
+from dmft.protocols import Fold, make_fold
+from dmft.run_folder import RUN_FILE, TrainedRun, check_cache_fits, fold_folders, load_run
+from dmft.train import Watcher, describe_run, over_folds, resolve_device, train_fold
+from dmft.training.loop import Objective
+from pipeline.contract import ConfigError, ContractError
+
+
+def distill(
+    cache: Cache,
+    teachers: Sequence[str | Path],
+    out: str | Path,
+    *,
+    config: RunConfig | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    watcher: Watcher | None = None,
+) -> dict[str, Any]:
+    """Train a student on labels and on the teachers' predictions; return the figures.
+
+    Protocol, folds and features are the first teacher's, and so are configuration and seed where
+    not given. Several teachers of the same folds teach by the mean of their probabilities.
+
+    Raises:
+        ConfigError: the configuration changes the features, or its weights do not sum to 1.
+        ContractError: a teacher is not finished, of another cache, or of other folds.
+    """
+    target = resolve_device(device)
+    folders = [fold_folders(Path(teacher)) for teacher in teachers]
+    if len({len(each) for each in folders}) != 1:
+        counts = [len(each) for each in folders]
+        raise ContractError(f"the teachers have {counts} folds: wanted as many in each")
+    sets = [[load_run(folder, target) for folder in each] for each in zip(*folders, strict=True)]
+    by_fold: dict[str, list[TrainedRun]] = {}
+    folds: list[Fold] = []
+    for runs in sets:
+        first = runs[0].info
+        fold = make_fold(first.fold, cache, first.protocol.name)
+        for run in runs:
+            _check_teacher(run, cache, fold, like=runs[0])
+        folds.append(fold)
+        by_fold[fold.name] = runs
+
+    def one(fold: Fold, folder: Path) -> dict[str, Any]:
+        runs = by_fold[fold.name]
+        first = runs[0].info
+        chosen = config or first.config
+        if chosen.modality != first.config.modality:
+            raise ConfigError(
+                "the [modality] settings are not the teacher's: leave them as they are"
+            )
+        info = describe_run(
+            cache,
+            first.protocol,
+            fold,
+            kind="distilled",
+            config=chosen,
+            seed=first.seed if seed is None else seed,
+            on=target,
+            teachers=runs,
+        )
+        objective = soft_objective(chosen, runs, info.modalities)
+        return train_fold(cache, fold, info, folder, objective, runs[0].maker, watcher)
+
+    many = not (Path(teachers[0]) / RUN_FILE).exists()
+    return over_folds(folds, Path(out), many=many, one=one)
+
+
+def soft_objective(
+    config: RunConfig, teachers: Sequence[TrainedRun], modalities: Sequence[str]
+) -> Objective:
+    """Eq. (15): the hard loss and the soft losses, weighted.
+
+    The teacher sees the very batch that the student sees, augmentation and blending included.
+    """
+    weights = resolve_weights(config.distill, modalities)
+    hard = HARD_LOSSES[config.training.loss]
+    soft_weights = weights.matrix(modalities).to(teachers[0].device)
+
+    def objective(logits: Tensor, batch: Batch) -> Tensor:
+        assert batch.targets is not None
+        with torch.no_grad():
+            taught = [teacher.model(batch.features, batch.present) for teacher in teachers]
+        loss = weights.hard * hard(logits, batch.present, batch.targets)
+        joined = mean_logits(taught, config.distill.temperature)
+        return loss + soft_loss(logits, joined, batch.present, soft_weights, config.distill)
+
+    return objective
+
+
+def mean_logits(taught: Sequence[Tensor], temperature: float) -> Tensor:
+    """Logits whose probabilities at ``temperature`` are the teachers' mean.
+
+    Shapes: several (B, M, 2, K) -> (B, M, 2, K).
+    """
+    if len(taught) == 1:
+        return taught[0]
+    each = torch.stack([(logits / temperature).softmax(dim=-1) for logits in taught])
+    return each.mean(dim=0).clamp(min=1e-12).log() * temperature
+
+
+def _check_teacher(run: TrainedRun, cache: Cache, fold: Fold, *, like: TrainedRun) -> None:
+    info = run.info
+    if info.kind != "teacher":
+        raise ContractError(f"{run.folder} is a {info.kind}: wanted the run of a teacher")
+    if info.cache_fingerprint != cache.spec.fingerprint or info.split_hash != fold.split_hash:
+        raise ContractError(
+            f"{run.folder} was trained on other records: cache "
+            f"{info.cache_fingerprint[:12]!r} and split {info.split_hash[:12]!r}, here "
+            f"{cache.spec.fingerprint[:12]!r} and {fold.split_hash[:12]!r}. "
+            "Distil on the teacher's own cache."
+        )
+    check_cache_fits(info, cache)
+    if info.modalities != cache.modalities:
+        raise ContractError(
+            f"{run.folder} has modalities {list(info.modalities)}: wanted {list(cache.modalities)}"
+        )
+    if info.config.modality != like.info.config.modality:
+        raise ContractError(
+            f"{run.folder} reads other features than {like.folder}: wanted teachers with the same "
+            "[modality] settings"
+        )

@@ -1,0 +1,168 @@
+"""Measure finished runs on their test folds; nothing here trains or chooses anything."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dmft.data import Cache, open_cache
+from dmft.metrics import accuracy, class_accuracies, figures, macro_f1, nearest_neighbour
+from dmft.models import STREAMS, overall_vote
+from dmft.protocols import Fold, make_fold
+from dmft.run_folder import (
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    TrainedRun,
+    check_cache_fits,
+    fold_folders,
+    load_run,
+    present_of,
+    read_info,
+)
+from dmft.training.checkpoint import write_json
+from pipeline.contract import ContractError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldFigures:
+    """Figures of one run and the predictions behind them."""
+
+    report: dict[str, Any]
+    """Plain numbers, as in ``metrics.json``."""
+    predictions: dict[str, Any]
+    """Record, label, prediction and probabilities, as in ``predictions.json``."""
+
+
+def measure(run: TrainedRun, cache: Cache, fold: Fold) -> FoldFigures:
+    """Measure one run on a fold's test records."""
+    info = run.info
+    rows = fold.test
+    logits = run.logits(cache, rows)
+    present, labels = present_of(cache, info.modalities)[rows], cache.labels[rows]
+    probabilities = overall_vote(logits, present)
+    baseline = _baseline(run, cache, fold)
+    report = {
+        "kind": info.kind,
+        "protocol": info.protocol.name,
+        "fold": fold.name,
+        "metric": info.protocol.metric,
+        "seed": info.seed,
+        "cache_fingerprint": cache.spec.fingerprint,
+        "split_hash": fold.split_hash,
+        "classes": list(info.classes),
+        **figures(logits, present, labels, info.modalities),
+        "nearest_neighbour_accuracy": baseline,
+        "n_parameters": info.n_parameters,
+        "saved_bytes": info.saved_bytes,
+        "seconds_per_epoch": info.seconds_per_epoch,
+    }
+    predictions = {
+        "records": [cache.record_ids[i] for i in rows.tolist()],
+        "labels": labels.tolist(),
+        "predicted": probabilities.argmax(dim=-1).tolist(),
+        "probabilities": [[round(p, 6) for p in row] for row in probabilities.tolist()],
+    }
+    return FoldFigures(report=report, predictions=predictions)
+
+
+def write_figures(folder: Path, found: FoldFigures) -> None:
+    """Write a fold's figures and predictions into its run folder."""
+    write_json(folder / METRICS_FILE, found.report)
+    (folder / PREDICTIONS_FILE).write_text(json.dumps(found.predictions) + "\n")
+
+
+def evaluate(
+    folder: str | Path, *, cache_path: str | Path | None = None, device: str = "cpu"
+) -> dict[str, Any]:
+    """Measure a run folder, or every fold of one; by default on the cache it was trained on.
+
+    Raises:
+        ContractError: the folder is not a finished run, or the cache has changed.
+    """
+    caches: dict[tuple[str, tuple[str, ...]], Cache] = {}
+    reports = []
+    folders = fold_folders(Path(folder))
+    for each in folders:
+        info = read_info(each)
+        path = str(cache_path or info.cache_path)
+        key = (path, info.modalities)
+        if key not in caches:
+            caches[key] = open_cache(path, info.modalities)
+        cache = caches[key]
+        if cache_path is None and cache.spec.fingerprint != info.cache_fingerprint:
+            raise ContractError(
+                f"{path} has changed since the run: its fingerprint is "
+                f"{cache.spec.fingerprint[:12]!r}, the run's {info.cache_fingerprint[:12]!r}. "
+                "Name a cache with --cache to measure on it all the same."
+            )
+        check_cache_fits(info, cache)
+        fold = make_fold(info.fold, cache, info.protocol.name)
+        reports.append(measure(load_run(each, device), cache, fold).report)
+    is_one_run = folders == (Path(folder),)
+    return reports[0] if is_one_run else summarise(reports)
+
+
+def summarise(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean over folds of what is quoted, and the sum of their confusion matrices."""
+    matrix: Tensor = torch.stack([torch.tensor(r["confusion"]) for r in reports]).sum(dim=0)
+    first = reports[0]
+
+    def mean(*path: str) -> float:
+        found = []
+        for report in reports:
+            value: Any = report
+            for key in path:
+                value = value[key]
+            found.append(float(value))
+        return statistics.fmean(found)
+
+    measures = ("accuracy", "macro_f1")
+    modalities = {
+        m: {k: mean("modalities", m, k) for k in measures}
+        | {s: {k: mean("modalities", m, s, k) for k in measures} for s in STREAMS}
+        for m in first["modalities"]
+    }
+    accuracies = [report["accuracy"] for report in reports]
+    return {
+        **{k: first[k] for k in ("kind", "protocol", "metric", "seed", "classes")},
+        "n_folds": len(reports),
+        "n_records": sum(report["n_records"] for report in reports),
+        "n_without_modality": sum(report["n_without_modality"] for report in reports),
+        "accuracy": mean("accuracy"),
+        "accuracy_spread": statistics.stdev(accuracies) if len(accuracies) > 1 else 0.0,
+        "macro_f1": mean("macro_f1"),
+        "pooled_accuracy": accuracy(matrix),
+        "pooled_macro_f1": macro_f1(matrix),
+        "modalities": modalities,
+        "class_accuracy": class_accuracies(matrix),
+        "confusion": matrix.tolist(),
+        "nearest_neighbour_accuracy": mean("nearest_neighbour_accuracy"),
+        "n_parameters": first["n_parameters"],
+        "saved_bytes": first["saved_bytes"],
+        "seconds_per_epoch": mean("seconds_per_epoch"),
+        "folds": [{k: r[k] for k in ("fold", "accuracy", "macro_f1")} for r in reports],
+    }
+
+
+def _baseline(run: TrainedRun, cache: Cache, fold: Fold) -> float:
+    """Accuracy of one nearest neighbour on the features that the model sees."""
+    sides = {}
+    for side, rows in (("train", fold.train), ("test", fold.test)):
+        present = present_of(cache, run.info.modalities)[rows]
+        seen = rows[present.any(dim=1)]
+        present = present[present.any(dim=1)]
+        patches = {m: cache.features[m][seen].to(run.device) for m in run.info.modalities}
+        made = run.maker.make(patches, present.to(run.device))
+        sides[side] = (seen, {m: x.cpu() for m, x in made.items()}, present)
+    (known, train, train_present), (asked, test, test_present) = sides["train"], sides["test"]
+    if not len(asked):
+        return 0.0
+    nearest = nearest_neighbour(train, train_present, test, test_present)
+    return float((cache.labels[known][nearest] == cache.labels[asked]).float().mean())

@@ -1,0 +1,29 @@
+"""The paper's networks (3.2-3.4): plain modules that see tensors, never caches or training.
+
+Read ``mstt.py``, ``mid_fusion.py`` and ``teacher.py`` in this order. Axis letters: B record,
+M modality, P patch, D width, T token, F fusion token, H head, K class.
+"""
+
+from dmft.models.config import (
+    EncoderConfig,
+    InputShape,
+    ModelShape,
+    StudentConfig,
+    TeacherConfig,
+)
+from dmft.models.heads import STREAMS, modality_votes, overall_vote
+from dmft.models.student import Student
+from dmft.models.teacher import Teacher
+
+__all__ = [
+    "STREAMS",
+    "EncoderConfig",
+    "InputShape",
+    "ModelShape",
+    "Student",
+    "StudentConfig",
+    "Teacher",
+    "TeacherConfig",
+    "modality_votes",
+    "overall_vote",
+]

@@ -1,0 +1,120 @@
+"""What decides a model's shape: the inputs it gets and the layers it is built of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.contract import ConfigError
+
+NORMS = ("pre", "post")
+ACTIVATIONS = ("gelu", "relu")
+
+
+def require(condition: bool, field: str, value: object, wanted: str) -> None:
+    """Raise a :class:`ConfigError` that names the field, its value and what was wanted.
+
+    Raises:
+        ConfigError: ``condition`` does not hold.
+    """
+    if not condition:
+        raise ConfigError(f"{field} is {value!r}: wanted {wanted}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderConfig:
+    """The Transformer layers that teacher and student share."""
+
+    width: int = 64
+    """Width of every token. 0 keeps the native widths D and P, as the paper does.
+
+    Deviation: the paper has no projection; an inertial token of width 6 learns next to nothing.
+    """
+    heads: int = 4
+    """Attention heads wanted; a width that they do not divide gets its largest fitting number."""
+    feed_forward: int = 128
+    """Width of the hidden layer of the position-wise network."""
+    norm: str = "pre"
+    """``pre`` or ``post``. Deviation: the paper's vanilla layers are post-norm."""
+    activation: str = "gelu"
+    """``gelu`` or ``relu``."""
+    dropout: float = 0.1
+    """On the residual branches, never inside attention: there it forces the slow kernel."""
+    temporal_encoding: bool = True
+    """Sinusoids on the temporal stream too. Deviation: the paper has them on the spatial alone."""
+    narrow_above: int = 256
+    """Features beyond which the spatial stream sees a learned projection; 0 for never."""
+    narrow_to: int = 64
+    """Features that such a projection keeps.
+
+    Deviation: 2,049 spatial tokens of a ResNet modality cost nearly the whole step on a CPU.
+    """
+
+    def __post_init__(self) -> None:
+        require(self.width >= 0, "width", self.width, "0 for native widths, or a positive number")
+        for name in ("heads", "feed_forward", "narrow_to"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "a positive number")
+        require(self.narrow_above >= 0, "narrow_above", self.narrow_above, "0 or a positive number")
+        require(self.norm in NORMS, "norm", self.norm, "pre or post")
+        require(self.activation in ACTIVATIONS, "activation", self.activation, "gelu or relu")
+        require(0 <= self.dropout < 1, "dropout", self.dropout, "a number from 0 to below 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherConfig:
+    """Depths of the teacher."""
+
+    layers: int = 2
+    """L_MSTT: layers of each spatial and temporal stream before fusion."""
+    fusion_layers: int = 2
+    """L_TMT: layers of each temporal mid-fusion module."""
+    fusion_tokens: int = 4
+    """F: tokens that two modalities exchange."""
+
+    def __post_init__(self) -> None:
+        for name in ("layers", "fusion_layers", "fusion_tokens"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "a positive number")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudentConfig:
+    """Depth of the student."""
+
+    layers: int = 1
+    """L_MSTT: layers of each spatial and temporal stream."""
+
+    def __post_init__(self) -> None:
+        require(self.layers >= 1, "layers", self.layers, "a positive number")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputShape:
+    """What one modality hands to the model for a record."""
+
+    n_patches: int
+    """P."""
+    n_features: int
+    """D, derived features included."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_patches", "n_features"):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "a positive number")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShape:
+    """Everything outside the layers: which inputs come in and how many classes go out."""
+
+    inputs: Mapping[str, InputShape]
+    """Modality to its input, in the order of the model's output."""
+    n_classes: int
+    """K."""
+
+    def __post_init__(self) -> None:
+        require(len(self.inputs) >= 1, "inputs", dict(self.inputs), "at least one modality")
+        require(self.n_classes >= 2, "n_classes", self.n_classes, "at least two classes")
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities' names, in order."""
+        return tuple(self.inputs)

@@ -1,0 +1,70 @@
+"""From class tokens to logits, and from logits to votes (paper 3.4, Eqs 11 and 12).
+
+A model returns one tensor of logits (B, M, 2, K): record, modality, stream (spatial, temporal),
+class. Everything that reads predictions reads that.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dmft.models.config import EncoderConfig
+
+STREAMS = ("spatial", "temporal")
+
+
+class StreamHead(nn.Module):
+    """The linear layer on one stream's class token; under pre-norm a layer norm before it.
+
+    Shapes: (B, T, D) -> (B, K).
+    """
+
+    def __init__(self, width: int, n_classes: int, config: EncoderConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width) if config.norm == "pre" else nn.Identity()
+        self.dropout = nn.Dropout(config.dropout)
+        self.linear = nn.Linear(width, n_classes)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """LN_S or LN_T of Eq. (11): a linear layer, in spite of its name there."""
+        logits: Tensor = self.linear(self.dropout(self.norm(hidden[:, 0])))
+        return logits
+
+
+class Heads(nn.Module):
+    """Both heads of one modality.
+
+    Shapes: spatial (B, T, D), temporal (B, T', D') -> (B, 2, K).
+    """
+
+    def __init__(self, widths: tuple[int, int], n_classes: int, config: EncoderConfig) -> None:
+        super().__init__()
+        self.spatial = StreamHead(widths[0], n_classes, config)
+        self.temporal = StreamHead(widths[1], n_classes, config)
+
+    def forward(self, spatial: Tensor, temporal: Tensor) -> Tensor:
+        """Logits of the two streams, spatial first."""
+        return torch.stack([self.spatial(spatial), self.temporal(temporal)], dim=1)
+
+
+def modality_votes(logits: Tensor) -> Tensor:
+    """Eq. (11): the two streams' softmaxes, added.
+
+    Shapes: (B, M, 2, K) -> (B, M, K); every row sums to 2.
+    """
+    return logits.softmax(dim=-1).sum(dim=2)
+
+
+def overall_vote(logits: Tensor, present: Tensor) -> Tensor:
+    """Eq. (12): the sum of the votes of the modalities that a record has.
+
+    Deviation: an absent modality does not vote, and the sum is divided by its total so that a
+    row is a distribution whatever the number of voters; a record without any modality is uniform.
+
+    Shapes: logits (B, M, 2, K), present (B, M) -> (B, K); every row sums to 1.
+    """
+    votes = (modality_votes(logits) * present[:, :, None]).sum(dim=1)
+    total = votes.sum(dim=-1, keepdim=True)
+    uniform = torch.full_like(votes, 1 / votes.shape[-1])
+    return torch.where(total > 0, votes / total.clamp(min=torch.finfo(votes.dtype).tiny), uniform)

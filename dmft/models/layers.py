@@ -1,0 +1,93 @@
+"""The Transformer layer that every stream and every fusion side is made of (Eqs 1, 4-6).
+
+Unusual here: attention itself is never dropped out, because that would take
+``scaled_dot_product_attention`` off its fast kernels; dropout sits on the residual branches.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dmft.models.config import EncoderConfig
+
+
+def sinusoids(n_positions: int, width: int) -> Tensor:
+    """Sinusoidal positional encoding, Eq. (1).
+
+    Shapes: returns (n_positions, width).
+    """
+    position = torch.arange(n_positions, dtype=torch.float32)[:, None]
+    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    table = torch.zeros(n_positions, width)
+    table[:, 0::2] = torch.sin(position * rate)
+    table[:, 1::2] = torch.cos(position * rate)[:, : width // 2]
+    return table
+
+
+def fitting_heads(width: int, wanted: int) -> int:
+    """Largest number of heads, at most ``wanted``, that divides ``width``."""
+    return next(heads for heads in range(min(wanted, width), 0, -1) if width % heads == 0)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention, Eqs (4), (5) and (6).
+
+    Shapes: (B, T, D) -> (B, T, D), for any number T of tokens.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = fitting_heads(width, heads)
+        self.project_in = nn.Linear(width, 3 * width)
+        self.project_out = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.project_in.weight)
+        nn.init.zeros_(self.project_in.bias)
+        nn.init.zeros_(self.project_out.bias)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Q, K, V by one projection (4); attention a head (5); heads joined by W_O (6)."""
+        B, T, D = tokens.shape
+        qkv = self.project_in(tokens).view(B, T, 3, self.heads, D // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        joined: Tensor = self.project_out(mixed.transpose(1, 2).reshape(B, T, D))
+        return joined
+
+
+class EncoderLayer(nn.Module):
+    """A vanilla Transformer encoder layer: attention, then a position-wise network.
+
+    Shapes: (B, T, D) -> (B, T, D).
+    """
+
+    def __init__(self, width: int, config: EncoderConfig) -> None:
+        super().__init__()
+        self.pre_norm = config.norm == "pre"
+        self.attention = SelfAttention(width, config.heads)
+        self.attention_norm = nn.LayerNorm(width)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(width, config.feed_forward),
+            nn.GELU() if config.activation == "gelu" else nn.ReLU(),
+            nn.Linear(config.feed_forward, width),
+        )
+        self.feed_forward_norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Run both sublayers with their residuals."""
+        if self.pre_norm:
+            tokens = tokens + self.dropout(self.attention(self.attention_norm(tokens)))
+            tokens = tokens + self.dropout(self.feed_forward(self.feed_forward_norm(tokens)))
+        else:
+            tokens = self.attention_norm(tokens + self.dropout(self.attention(tokens)))
+            tokens = self.feed_forward_norm(tokens + self.dropout(self.feed_forward(tokens)))
+        return tokens
+
+
+def encoder_stack(n_layers: int, width: int, config: EncoderConfig) -> nn.Sequential:
+    """A stack of ``n_layers`` encoder layers of one width."""
+    return nn.Sequential(*(EncoderLayer(width, config) for _ in range(n_layers)))

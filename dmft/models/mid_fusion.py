@@ -1,0 +1,109 @@
+"""Temporal mid-fusion: pairs of modalities exchange a few tokens layer by layer (paper 3.3).
+
+For every unordered pair of modalities there is a module of its own with F learnable tokens of
+the smaller of the two widths. A modality that a record lacks puts nothing into the tokens: the
+average is over the sides that are present, so its row's contents cannot reach the other side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+
+from dmft.models.config import EncoderConfig, TeacherConfig
+from dmft.models.layers import EncoderLayer
+
+
+class FusionLayer(nn.Module):
+    """One layer of one pair: both sides run a Transformer layer, then average their tokens.
+
+    Shapes: tokens (B, F, D1), narrow (B, T1, D1), wide (B, T2, D2) with D1 <= D2, present
+    (B, 2) -> the same three.
+    """
+
+    def __init__(self, narrow: int, wide: int, config: EncoderConfig) -> None:
+        super().__init__()
+        self.narrow_layer = EncoderLayer(narrow, config)
+        self.wide_layer = EncoderLayer(wide, config)
+        self.widen = nn.Linear(narrow, wide) if narrow != wide else nn.Identity()
+        self.shrink = nn.Linear(wide, narrow) if narrow != wide else nn.Identity()
+
+    def forward(
+        self, tokens: Tensor, narrow: Tensor, wide: Tensor, present: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Eq. (7): tokens joined to each side; Eq. (8): a layer a side; Eq. (9): the average.
+
+        Deviation: Eq. (9) averages over the sides that the record has, not always over two.
+        """
+        F = tokens.shape[1]
+        narrow_out = self.narrow_layer(torch.cat([tokens, narrow], dim=1))
+        wide_out = self.wide_layer(torch.cat([self.widen(tokens), wide], dim=1))
+        sides = torch.stack([narrow_out[:, :F], self.shrink(wide_out[:, :F])], dim=1)
+        weights = present.to(sides.dtype)
+        weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1)
+        averaged = (sides * weights[:, :, None, None]).sum(dim=1)
+        return averaged, narrow_out[:, F:], wide_out[:, F:]
+
+
+class PairFusion(nn.Module):
+    """The fusion module of one pair of modalities: its F tokens and its layers.
+
+    Shapes: two streams (B, T, D) and present (B, 2) -> the two streams, in the order given.
+    """
+
+    def __init__(
+        self, widths: tuple[int, int], config: TeacherConfig, encoder: EncoderConfig
+    ) -> None:
+        super().__init__()
+        self.swapped = widths[0] > widths[1]
+        narrow, wide = sorted(widths)
+        self.tokens = nn.Parameter(torch.randn(1, config.fusion_tokens, narrow) * 0.02)
+        self.layers = nn.ModuleList(
+            FusionLayer(narrow, wide, encoder) for _ in range(config.fusion_layers)
+        )
+
+    def forward(self, first: Tensor, second: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+        """Hand the averaged tokens from layer to layer; return both streams without them."""
+        narrow, wide = (second, first) if self.swapped else (first, second)
+        present = present.flip(1) if self.swapped else present
+        tokens = self.tokens.expand(len(first), -1, -1)
+        for layer in self.layers:
+            tokens, narrow, wide = layer(tokens, narrow, wide, present)
+        return (wide, narrow) if self.swapped else (narrow, wide)
+
+
+class MidFusion(nn.Module):
+    """All C(M, 2) pairs, and the average over the pairs that contain a modality.
+
+    Shapes: streams {m: (B, T_m, D_m)}, present (B, M) -> streams of the same shapes.
+    """
+
+    def __init__(
+        self, widths: Mapping[str, int], config: TeacherConfig, encoder: EncoderConfig
+    ) -> None:
+        super().__init__()
+        self.modalities = tuple(widths)
+        self.pairs = nn.ModuleDict(
+            {
+                f"{a}-{b}": PairFusion((widths[a], widths[b]), config, encoder)
+                for a, b in combinations(self.modalities, 2)
+            }
+        )
+
+    def forward(self, streams: Mapping[str, Tensor], present: Tensor) -> dict[str, Tensor]:
+        """Eq. (10): each modality's output is the mean over its M - 1 pairs.
+
+        Deviation: Eq. (10) writes C(M, 2) terms; a modality is in only M - 1 of the pairs. With
+        one modality there is no pair and its stream passes unchanged.
+        """
+        outputs: dict[str, list[Tensor]] = {m: [] for m in self.modalities}
+        for (i, a), (j, b) in combinations(enumerate(self.modalities), 2):
+            fused = self.pairs[f"{a}-{b}"](streams[a], streams[b], present[:, [i, j]])
+            outputs[a].append(fused[0])
+            outputs[b].append(fused[1])
+        return {
+            m: torch.stack(each).mean(dim=0) if each else streams[m] for m, each in outputs.items()
+        }

@@ -1,0 +1,36 @@
+"""The lite student: one shallow MSTT a modality and its heads, no exchange between modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from dmft.models.config import EncoderConfig, ModelShape, StudentConfig
+from dmft.models.heads import Heads
+from dmft.models.mstt import Mstt
+
+
+class Student(nn.Module):
+    """L_MSTT,stu layers a stream, then Eqs (11) and (12) on its logits.
+
+    Shapes: features {m: (B, P_m, D_m)}, present (B, M) -> logits (B, M, 2, K).
+    """
+
+    def __init__(self, shape: ModelShape, config: StudentConfig, encoder: EncoderConfig) -> None:
+        super().__init__()
+        self.mstt = nn.ModuleDict(
+            {m: Mstt(inputs, config.layers, encoder) for m, inputs in shape.inputs.items()}
+        )
+        self.heads = nn.ModuleDict()
+        for m, mstt in self.mstt.items():
+            assert isinstance(mstt, Mstt)
+            widths = (mstt.spatial.width, mstt.temporal.width)
+            self.heads[m] = Heads(widths, shape.n_classes, encoder)
+
+    def forward(self, features: Mapping[str, Tensor], present: Tensor) -> Tensor:
+        """Logits of every stream; ``present`` is unused: no modality sees another here."""
+        return torch.stack(
+            [self.heads[m](*mstt(features[m])) for m, mstt in self.mstt.items()], dim=1
+        )

@@ -1,0 +1,232 @@
+"""Protocols: named rules from records to folds, read from small TOML files.
+
+Shipped ones lie in ``data_manifests/protocols``; a user's own is a file. A rule selects by the
+cache's attribute columns. A fold without training or test records, or with a record on both
+sides, is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmft.data import Cache
+from dmft.parsing import parse_table
+from pipeline.contract import ConfigError, ContractError
+
+METRICS = ("accuracy", "macro_f1")
+Rule = Mapping[str, tuple[int, ...]]
+"""Attribute to the values that it may have; a record must fit all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldRule:
+    """One train/test split as a rule."""
+
+    name: str
+    """Unique in its protocol; names the fold's folder."""
+    train: Mapping[str, tuple[int, ...]]
+    """Records to learn from."""
+    test: Mapping[str, tuple[int, ...]]
+    """Records to be measured on."""
+
+    def __post_init__(self) -> None:
+        for side in ("train", "test"):
+            rule = getattr(self, side)
+            if not rule or not all(rule.values()):
+                raise ConfigError(f"{side} is {dict(rule)!r}: wanted values of an attribute")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaveOneOut:
+    """One fold for every value of an attribute."""
+
+    attribute: str
+    """Column of the cache, such as subject."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """A protocol file."""
+
+    name: str
+    """Such as utd-50-50."""
+    dataset: str = ""
+    """Data set that it is meant for; empty for any."""
+    metric: str = "accuracy"
+    """The figure that is quoted: accuracy or macro_f1."""
+    description: str = ""
+    """For people."""
+    folds: tuple[FoldRule, ...] = ()
+    """The folds, or none and ``leave_one_out``."""
+    leave_one_out: LeaveOneOut | None = None
+    """Instead of ``folds``."""
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise ConfigError(f"metric is {self.metric!r}: wanted accuracy or macro_f1")
+        if bool(self.folds) == (self.leave_one_out is not None):
+            raise ConfigError("folds or leave_one_out: wanted exactly one of them")
+        names = [fold.name for fold in self.folds]
+        if len(set(names)) != len(names):
+            raise ConfigError(f"folds are named {names}: wanted different names")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fold:
+    """A fold on the records of one cache."""
+
+    name: str
+    """Its name in the protocol."""
+    rule: FoldRule
+    """What selected the records."""
+    train: Tensor
+    """Shapes: (n,) int64, rows of the cache."""
+    test: Tensor
+    """Shapes: (n,) int64, rows of the cache."""
+    split_hash: str = field(default="")
+    """SHA-256 of the record identities on both sides."""
+
+
+def shipped_protocols() -> tuple[str, ...]:
+    """Names of the protocols that come with the software."""
+    folder = importlib.resources.files("data_manifests") / "protocols"
+    if not folder.is_dir():
+        return ()
+    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
+
+
+def load_protocol(name_or_file: str) -> Protocol:
+    """Read a shipped protocol by name or a TOML file.
+
+    Raises:
+        ConfigError: there is none of that name, or it is not a valid protocol.
+    """
+    if name_or_file in shipped_protocols():
+        shipped = importlib.resources.files("data_manifests") / "protocols"
+        text = (shipped / f"{name_or_file}.toml").read_text()
+    elif Path(name_or_file).is_file():
+        text = Path(name_or_file).read_text(errors="replace")
+    else:
+        raise ConfigError(
+            f"protocol {name_or_file!r} is neither a file nor one of "
+            f"{', '.join(shipped_protocols()) or '(none shipped)'}"
+        )
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"protocol {name_or_file} is not valid TOML: {error}") from error
+    return parse_table(Protocol, table, where=f"protocol {name_or_file}")
+
+
+def fold_rules(protocol: Protocol, cache: Cache) -> tuple[FoldRule, ...]:
+    """Return the protocol's folds, those of ``leave_one_out`` spelt out for this cache.
+
+    Raises:
+        ContractError: the protocol is for another data set, or for a column the cache lacks.
+    """
+    if protocol.dataset and protocol.dataset != cache.spec.dataset:
+        raise ContractError(
+            f"protocol {protocol.name} is for {protocol.dataset!r} and {cache.path} holds "
+            f"{cache.spec.dataset!r}: choose another protocol, or write one in a TOML file"
+        )
+    if protocol.leave_one_out is None:
+        return protocol.folds
+    attribute = protocol.leave_one_out.attribute
+    values = sorted({int(v) for v in _column(cache, attribute, protocol.name)})
+    if len(values) < 2:
+        raise ContractError(
+            f"protocol {protocol.name} leaves one {attribute} out and {cache.path} has only "
+            f"{values}: wanted at least two"
+        )
+    return tuple(
+        FoldRule(
+            name=f"{attribute}-{value}",
+            train={attribute: tuple(v for v in values if v != value)},
+            test={attribute: (value,)},
+        )
+        for value in values
+    )
+
+
+def choose_folds(protocol: Protocol, cache: Cache, which: str | None) -> tuple[Fold, ...]:
+    """Return one fold by name or number, the first where None, every one where ``all``.
+
+    Raises:
+        ConfigError: there is no such fold.
+        ContractError: a fold cannot be made of this cache's records.
+    """
+    rules = fold_rules(protocol, cache)
+    if which == "all":
+        return tuple(make_fold(rule, cache, protocol.name) for rule in rules)
+    names = [rule.name for rule in rules]
+    if which is None:
+        chosen = 0
+    elif which in names:
+        chosen = names.index(which)
+    elif which.isdecimal() and int(which) < len(names):
+        chosen = int(which)
+    else:
+        raise ConfigError(
+            f"protocol {protocol.name} has no fold {which!r}: wanted one of {', '.join(names)}, "
+            f"a number from 0 to {len(names) - 1}, or all"
+        )
+    return (make_fold(rules[chosen], cache, protocol.name),)
+
+
+def make_fold(rule: FoldRule, cache: Cache, protocol: str) -> Fold:
+    """Apply a rule to the records of a cache.
+
+    Raises:
+        ContractError: a side is empty, a record is on both sides, or a column is unknown.
+    """
+    sides = {}
+    for side, wanted in (("train", rule.train), ("test", rule.test)):
+        chosen = np.ones(len(cache), dtype=bool)
+        for attribute, values in wanted.items():
+            chosen &= np.isin(_column(cache, attribute, protocol), values)
+        if not chosen.any():
+            raise ContractError(
+                f"protocol {protocol}, fold {rule.name}: the {side} side "
+                f"{_rule_text(wanted)} is empty, no record of {cache.path} fits it"
+            )
+        sides[side] = chosen
+    both = np.flatnonzero(sides["train"] & sides["test"])
+    if len(both):
+        raise ContractError(
+            f"protocol {protocol}, fold {rule.name}: {len(both)} record(s) are on both sides, "
+            f"such as {cache.record_ids[both[0]]!r}. Make train and test disjoint."
+        )
+    rows = {side: np.flatnonzero(chosen) for side, chosen in sides.items()}
+    digest = hashlib.sha256()
+    for side in ("train", "test"):
+        digest.update(f"{side}\n".encode())
+        digest.update("\n".join(sorted(cache.record_ids[i] for i in rows[side])).encode())
+    return Fold(
+        name=rule.name,
+        rule=rule,
+        train=torch.from_numpy(rows["train"]),
+        test=torch.from_numpy(rows["test"]),
+        split_hash=digest.hexdigest(),
+    )
+
+
+def _column(cache: Cache, attribute: str, protocol: str) -> np.ndarray:
+    if attribute not in cache.columns:
+        raise ContractError(
+            f"protocol {protocol} selects by {attribute!r} and {cache.path} has the columns "
+            f"{', '.join(cache.columns) or '(none)'}: use one of those"
+        )
+    return cache.columns[attribute]
+
+
+def _rule_text(rule: Rule) -> str:
+    return ", ".join(f"{name} in {list(values)}" for name, values in rule.items())

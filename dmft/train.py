@@ -1,0 +1,337 @@
+"""Train a model on the folds of a protocol, each into a run folder of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from dmft.config import RunConfig
+from dmft.data import Batch, Cache, FeatureMaker, make_features
+from dmft.evaluate import measure, summarise, write_figures
+from dmft.losses import HARD_LOSSES
+from dmft.protocols import Fold, choose_folds, load_protocol
+from dmft.protocols import Protocol as FoldProtocol
+from dmft.run_folder import (
+    CHECKPOINT_FILE,
+    EPOCHS_FILE,
+    FOLDS_FILE,
+    METRICS_FILE,
+    RUN_FILE,
+    RunInfo,
+    TrainedRun,
+    build_model,
+    load_run,
+    read_info,
+    read_json,
+    save_model,
+    software_versions,
+)
+from dmft.training import EpochReport, TrainingData, fit
+from dmft.training.checkpoint import write_json
+from dmft.training.loop import Objective
+from pipeline.contract import ConfigError, ContractError
+
+log = logging.getLogger(__name__)
+
+
+class Watcher(Protocol):
+    """What a caller is told while training goes on."""
+
+    def start(self, fold: str, n_epochs: int, done: int) -> None:
+        """A fold begins, or goes on after ``done`` epochs."""
+
+    def epoch(self, report: EpochReport) -> None:
+        """An epoch has ended."""
+
+    def end(self, fold: str, figures: dict[str, Any]) -> None:
+        """A fold has been measured."""
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device of a name: auto takes a GPU where there is one.
+
+    Raises:
+        ConfigError: cuda is asked for and there is none, or the name is unknown.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device is {name!r}: wanted auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device 'cuda' is asked for and torch sees no GPU: use --device cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def train(
+    cache: Cache,
+    protocol: str | FoldProtocol,
+    out: str | Path,
+    *,
+    kind: str = "teacher",
+    config: RunConfig,
+    fold: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    watcher: Watcher | None = None,
+) -> dict[str, Any]:
+    """Train a teacher or a student on one fold, or on all of them; return the figures.
+
+    Raises:
+        ConfigError: the protocol, fold or device cannot be used.
+        ContractError: the folder holds another run, or the fold cannot be made.
+    """
+    rules = load_protocol(protocol) if isinstance(protocol, str) else protocol
+    folds = choose_folds(rules, cache, fold)
+    target = resolve_device(device)
+
+    def one(chosen: Fold, folder: Path) -> dict[str, Any]:
+        info = describe_run(cache, rules, chosen, kind=kind, config=config, seed=seed, on=target)
+        maker = make_features(cache, config, chosen.train)
+        return train_fold(cache, chosen, info, folder, hard_objective(config), maker, watcher)
+
+    return over_folds(folds, Path(out), many=fold == "all", one=one)
+
+
+def over_folds(
+    folds: Sequence[Fold], out: Path, *, many: bool, one: Callable[[Fold, Path], dict[str, Any]]
+) -> dict[str, Any]:
+    """Do one fold into ``out``, or several into its sub-folders and sum them up.
+
+    Raises:
+        ContractError: ``out`` holds something else.
+    """
+    if not many:
+        return one(folds[0], out)
+    names = [fold.name for fold in folds]
+    if (out / FOLDS_FILE).exists():
+        found = read_json(out / FOLDS_FILE, "a list of folds").get("folds")
+        if found != names:
+            raise ContractError(
+                f"{out} holds the folds {found}, wanted {names}: choose another folder"
+            )
+    else:
+        refuse_occupied(out)
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / FOLDS_FILE, {"folds": names})
+    figures = summarise([one(fold, out / f"fold-{fold.name}") for fold in folds])
+    write_json(out / METRICS_FILE, figures)
+    return figures
+
+
+def refuse_occupied(out: Path) -> None:
+    """Refuse a folder that holds anything that is not the run in question.
+
+    Raises:
+        ContractError: it is a file, or a folder with something in it.
+    """
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise ContractError(
+            f"{out} exists and does not hold this run: choose another folder, or remove it"
+        )
+
+
+def describe_run(
+    cache: Cache,
+    protocol: FoldProtocol,
+    fold: Fold,
+    *,
+    kind: str,
+    config: RunConfig,
+    seed: int,
+    on: torch.device,
+    teachers: Sequence[TrainedRun] = (),
+) -> RunInfo:
+    """Gather what decides a run's weights."""
+    from dmft.data.features import plan_features
+
+    return RunInfo(
+        kind=kind,
+        config=config,
+        protocol=protocol,
+        fold=fold.rule,
+        split_hash=fold.split_hash,
+        n_train=len(fold.train),
+        n_test=len(fold.test),
+        cache_path=str(cache.path),
+        cache_fingerprint=cache.spec.fingerprint,
+        stored={name: plan.stored for name, plan in plan_features(cache, config).items()},
+        classes=cache.spec.classes,
+        seed=seed,
+        device=on.type,
+        teachers=tuple(str(teacher.folder) for teacher in teachers),
+        teacher_identities=tuple(teacher.info.identity for teacher in teachers),
+        versions=software_versions(),
+    )
+
+
+def hard_objective(config: RunConfig) -> Objective:
+    """Return the loss on labels that the configuration names."""
+    loss = HARD_LOSSES[config.training.loss]
+
+    def objective(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        assert batch.targets is not None
+        return loss(logits, batch.present, batch.targets)
+
+    return objective
+
+
+def train_fold(
+    cache: Cache,
+    fold: Fold,
+    info: RunInfo,
+    folder: Path,
+    objective: Objective,
+    maker: FeatureMaker,
+    watcher: Watcher | None = None,
+) -> dict[str, Any]:
+    """Train one model into ``folder``, going on where an interrupted run of the same stopped.
+
+    Raises:
+        ContractError: the folder holds something else.
+    """
+    if (folder / RUN_FILE).exists():
+        found = read_info(folder)
+        if found.identity != info.identity:
+            raise ContractError(
+                f"{folder} holds another run: {_difference(found, info)}. Choose another folder."
+            )
+        status = found.status
+    else:
+        refuse_occupied(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / RUN_FILE, info.to_json())
+        status = info.status
+    if status != "complete":
+        _fit_fold(cache, fold, info, folder, objective, maker, watcher)
+    if not (folder / METRICS_FILE).exists():
+        write_figures(folder, measure(load_run(folder, info.device), cache, fold))
+    figures = read_json(folder / METRICS_FILE, "the run's figures")
+    if watcher is not None:
+        watcher.end(fold.name, figures)
+    return figures
+
+
+def _fit_fold(
+    cache: Cache,
+    fold: Fold,
+    info: RunInfo,
+    folder: Path,
+    objective: Objective,
+    maker: FeatureMaker,
+    watcher: Watcher | None,
+) -> None:
+    # Records without any modality cannot be learnt from.
+    rows = fold.train[cache.present[fold.train].any(dim=1)]
+    if len(rows) < len(fold.train):
+        log.warning("%d training records have no modality", len(fold.train) - len(rows))
+    if not len(rows):
+        raise ContractError(
+            f"fold {fold.name}: none of its {len(fold.train)} training records has any of "
+            f"{', '.join(cache.modalities)}. Look into the cache's quarantined records."
+        )
+    device = torch.device(info.device)
+    maker = maker.to(device)
+    data = TrainingData(
+        patches={m: cache.features[m][rows].to(device) for m in cache.modalities},
+        present=cache.present[rows].to(device),
+        labels=cache.labels[rows].to(device),
+        maker=maker,
+        n_classes=len(info.classes),
+    )
+    model = build_model(info, maker.inputs).to(device)
+    diary = Diary(folder, info, fold.name, watcher)
+    fit(
+        model,
+        objective,
+        data,
+        info.config,
+        seed=info.seed,
+        checkpoint=folder / CHECKPOINT_FILE,
+        identity=info.identity,
+        on_epoch=diary.epoch,
+        on_resume=diary.resume,
+    )
+    diary.close()
+    saved = save_model(folder, info, model, maker)
+    finished = dataclasses.replace(
+        info,
+        status="complete",
+        n_parameters=sum(p.numel() for p in model.parameters()),
+        saved_bytes=saved,
+        seconds_per_epoch=diary.seconds_per_epoch,
+    )
+    write_json(folder / RUN_FILE, finished.to_json())
+    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+
+
+class Diary:
+    """Writes ``epochs.jsonl`` and TensorBoard's events, and tells the watcher."""
+
+    def __init__(self, folder: Path, info: RunInfo, fold: str, watcher: Watcher | None) -> None:
+        self.folder, self.info, self.fold, self.watcher = folder, info, fold, watcher
+        self.seconds: list[float] = []
+        self.board: Any = None
+
+    def resume(self, done: int) -> None:
+        """Keep the lines of the epochs that the checkpoint knows, drop later ones."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        path = self.folder / EPOCHS_FILE
+        lines = path.read_text().splitlines()[:done] if path.exists() else []
+        path.write_text("".join(f"{line}\n" for line in lines))
+        self.seconds = [float(json.loads(line)["seconds"]) for line in lines]
+        self.board = SummaryWriter(str(self.folder), purge_step=done + 1)
+        if self.watcher is not None:
+            self.watcher.start(self.fold, self.info.config.training.epochs, done)
+
+    def epoch(self, report: EpochReport) -> None:
+        """Note one epoch."""
+        self.seconds.append(report.seconds)
+        with (self.folder / EPOCHS_FILE).open("a") as file:
+            file.write(json.dumps(dataclasses.asdict(report)) + "\n")
+        for name in ("loss", "accuracy", "learning_rate"):
+            self.board.add_scalar(f"train/{name}", getattr(report, name), report.epoch)
+        if self.watcher is not None:
+            self.watcher.epoch(report)
+
+    def close(self) -> None:
+        """Close the event file."""
+        self.board.close()
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Median over all epochs."""
+        return statistics.median(self.seconds) if self.seconds else 0.0
+
+
+def _difference(found: RunInfo, wanted: RunInfo) -> str:
+    """Name the settings in which two runs differ."""
+    from dmft.parsing import to_table
+
+    def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for key, value in table.items():
+            nested = isinstance(value, dict)
+            out |= flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+        return out
+
+    ignored = (
+        "status",
+        "n_parameters",
+        "saved_bytes",
+        "seconds_per_epoch",
+        "versions",
+        "cache_path",
+    )
+    a, b = flat(to_table(found)), flat(to_table(wanted))
+    differing = [
+        f"{key} is {a.get(key)!r} there and {b.get(key)!r} here"
+        for key in sorted(a.keys() | b.keys())
+        if a.get(key) != b.get(key) and not key.startswith(ignored)
+    ]
+    return "; ".join(differing[:3]) or "the order of its modalities differs"
