@@ -1,0 +1,186 @@
+"""The networks: shapes, the equations written out plainly, and what an absence must not do."""
+
+import math
+
+import pytest
+import torch
+
+from dmft.models import (
+    EncoderConfig,
+    InputShape,
+    ModelShape,
+    Student,
+    StudentConfig,
+    Teacher,
+    TeacherConfig,
+    modality_votes,
+    overall_vote,
+)
+from dmft.models.layers import EncoderLayer, SelfAttention, fitting_heads, sinusoids
+from dmft.models.mid_fusion import FusionLayer, MidFusion
+from dmft.models.mstt import Mstt
+
+PAPER = EncoderConfig(
+    width=0, norm="post", activation="relu", temporal_encoding=False, narrow_above=0
+)
+INPUTS = {
+    "skeleton": InputShape(n_patches=8, n_features=12),
+    "inertial": InputShape(n_patches=8, n_features=6),
+    "rgb": InputShape(n_patches=6, n_features=300),
+}
+
+
+def build(kind, encoder, modalities=("skeleton", "inertial"), n_classes=5):
+    torch.manual_seed(0)
+    shape = ModelShape(inputs={m: INPUTS[m] for m in modalities}, n_classes=n_classes)
+    if kind is Teacher:
+        return Teacher(shape, TeacherConfig(fusion_tokens=3), encoder).eval()
+    return Student(shape, StudentConfig(), encoder).eval()
+
+
+def some_features(modalities, B=4):
+    random = torch.Generator().manual_seed(1)
+    return {
+        m: torch.randn(B, INPUTS[m].n_patches, INPUTS[m].n_features, generator=random)
+        for m in modalities
+    }
+
+
+@pytest.mark.parametrize("kind", [Teacher, Student])
+@pytest.mark.parametrize("encoder", [EncoderConfig(), PAPER])
+@pytest.mark.parametrize("n_modalities", [1, 2, 3])
+def test_logits_have_a_row_a_modality_and_stream(kind, encoder, n_modalities):
+    modalities = tuple(INPUTS)[:n_modalities]
+    model = build(kind, encoder, modalities)
+    present = torch.ones(4, n_modalities, dtype=torch.bool)
+    assert model(some_features(modalities), present).shape == (4, n_modalities, 2, 5)
+
+
+def test_equation_1_is_the_usual_table():
+    table = sinusoids(7, 6)
+    for pos in range(7):
+        for i in range(3):
+            angle = pos / 10_000 ** (2 * i / 6)
+            assert table[pos, 2 * i] == pytest.approx(math.sin(angle), abs=1e-5)
+            assert table[pos, 2 * i + 1] == pytest.approx(math.cos(angle), abs=1e-5)
+    assert sinusoids(3, 5).shape == (3, 5)
+
+
+def test_attention_is_equations_4_to_6_written_out():
+    torch.manual_seed(0)
+    attention = SelfAttention(6, 3)
+    hidden = torch.randn(2, 5, 6)
+    q, k, v = attention.project_in(hidden).chunk(3, dim=-1)
+    heads = []
+    for h in range(3):
+        part = slice(2 * h, 2 * h + 2)
+        scores = torch.softmax(q[..., part] @ k[..., part].transpose(1, 2) / math.sqrt(2), dim=-1)
+        heads.append(scores @ v[..., part])
+    expected = attention.project_out(torch.cat(heads, dim=-1))
+    torch.testing.assert_close(attention(hidden), expected)
+
+
+def test_a_post_norm_layer_is_torchs_own_with_the_same_weights():
+    torch.manual_seed(0)
+    config = EncoderConfig(norm="post", activation="relu", dropout=0.0, feed_forward=16, heads=2)
+    ours = EncoderLayer(8, config)
+    theirs = torch.nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+    theirs.self_attn.in_proj_weight.data = ours.attention.project_in.weight.data
+    theirs.self_attn.in_proj_bias.data = ours.attention.project_in.bias.data
+    theirs.self_attn.out_proj = ours.attention.project_out
+    theirs.linear1, theirs.linear2 = ours.feed_forward[0], ours.feed_forward[2]
+    theirs.norm1, theirs.norm2 = ours.attention_norm, ours.feed_forward_norm
+    hidden = torch.randn(2, 5, 8)
+    torch.testing.assert_close(ours(hidden), theirs(hidden))
+
+
+def test_heads_divide_native_widths():
+    assert [fitting_heads(width, 4) for width in (6, 60, 32, 7, 3)] == [3, 4, 4, 1, 3]
+
+
+def test_the_paper_keeps_native_widths_and_the_default_projects():
+    native = Mstt(INPUTS["inertial"], 1, PAPER)
+    assert (native.spatial.width, native.temporal.width) == (8, 6)
+    assert native.temporal.positions is None
+    spatial, temporal = native(torch.randn(2, 8, 6))
+    assert spatial.shape == (2, 7, 8)
+    assert temporal.shape == (2, 9, 6)
+    projected = Mstt(INPUTS["inertial"], 1, EncoderConfig())
+    assert (projected.spatial.width, projected.temporal.width) == (64, 64)
+    assert projected.temporal.positions is not None
+
+
+def test_a_wide_modality_is_narrowed_for_the_spatial_stream_only_by_default():
+    spatial, temporal = Mstt(INPUTS["rgb"], 1, EncoderConfig(narrow_to=16))(torch.randn(2, 6, 300))
+    assert spatial.shape == (2, 17, 64)
+    assert temporal.shape == (2, 7, 64)
+    assert Mstt(INPUTS["rgb"], 1, PAPER)(torch.randn(2, 6, 300))[0].shape == (2, 301, 6)
+
+
+def test_fusion_has_a_module_for_every_unordered_pair_with_tokens_of_the_smaller_width():
+    fusion = MidFusion({"a": 4, "b": 8, "c": 6}, TeacherConfig(fusion_tokens=3), EncoderConfig())
+    assert list(fusion.pairs) == ["a-b", "a-c", "b-c"]
+    widths = {name: tuple(pair.tokens.shape[1:]) for name, pair in fusion.pairs.items()}
+    assert widths == {"a-b": (3, 4), "a-c": (3, 4), "b-c": (3, 6)}
+
+
+def test_a_modalitys_fused_stream_is_the_mean_over_its_pairs():
+    torch.manual_seed(0)
+    widths = {"a": 4, "b": 8, "c": 6}
+    fusion = MidFusion(widths, TeacherConfig(), EncoderConfig(dropout=0.0))
+    streams = {m: torch.randn(2, 5, width) for m, width in widths.items()}
+    present = torch.ones(2, 3, dtype=torch.bool)
+    both = present[:, :2]
+    with_a = fusion.pairs["a-b"](streams["a"], streams["b"], both)[1]
+    with_c = fusion.pairs["b-c"](streams["b"], streams["c"], both)[0]
+    torch.testing.assert_close(fusion(streams, present)["b"], (with_a + with_c) / 2)
+
+
+def test_tokens_are_averaged_over_the_sides_that_are_present():
+    torch.manual_seed(0)
+    layer = FusionLayer(4, 8, EncoderConfig(dropout=0.0))
+    tokens, narrow, wide = torch.randn(1, 2, 4), torch.randn(1, 3, 4), torch.randn(1, 3, 8)
+
+    def averaged(*present):
+        return layer(tokens, narrow, wide, torch.tensor([present]))[0]
+
+    both, first, second = averaged(True, True), averaged(True, False), averaged(False, True)
+    torch.testing.assert_close(both, (first + second) / 2)
+
+
+@pytest.mark.parametrize("encoder", [EncoderConfig(), PAPER])
+def test_what_stands_in_an_absent_modality_changes_no_other_stream(encoder):
+    modalities = tuple(INPUTS)
+    model = build(Teacher, encoder, modalities)
+    present = torch.tensor([[True, False, True]]).expand(4, 3)
+    features = some_features(modalities)
+    before = model(features, present)
+    after = model(features | {"inertial": torch.full_like(features["inertial"], 100.0)}, present)
+    assert torch.equal(before[:, [0, 2]], after[:, [0, 2]])
+    assert torch.equal(overall_vote(before, present), overall_vote(after, present))
+
+
+def test_a_present_modality_does_reach_the_others_in_the_teacher():
+    model = build(Teacher, EncoderConfig())
+    features = some_features(("skeleton", "inertial"))
+    present = torch.ones(4, 2, dtype=torch.bool)
+    after = model(features | {"inertial": features["inertial"] + 1}, present)
+    before = model(features, present)
+    assert not torch.equal(before[:, 0, 1], after[:, 0, 1])
+    assert torch.equal(before[:, 0, 0], after[:, 0, 0])
+
+
+def test_the_votes_are_equations_11_and_12():
+    logits = torch.randn(3, 2, 2, 4, generator=torch.Generator().manual_seed(0))
+    votes = modality_votes(logits)
+    torch.testing.assert_close(votes, logits[:, :, 0].softmax(-1) + logits[:, :, 1].softmax(-1))
+    everyone = overall_vote(logits, torch.ones(3, 2, dtype=torch.bool))
+    torch.testing.assert_close(everyone, votes.sum(dim=1) / 4)
+
+
+def test_an_absent_modality_does_not_vote_and_nobody_voting_is_uniform():
+    logits = torch.randn(2, 2, 2, 4, generator=torch.Generator().manual_seed(0))
+    present = torch.tensor([[False, True], [False, False]])
+    vote = overall_vote(logits, present)
+    torch.testing.assert_close(vote[0], modality_votes(logits)[0, 1] / 2)
+    torch.testing.assert_close(vote[1], torch.full((4,), 0.25))
