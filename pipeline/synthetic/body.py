@@ -68,9 +68,11 @@ from standing as (right, up, forward) in leg lengths. ``trunk``: (turn to the le
 tilt to the right) in degrees. ``forearm_roll``: right forearm about itself, degrees, first only.
 """
 
-_REACH = (0.22, 0.985)  # of a limb: never folded flat, never quite straight, so its plane exists
-_ARM_POLE = (0.5, -0.4, -0.7)  # where elbows point: outward, a little down, back
-_LEG_POLE = (0.08, 0.0, 1.0)  # knees point forward
+_REACH = (0.28, 0.985)  # of a limb: never folded flat, never quite straight, so its plane exists
+_ARM_GIVE, _LEG_GIVE = 0.02, 0.006  # how softly a limb meets those limits; a kink would be a blow
+# Where a limb's middle joint points when its end is at a reference, as (outward, up, forward).
+_ARM_AHEAD, _ARM_ASIDE = (0.0, -0.6, 0.8), (0.5, -0.69, -0.52)
+_LEG_AHEAD, _LEG_ASIDE = (0.0, -1.0, 0.0), (0.08, 0.0, 0.997)
 _RIGHT, _UP, _BACK = np.eye(3)
 
 
@@ -184,8 +186,11 @@ def pose(body: Body, stance: Stance, tracks: Mapping[str, Floats]) -> Pose:
             trunk, np.array([sign * body.shoulder_half_width, -body.shoulder_drop, 0.0])
         )
         reach = body.arm * _apply(trunk, _forward_to_back(tracks[f"{side}_hand"], sign))
-        pole = _apply(trunk, _forward_to_back(np.array(_ARM_POLE), sign))
-        elbow, wrist, arm = _two_bones(root, reach, body.upper_arm, body.forearm, pole)
+        ahead = _apply(trunk, _forward_to_back(np.array(_ARM_AHEAD), sign))
+        aside = _apply(trunk, _forward_to_back(np.array(_ARM_ASIDE), sign))
+        elbow, wrist, arm = _two_bones(
+            root, reach, (body.upper_arm, body.forearm), (ahead, aside), _ARM_GIVE
+        )
         hand = wrist + body.hand * arm[:, :, 0]
         for name, place in (("shoulder", root), ("elbow", elbow), ("wrist", wrist), ("hand", hand)):
             joints[:, JOINT[f"{side}_{name}"]] = place
@@ -194,8 +199,11 @@ def pose(body: Body, stance: Stance, tracks: Mapping[str, Floats]) -> Pose:
         step = tracks[f"{side}_foot"] + np.array([stance.width, 0.0, 0.0])
         stand = floor + sign * body.hip_half_width * heading[:, :, 0]
         target = stand + body.leg * _apply(heading, _forward_to_back(step, sign))
-        pole = _apply(pelvis, _forward_to_back(np.array(_LEG_POLE), sign))
-        knee, ankle, _ = _two_bones(root, target - root, body.thigh, body.shank, pole)
+        ahead = _apply(pelvis, _forward_to_back(np.array(_LEG_AHEAD), sign))
+        aside = _apply(pelvis, _forward_to_back(np.array(_LEG_ASIDE), sign))
+        knee, ankle, _ = _two_bones(
+            root, target - root, (body.thigh, body.shank), (ahead, aside), _LEG_GIVE
+        )
         foot = ankle + body.foot * _apply(heading, np.array([sign * 0.25, -0.82, -0.52]))
         for name, place in (("hip", root), ("knee", knee), ("ankle", ankle), ("foot", foot)):
             joints[:, JOINT[f"{side}_{name}"]] = place
@@ -216,21 +224,40 @@ def bone_lengths(joints: Floats) -> Floats:
 
 
 def _two_bones(
-    root: Floats, reach: Floats, first: float, second: float, pole: Floats
+    root: Floats,
+    reach: Floats,
+    bones: tuple[float, float],
+    bent: tuple[Floats, Floats],
+    give: float,
 ) -> tuple[Floats, Floats, Floats]:
-    """Middle and end of a two-bone limb that reaches for a point, and its second bone's frame."""
+    """Middle and end of a two-bone limb that reaches for a point, and its second bone's frame.
+
+    ``bent`` says where the middle points when the end is straight ahead; elsewhere it follows by
+    the shortest turn, so that a limb twists no more than it must.
+    """
+    first, second = bones
+    ahead, aside = bent
     distance = np.linalg.norm(reach, axis=-1, keepdims=True)
     direction = reach / np.maximum(distance, 1e-9)
-    straight = first + second
-    distance = np.clip(distance, _REACH[0] * straight, _REACH[1] * straight)
-    aside = pole - np.sum(pole * direction, axis=-1, keepdims=True) * direction
-    aside = aside / np.maximum(np.linalg.norm(aside, axis=-1, keepdims=True), 1e-9)
+    distance = (first + second) * _limit(distance / (first + second), give)
+    cosine = np.sum(ahead * direction, axis=-1, keepdims=True)
+    tilt = np.sum(aside * direction, axis=-1, keepdims=True)
+    aside = aside - tilt / np.maximum(1 + cosine, 0.02) * (ahead + direction)
+    aside = aside - np.sum(aside * direction, axis=-1, keepdims=True) * direction
+    aside = aside / np.linalg.norm(aside, axis=-1, keepdims=True)
     along = (first**2 - second**2 + distance**2) / (2 * distance)
     middle = root + along * direction + np.sqrt(first**2 - along**2) * aside
     end = root + distance * direction
     axis = (end - middle) / second
     hinge = np.cross(direction, aside)
     return middle, end, np.stack([axis, np.cross(hinge, axis), hinge], axis=-1)
+
+
+def _limit(share: Floats, give: float) -> Floats:
+    """Shares of a limb's length brought within its reach, smoothly."""
+    least, most = _REACH
+    share = most - give * np.logaddexp(0.0, (most - share) / give)
+    return np.asarray(np.maximum(least + give * np.logaddexp(0.0, (share - least) / give), least))
 
 
 def _segment_frame(along: Floats, rightward: Floats) -> Floats:

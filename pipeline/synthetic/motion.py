@@ -34,7 +34,7 @@ class Motion:
     """Typical length with the rest before and after."""
     repeats: tuple[int, int] = (1, 1)
     """Fewest and most repetitions of the cycle."""
-    approach: float = 0.16
+    approach: float = 0.21
     """Share of the record from rest to the cycle's first key, and back again at the end."""
     begin: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     """Tracks that rest elsewhere before the motion (sitting)."""
@@ -79,16 +79,18 @@ class Manner:
 class Variation:
     """How much performances of one motion differ: standard deviations."""
 
-    habit: float = 0.14
+    habit: float = 0.09
     """Of one person's own way with one motion, in every key, arm or leg lengths."""
-    trial: float = 0.05
+    trial: float = 0.04
     """Of the same keys from trial to trial."""
     timing: float = 0.06
     """Of a key's time within its cycle, as a share of the gap to the next."""
     length: float = 0.08
     """Of the record's duration, relative."""
-    start: float = 0.05
+    start: float = 0.07
     """Of the moment the motion begins, as a share of the record."""
+    idle: float = 0.35
+    """Of where a left hand that has nothing to do is held, arm lengths, and of the posture."""
     sway: float = 0.012
     """Of slow unrest in all tracks, arm or leg lengths."""
 
@@ -145,14 +147,15 @@ def perform(
     if most > fewest and trial.random() < 0.3:
         repeats = min(most, max(fewest, repeats + int(trial.choice([-1, 1]))))
 
-    begin = float(np.clip(0.11 + variation.start * trial.standard_normal(), 0.03, 0.24))
-    end = float(np.clip(0.9 + variation.start * trial.standard_normal(), 0.76, 0.97))
+    begin = float(np.clip(0.11 + variation.start * trial.standard_normal(), 0.05, 0.24))
+    end = float(np.clip(0.9 + variation.start * trial.standard_normal(), 0.76, 0.95))
     first, last = begin + motion.approach * (end - begin), end - motion.approach * (end - begin)
     warp = manner.skew + 0.5 * variation.start * trial.standard_normal()
     scale = manner.amplitude * np.exp(variation.trial * trial.standard_normal())
 
     cycles = {name: _own_keys(motion, name, variation, habit) for name in sorted(motion.cycle)}
     tracks: dict[str, Floats] = {}
+    idle = variation.idle * (0.6 * habit.standard_normal(5) + 0.8 * trial.standard_normal(5))
     for name, rest in TRACKS.items():
         start_rest = np.array(motion.begin.get(name, rest))
         end_rest = np.array(motion.finish.get(name, rest))
@@ -171,7 +174,7 @@ def perform(
         values += [end_rest, end_rest]
         tracks[name] = _smooth(np.array(times), np.array(values), n_grid, manner.softness_s)
 
-    _accompany(tracks, motion, manner)
+    _accompany(tracks, motion, manner, idle)
     for name in TRACKS:
         unit = 45.0 if name in ("trunk", "forearm_roll") else 0.2 if "foot" in name else 1.0
         tracks[name] = tracks[name] + unit * _unrest(trial, n_grid, duration, variation.sway)
@@ -223,14 +226,19 @@ def _smooth(times: Floats, values: Floats, n_grid: int, softness_s: float) -> Fl
     return np.asarray(gaussian_filter1d(path, softness_s * GRID_HZ, axis=0, mode="nearest"))
 
 
-def _accompany(tracks: dict[str, Floats], motion: Motion, manner: Manner) -> None:
-    """Let the trunk and an idle left hand go along with the right hand."""
+def _accompany(tracks: dict[str, Floats], motion: Motion, manner: Manner, idle: Floats) -> None:
+    """Let the trunk and an idle left hand go along with the right hand, each held in its way.
+
+    Shapes: idle (5,), the left hand's place and the trunk's lean and turn.
+    """
     rest = np.array(TRACKS["right_hand"])
     way = tracks["right_hand"] - rest
     tracks["trunk"][:, 0] -= manner.trunk_share * way[:, 0]
+    tracks["trunk"][:, :2] += 16.0 * idle[3:]
     tracks["trunk"][:, 1] += manner.lean_deg
     tracks["forearm_roll"][:, 0] += manner.roll_deg
     if "left_hand" not in motion.cycle:
+        tracks["left_hand"] += idle[:3] * np.array([0.7, 0.0, 1.0]) + [0.0, abs(idle[1]), 0.0]
         tracks["left_hand"] += manner.left_share * np.abs(way) * np.array([0.5, 1.0, 1.0])
 
 

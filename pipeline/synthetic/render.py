@@ -70,9 +70,9 @@ def _limbs() -> tuple[Limb, ...]:
         ("shoulder_center", "head", 0.058, 0.07, "skin"),
         ("shoulder_center", "left_shoulder", 0.062, 0.072, "shirt"),
         ("shoulder_center", "right_shoulder", 0.062, 0.072, "shirt"),
-        ("left_shoulder", "left_hip", 0.075, 0.095, "shirt"),
-        ("right_shoulder", "right_hip", 0.075, 0.095, "shirt"),
-        ("shoulder_center", "hip_center", 0.075, 0.12, "shirt"),
+        ("left_shoulder", "left_hip", 0.08, 0.095, "shirt"),
+        ("right_shoulder", "right_hip", 0.08, 0.095, "shirt"),
+        ("shoulder_center", "hip_center", 0.1, 0.125, "shirt"),
         ("left_hip", "right_hip", 0.1, 0.1, "trousers"),
         ("head", "head", 0.1, 0.1, "skin"),
     ]
@@ -215,20 +215,25 @@ def room(camera: Camera, floor_y_m: float, place: np.random.Generator) -> NDArra
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def colour_image(
-    surface: Surface,
-    background: NDArray[np.uint8],
-    wardrobe: Wardrobe,
-    grain: NDArray[np.int16],
-) -> NDArray[np.uint8]:
-    """The body in its clothes before a room, lit from the camera's side, with grain.
+def grainy(image: NDArray[np.uint8], grain: float, noise: np.random.Generator) -> NDArray[np.uint8]:
+    """An image with a sensor's noise, the same in all three colours.
 
-    Shapes: surface (H, W), background (H, W, 3) uint8, grain (H, W) -> (H, W, 3) uint8.
+    Shapes: (H, W, 3) uint8 -> the same.
+    """
+    speckle = np.round(grain * noise.standard_normal(image.shape[:2], dtype=np.float32))
+    return np.asarray(np.clip(image + speckle[..., None], 0, 255)).astype(np.uint8)
+
+
+def colour_image(
+    surface: Surface, background: NDArray[np.uint8], wardrobe: Wardrobe
+) -> NDArray[np.uint8]:
+    """The body in its clothes before a room, lit from where the camera stands.
+
+    Shapes: surface (H, W), background (H, W, 3) uint8 -> (H, W, 3) uint8.
     """
     paint = np.array([getattr(wardrobe, limb.part) for limb in LIMBS], dtype=np.float32)
-    body = np.nonzero(surface.limb >= 0)
-    light = 0.5 + 0.5 * surface.facing[body]
-    image = background.astype(np.int16)
-    image[body] = (paint[surface.limb[body]] * light[:, None]).astype(np.int16)
-    image += grain[..., None]
-    return np.clip(image, 0, 255, out=image).astype(np.uint8)
+    body = np.flatnonzero(surface.limb >= 0)
+    light = 0.5 + 0.5 * surface.facing.ravel()[body]
+    image = background.copy()
+    image.reshape(-1, 3)[body] = paint[surface.limb.ravel()[body]] * light[:, None]
+    return image

@@ -25,17 +25,18 @@ from numpy.typing import NDArray
 from scipy.io import savemat
 
 from pipeline.contract import ConfigError
-from pipeline.synthetic.body import JOINT, Body, Pose, Stance, pose
-from pipeline.synthetic.motion import GRID_HZ, Manner, Performance, Variation, perform
+from pipeline.synthetic.body import JOINT
+from pipeline.synthetic.motion import GRID_HZ, Variation
 from pipeline.synthetic.render import (
     COLOUR_CAMERA,
     DEPTH_CAMERA,
-    Wardrobe,
     colour_image,
     depth_millimetres,
+    grainy,
     room,
     see,
 )
+from pipeline.synthetic.scene import Draws, Scene, stage
 from pipeline.synthetic.sensors import (
     InertialUnit,
     ideal_inertial,
@@ -44,8 +45,13 @@ from pipeline.synthetic.sensors import (
 )
 from pipeline.synthetic.vocabulary import MOTIONS
 
-ACTIONS = tuple(MOTIONS)
-"""Names of the 27 classes; class 1 is ``ACTIONS[0]``."""
+ACTIONS = (
+    *("swipe_left", "swipe_right", "wave", "clap", "throw", "arm_cross", "basketball_shoot"),
+    *("draw_x", "draw_circle_cw", "draw_circle_ccw", "draw_triangle", "bowling", "boxing"),
+    *("baseball_swing", "tennis_swing", "arm_curl", "tennis_serve", "push", "knock", "catch"),
+    *("pickup_throw", "jog", "walk", "sit2stand", "stand2sit", "lunge", "squat"),
+)
+"""The 27 classes by the motion each is; class 1 is ``ACTIONS[0]``."""
 
 SPREAD = (
     *(9, 10, 3, 19, 18, 5, 23, 22),
@@ -90,131 +96,33 @@ class Trial:
         """As UTD-MHAD names it, ``a1_s1_t1``."""
         return f"a{self.action}_s{self.subject}_t{self.trial}"
 
-    def paths(self, modality: str) -> str:
+    def path(self, modality: str) -> str:
         """Path of a modality's file in the tree."""
         tail = "color.avi" if modality == "rgb" else f"{modality}.mat"
         return f"{FOLDERS[modality]}/{self.id}_{tail}"
 
-    def draws(self, purpose: str) -> np.random.Generator:
-        """Random numbers for one purpose that depend on what it depends on and nothing else."""
-        scope = _SCOPES[purpose]
-        numbers = [getattr(self, name) if name in scope else 0 for name in _SCOPE_NAMES]
-        return np.random.default_rng([self.seed, list(_SCOPES).index(purpose), *numbers])
-
-
-_SCOPE_NAMES = ("action", "subject", "trial")
-_SCOPES: dict[str, tuple[str, ...]] = {
-    "person": ("subject",),
-    "habit": ("action", "subject"),
-    "trial": ("action", "subject", "trial"),
-    "stance": ("action", "subject", "trial"),
-    "mount": ("subject",),
-    "inertial": ("action", "subject", "trial"),
-    "skeleton": ("action", "subject", "trial"),
-    "depth": ("action", "subject", "trial"),
-    "room": (),
-    "rgb": ("action", "subject", "trial"),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """A subject: body, manner and clothes."""
-
-    body: Body
-    manner: Manner
-    wardrobe: Wardrobe
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """One record before any sensor looks at it."""
-
-    trial: Trial
-    person: Person
-    stance: Stance
-    performance: Performance
-
     @property
-    def n_frames(self) -> int:
-        """Frames of skeleton and depth."""
-        return round(self.performance.duration_s * SKELETON_HZ)
-
-    def pose(self, times_s: NDArray[np.float64]) -> Pose:
-        """The true body at given times. Shapes: (T,) seconds -> joints (T, 20, 3)."""
-        return pose(self.person.body, self.stance, self.performance.at(times_s))
-
-    def frame_times_s(self, rate_hz: float) -> NDArray[np.float64]:
-        """Times of a camera's frames, in the middle of equal shares of the record."""
-        n = round(self.performance.duration_s * rate_hz)
-        return (np.arange(n) + 0.5) * self.performance.duration_s / n
-
-
-def person(seed: int, subject: int) -> Person:
-    """Subject number ``subject`` of a seed, the same in every record."""
-    draw = Trial(seed=seed, action=1, subject=subject, trial=1).draws("person")
-    size = 1.0 + 0.06 * float(np.clip(draw.standard_normal(), -1.8, 1.8))
-    bones = {
-        name: float(getattr(Body(), name) * size * np.exp(0.04 * draw.standard_normal()))
-        for name in Body.__slots__
-        if name != "girth"
-    }
-    body = Body(**bones, girth=float(np.clip(1 + 0.09 * draw.standard_normal(), 0.8, 1.25)))
-    shift = 0.09 * draw.standard_normal(3)
-    manner = Manner(
-        speed=float(np.exp(0.13 * np.clip(draw.standard_normal(), -1.7, 1.7))),
-        amplitude=float(np.clip(1 + 0.11 * draw.standard_normal(), 0.75, 1.2)),
-        hand_shift=(float(shift[0]), float(shift[1]), float(shift[2])),
-        skew=float(0.12 * draw.standard_normal()),
-        softness_s=float(0.045 * np.exp(0.25 * draw.standard_normal())),
-        trunk_share=float(9 * draw.random()),
-        left_share=float(0.12 * draw.random()),
-        lean_deg=float(2 + 2.5 * draw.standard_normal()),
-        roll_deg=float(16 * draw.standard_normal()),
-    )
-    skins = ((214, 170, 140), (186, 140, 108), (150, 106, 78), (112, 78, 58))
-    colours = draw.integers(25, 215, size=(3, 3)).tolist()
-    wardrobe = Wardrobe(
-        skin=skins[int(draw.integers(len(skins)))],
-        shirt=(colours[0][0], colours[0][1], colours[0][2]),
-        trousers=(colours[1][0] // 2, colours[1][1] // 2, colours[1][2] // 2),
-        shoe=(colours[2][0] // 3, colours[2][1] // 3, colours[2][2] // 3),
-    )
-    return Person(body=body, manner=manner, wardrobe=wardrobe)
+    def draws(self) -> Draws:
+        """Where its random numbers come from."""
+        return Draws(seed=self.seed, motion=self.action, subject=self.subject, trial=self.trial)
 
 
 def scene(trial: Trial, variation: Variation | None = None) -> Scene:
-    """The moving person of one record."""
-    who = person(trial.seed, trial.subject)
-    draw = trial.draws("stance")
-    stance = Stance(
-        yaw_deg=float(np.clip(9 * draw.standard_normal(), -25, 25)),
-        x_m=float(-0.09 + 0.05 * draw.standard_normal()),
-        z_m=float(np.clip(2.88 + 0.08 * draw.standard_normal(), 2.6, 3.15)),
-        ankle_y_m=float(-0.99 + 0.012 * draw.standard_normal()),
-        width=float(np.clip(0.03 + 0.03 * draw.standard_normal(), 0.0, 0.12)),
-    )
-    performance = perform(
-        MOTIONS[ACTIONS[trial.action - 1]],
-        who.manner,
-        variation or Variation(),
-        habit=trial.draws("habit"),
-        trial=trial.draws("trial"),
-    )
-    return Scene(trial=trial, person=who, stance=stance, performance=performance)
+    """The moving person of one record, before any sensor looks."""
+    return stage(trial.draws, MOTIONS[ACTIONS[trial.action - 1]], variation or Variation())
 
 
 def skeleton(view: Scene) -> NDArray[np.float64]:
     """Tracked joints as d_skel. Shapes: -> (20, 3, T) metres, +y up."""
     joints = view.pose(view.frame_times_s(SKELETON_HZ)).joints
-    tracked = track_joints(joints, SKELETON_HZ, 0.007, view.trial.draws("skeleton"))
+    tracked = track_joints(joints, SKELETON_HZ, 0.007, view.draws.for_("skeleton"))
     return np.ascontiguousarray(np.moveaxis(tracked, 0, -1))
 
 
 def inertial(view: Scene) -> NDArray[np.float64]:
     """The wrist's or thigh's inertial unit as d_iner. Shapes: -> (T, 6) g and deg/s."""
     moving = view.pose(view.performance.grid_s)
-    if view.trial.action < THIGH_FROM_ACTION:
+    if ACTIONS.index(view.motion) + 1 < THIGH_FROM_ACTION:
         place, frame = moving.joints[:, JOINT["right_wrist"]], moving.forearm
     else:
         hip, knee = moving.joints[:, JOINT["right_hip"]], moving.joints[:, JOINT["right_knee"]]
@@ -224,15 +132,15 @@ def inertial(view: Scene) -> NDArray[np.float64]:
         GRID_HZ,
         round(view.performance.duration_s * INERTIAL_HZ),
         InertialUnit(),
-        mount=view.trial.draws("mount"),
-        noise=view.trial.draws("inertial"),
+        mount=view.draws.for_("mount"),
+        noise=view.draws.for_("inertial"),
     )
 
 
 def depth(view: Scene) -> NDArray[np.uint16]:
     """Depth images as d_depth. Shapes: -> (240, 320, T) uint16 millimetres, background 0."""
     joints = view.pose(view.frame_times_s(SKELETON_HZ)).joints
-    noise = view.trial.draws("depth")
+    noise = view.draws.for_("depth")
     girth = view.person.body.girth
     images = np.empty((DEPTH_CAMERA.height, DEPTH_CAMERA.width, len(joints)), np.uint16, order="F")
     for index, frame in enumerate(joints):
@@ -243,15 +151,14 @@ def depth(view: Scene) -> NDArray[np.uint16]:
 def colour(view: Scene) -> Iterable[NDArray[np.uint8]]:
     """Colour images one by one. Shapes: each (480, 640, 3) uint8."""
     joints = view.pose(view.frame_times_s(COLOUR_HZ)).joints
-    background = room(COLOUR_CAMERA, view.stance.ankle_y_m - 0.1, view.trial.draws("room"))
-    noise = view.trial.draws("rgb")
-    shape = (COLOUR_CAMERA.height, COLOUR_CAMERA.width)
-    grain = np.round(2.0 * noise.standard_normal(shape)).astype(np.int16)
-    for frame in joints:
-        shift = (int(noise.integers(shape[0])), int(noise.integers(shape[1])))
+    background = room(COLOUR_CAMERA, view.stance.ankle_y_m - 0.1, view.draws.for_("room"))
+    noise = view.draws.for_("rgb")
+    lit = background * float(np.clip(1 + 0.05 * noise.standard_normal(), 0.85, 1.15))
+    # Four grains in turn look alive to a network and cost a twentieth of one a frame.
+    rooms = [grainy(np.clip(lit, 0, 255).astype(np.uint8), 2.0, noise) for _ in range(4)]
+    for index, frame in enumerate(joints):
         surface = see(frame, COLOUR_CAMERA, view.person.body.girth)
-        moved = np.roll(grain, shift, axis=(0, 1))
-        yield colour_image(surface, background, view.person.wardrobe, moved)
+        yield colour_image(surface, rooms[index % 4], view.person.wardrobe)
 
 
 def mat_bytes(key: str, array: NDArray[np.generic]) -> bytes:
@@ -294,7 +201,7 @@ def write_record(out: Path, trial: Trial, modalities: Sequence[str]) -> int:
     written = 0
     for modality in modalities:
         content = makers[modality]()
-        (out / trial.paths(modality)).write_bytes(content)
+        (out / trial.path(modality)).write_bytes(content)
         written += len(content)
     return written
 

@@ -1,0 +1,140 @@
+"""Who moves where: a subject, their stance and their performance, before any sensor looks.
+
+Everything is drawn from numbers that name it (:class:`Draws`), so that a person is the same in
+all their records and a record is the same whenever it is made. This module knows no data set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.synthetic.body import Body, Floats, Pose, Stance, pose
+from pipeline.synthetic.motion import Manner, Motion, Performance, Variation, perform
+from pipeline.synthetic.render import Wardrobe
+
+_SCOPES: dict[str, tuple[str, ...]] = {
+    "person": ("subject",),
+    "habit": ("motion", "subject"),
+    "trial": ("motion", "subject", "trial"),
+    "stance": ("motion", "subject", "trial"),
+    "mount": ("subject",),
+    "inertial": ("motion", "subject", "trial"),
+    "skeleton": ("motion", "subject", "trial"),
+    "depth": ("motion", "subject", "trial"),
+    "room": (),
+    "rgb": ("motion", "subject", "trial"),
+}
+"""What each purpose's random numbers depend on besides the seed; append, never reorder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """The four numbers from which everything random in a record follows."""
+
+    seed: int
+    motion: int
+    """The motion's number in its data set."""
+    subject: int
+    trial: int
+
+    def for_(self, purpose: str) -> np.random.Generator:
+        """Random numbers for one purpose, that depend on what it depends on and nothing else."""
+        scope = _SCOPES[purpose]
+        numbers = [
+            getattr(self, name) if name in scope else 0 for name in ("motion", "subject", "trial")
+        ]
+        return np.random.default_rng([self.seed, list(_SCOPES).index(purpose), *numbers])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A subject: body, manner and clothes."""
+
+    body: Body
+    manner: Manner
+    wardrobe: Wardrobe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One record before any sensor looks at it."""
+
+    draws: Draws
+    motion: str
+    """Name of what is performed."""
+    person: Person
+    stance: Stance
+    performance: Performance
+
+    def pose(self, times_s: Floats) -> Pose:
+        """The true body at given times. Shapes: (T,) seconds -> joints (T, 20, 3)."""
+        return pose(self.person.body, self.stance, self.performance.at(times_s))
+
+    def frame_times_s(self, rate_hz: float) -> Floats:
+        """Times of a camera's frames, in the middle of equal shares of the record."""
+        n = round(self.performance.duration_s * rate_hz)
+        return (np.arange(n) + 0.5) * self.performance.duration_s / n
+
+
+def person(draws: Draws) -> Person:
+    """The subject of a record, the same in every record of theirs."""
+    draw = draws.for_("person")
+    size = 1.0 + 0.06 * float(np.clip(draw.standard_normal(), -1.8, 1.8))
+    bones = {
+        name: float(getattr(Body(), name) * size * np.exp(0.04 * draw.standard_normal()))
+        for name in Body.__slots__
+        if name != "girth"
+    }
+    body = Body(**bones, girth=float(np.clip(1 + 0.09 * draw.standard_normal(), 0.8, 1.25)))
+    shift = 0.09 * draw.standard_normal(3)
+    manner = Manner(
+        speed=float(np.exp(0.13 * np.clip(draw.standard_normal(), -1.7, 1.7))),
+        amplitude=float(np.clip(1 + 0.11 * draw.standard_normal(), 0.75, 1.2)),
+        hand_shift=(float(shift[0]), float(shift[1]), float(shift[2])),
+        skew=float(0.12 * draw.standard_normal()),
+        softness_s=float(0.045 * np.exp(0.25 * draw.standard_normal())),
+        trunk_share=float(9 * draw.random()),
+        left_share=float(0.12 * draw.random()),
+        lean_deg=float(2 + 2.5 * draw.standard_normal()),
+        roll_deg=float(16 * draw.standard_normal()),
+    )
+    skins = ((214, 170, 140), (186, 140, 108), (150, 106, 78), (112, 78, 58))
+    colours = draw.integers(25, 215, size=(3, 3)).tolist()
+    wardrobe = Wardrobe(
+        skin=skins[int(draw.integers(len(skins)))],
+        shirt=(colours[0][0], colours[0][1], colours[0][2]),
+        trousers=(colours[1][0] // 2, colours[1][1] // 2, colours[1][2] // 2),
+        shoe=(colours[2][0] // 3, colours[2][1] // 3, colours[2][2] // 3),
+    )
+    return Person(body=body, manner=manner, wardrobe=wardrobe)
+
+
+def stage(draws: Draws, motion: Motion, variation: Variation) -> Scene:
+    """The moving person of one record.
+
+    Args:
+        draws: Which record.
+        motion: What is performed.
+        variation: How much performances differ.
+    """
+    who = person(draws)
+    draw = draws.for_("stance")
+    stance = Stance(
+        yaw_deg=float(np.clip(13 * draw.standard_normal(), -30, 30)),
+        x_m=float(-0.09 + 0.05 * draw.standard_normal()),
+        z_m=float(np.clip(2.88 + 0.08 * draw.standard_normal(), 2.6, 3.15)),
+        ankle_y_m=float(-0.99 + 0.012 * draw.standard_normal()),
+        width=float(np.clip(0.03 + 0.03 * draw.standard_normal(), 0.0, 0.12)),
+    )
+    performance = perform(
+        motion,
+        who.manner,
+        variation,
+        habit=draws.for_("habit"),
+        trial=draws.for_("trial"),
+    )
+    return Scene(
+        draws=draws, motion=motion.name, person=who, stance=stance, performance=performance
+    )
