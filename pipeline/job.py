@@ -27,10 +27,11 @@ from pipeline.ledger import Failure
 from pipeline.manifests import Manifest
 from pipeline.objects import Objects
 from pipeline.plan import ModalityPlan, Plan, expected_keys, plan_modality
+from pipeline.progress import ProgressNote
 from pipeline.rawtree import RawTree
 from pipeline.readers.registry import feature_names, modalities_of
 from pipeline.store import CacheStore, read_spec, records_per_chunk
-from pipeline.worker import TaskReport, WorkerSettings, environment
+from pipeline.worker import Event, TaskReport, WorkerSettings, environment
 
 GPU_READ_BYTES_AHEAD = 1 << 30
 CPU_READ_BYTES_AHEAD = 128 << 20
@@ -334,6 +335,12 @@ def _run(store: CacheStore, setup: Setup, plan: Plan, session: str, callbacks: C
         max_bytes_ahead=GPU_READ_BYTES_AHEAD if on_cuda else CPU_READ_BYTES_AHEAD,
     )
     failed = False
+    note = ProgressNote(store.objects, plan.n_pending)
+    note.write()
+
+    def on_event(event: Event) -> None:
+        note.add(event.n_records)
+        callbacks.on_event(event)
 
     def on_report(report: TaskReport) -> None:
         nonlocal failed
@@ -346,7 +353,7 @@ def _run(store: CacheStore, setup: Setup, plan: Plan, session: str, callbacks: C
         run_here(
             plan.tasks,
             settings,
-            on_event=callbacks.on_event,
+            on_event=on_event,
             on_report=on_report,
             fail_fast=options.fail_fast,
         )
@@ -360,7 +367,7 @@ def _run(store: CacheStore, setup: Setup, plan: Plan, session: str, callbacks: C
             plan.tasks,
             settings,
             n_devices=n_devices,
-            on_event=callbacks.on_event,
+            on_event=on_event,
             on_report=on_report,
             fail_fast=options.fail_fast,
         )

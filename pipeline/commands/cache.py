@@ -1,0 +1,131 @@
+"""``dmft cache``: look into a feature cache and verify it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cache() -> None:
+    """Look into a feature cache and verify it."""
+
+
+@cache.command()
+@click.argument("location", metavar="CACHE")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def info(location: str, as_json: bool) -> None:
+    """Show what is in CACHE at a glance: records, modalities, encoding, provenance."""
+    from pipeline.store import CacheStore
+    from pipeline.verify import count_states
+
+    store = CacheStore.read(location)
+    counts = count_states({name: store.entries(name) for name in store.spec.modalities})
+    n_bytes = sum(store.objects.sizes().values())
+    if as_json:
+        content = {**store.spec.to_json(), "counts": counts, "n_bytes": n_bytes}
+        click.echo(json.dumps(content, indent=2))
+        return
+    spec = store.spec
+    click.echo(f"{location}: {spec.state}, {spec.n_records} records of {spec.dataset}, ", nl=False)
+    click.echo(f"{len(spec.classes)} classes, {n_bytes / 1e6:,.1f} MB")
+    for name in spec.columns:
+        values = sorted({record.attributes.get(name, -1) for record in store.records})
+        shown = ", ".join(map(str, values[:12])) + (", ..." if len(values) > 12 else "")
+        click.echo(f"  {name:10} {len(values):4} values: {shown}")
+    for name, modality in spec.modalities.items():
+        state = ", ".join(f"{n} {what}" for what, n in counts[name].items())
+        click.echo(
+            f"  {name:10} (N, {modality.n_patches}, {modality.n_features}) {modality.dtype}, "
+            f"{state}"
+        )
+        settings = ", ".join(f"{k} {v}" for k, v in modality.encoding.items() if len(str(v)) < 20)
+        click.echo(f"  {'':10} {settings}")
+    click.echo(f"  fingerprint {spec.fingerprint or '(not complete)'}")
+
+
+@cache.command()
+@click.argument("location", metavar="CACHE")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def status(location: str, as_json: bool) -> None:
+    """Show how far the encode of CACHE is, also while it runs."""
+    from pipeline.progress import read_status
+
+    found = read_status(location)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    for name, count in found["modalities"].items():
+        click.echo(
+            f"{name:10} {count['done']:6} done {count['absent']:5} absent {count['failed']:5} "
+            f"failed {count['pending']:6} pending"
+        )
+    if found["running"]:
+        left = found["seconds_left"]
+        click.echo(
+            f"running: {found['rate']:.1f} records a second, "
+            + (f"about {left:.0f} s left" if left is not None else "time left not known yet")
+        )
+    else:
+        click.echo(f"not running; the cache is {found['state']}")
+
+
+@cache.command()
+@click.argument("location", metavar="CACHE")
+@click.option("--quick", "how", flag_value="quick", default="quick", help="States and sizes.")
+@click.option("--full", "how", flag_value="full", help="Every byte against its checksum.")
+@click.option(
+    "--source",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Also compare the raw files in this tree with what was encoded.",
+)
+@click.option("--recompute", type=int, default=0, help="Encode so many random records again.")
+@click.option("--weights", help="For --recompute of colour and depth.  [default: as recorded]")
+@click.option("--seed", type=int, default=0, show_default=True, help="Chooses the records.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def verify(
+    location: str,
+    how: str,
+    source: Path | None,
+    recompute: int,
+    weights: str | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Verify CACHE: its state, its checksums, its raw files, its numbers.
+
+    Exit code 1 if anything is wrong. Every finding names the object and the records it hits.
+    """
+    from pipeline.verify import verify as run
+
+    started = time.monotonic()
+    report = run(
+        location,
+        full=how == "full",
+        source=str(source) if source else None,
+        recompute=recompute,
+        weights=weights,
+        seed=seed,
+    )
+    if as_json:
+        click.echo(json.dumps(asdict(report), indent=2))
+        sys.exit(1 if report.findings else 0)
+    for name, count in report.counts.items():
+        click.echo(f"{name:10} " + ", ".join(f"{n} {what}" for what, n in count.items()))
+    for finding in report.findings:
+        shown = ", ".join(finding.record_ids[:5])
+        more = f" and {len(finding.record_ids) - 5} more" if len(finding.record_ids) > 5 else ""
+        hit = f" [{shown}{more}]" if shown else ""
+        click.echo(f"{finding.kind}: {finding.where}: {finding.message}{hit}", err=True)
+    looked = [f"{report.n_objects} objects"]
+    looked += [f"{report.n_bytes / 1e6:,.1f} MB read"] if how == "full" else ["sizes only"]
+    looked += [f"{report.n_sources} raw files"] if source else []
+    looked += [f"{report.n_recomputed} records encoded again"] if recompute else []
+    verdict = f"{len(report.findings)} problems" if report.findings else "all is well"
+    click.echo(f"{verdict}: {', '.join(looked)}, {time.monotonic() - started:.1f} s")
+    sys.exit(1 if report.findings else 0)
