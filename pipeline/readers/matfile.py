@@ -81,8 +81,11 @@ class _Variable:
     name: str
     class_code: int
     is_complex: bool
-    dims: tuple[int, ...]
-    values_at: int
+    dims: tuple[int, ...] = ()
+    stored: int = 0
+    """Type of the stored values, as an element's type."""
+    n_bytes: int = 0
+    values_at: int = 0
 
 
 class _MatError(Exception):
@@ -165,7 +168,7 @@ def _header(head: bytes, order: str, at: int) -> _Variable:
     class_code, is_complex = flags & 0xFF, bool(flags & 0x0800)
     start = _after(start, n_bytes)
     if class_code == 17:  # an opaque object goes on differently; all that counts is to refuse it
-        return _Variable(name="", class_code=17, is_complex=False, dims=(), values_at=start)
+        return _Variable(name="", class_code=17, is_complex=False)
     kind, n_bytes, start = _tag(head, start, order)
     if kind != 5 or n_bytes % 4 or not 8 <= n_bytes <= 4 * _MAX_DIMENSIONS:
         raise _MatError(f"is damaged: the variable at byte {at} declares no dimensions")
@@ -177,44 +180,54 @@ def _header(head: bytes, order: str, at: int) -> _Variable:
     if kind != 1 or n_bytes > 63 or start + n_bytes > len(head):
         raise _MatError(f"is damaged: the variable at byte {at} has no name")
     name = head[start : start + n_bytes].decode("latin-1")
+    if class_code not in _NUMERIC or is_complex:
+        return _Variable(name=name, class_code=class_code, is_complex=is_complex)
+    stored, n_bytes, values_at = _tag(head, _after(start, n_bytes), order)
     return _Variable(
         name=name,
         class_code=class_code,
         is_complex=is_complex,
         dims=dims,
-        values_at=_after(start, n_bytes),
+        stored=stored,
+        n_bytes=n_bytes,
+        values_at=values_at,
     )
 
 
 def _values(
     element: memoryview, kind: int, variable: _Variable, order: str, shape: Shape, max_bytes: int
 ) -> NDArray[Any]:
+    name, dims = variable.name, variable.dims
     if variable.class_code not in _NUMERIC or variable.is_complex:
         found = _CLASSES.get(variable.class_code, f"unknown ({variable.class_code})")
-        if variable.class_code in _NUMERIC:
+        if variable.is_complex:
             found = "complex"
-        raise _MatError(f"holds {variable.name!r} of class {found}: wanted real numbers")
-    _check_shape(variable.name, variable.dims, shape)
-    n_values = math.prod(variable.dims)
-    limit = min(max_bytes, n_values * 8) + variable.values_at + 8 + 8
-    if kind == _COMPRESSED:
-        buffer: bytes | memoryview = _inflate(element, limit, whole=True)
-    else:
-        buffer = struct.pack(order + "II", _MATRIX, len(element)) + bytes(element[:limit])
-    stored, n_bytes, start = _tag(buffer, variable.values_at, order)
-    if stored not in _STORED:
-        raise _MatError(f"stores {variable.name!r} as type {stored}: wanted numbers")
-    dtype = np.dtype(order + _STORED[stored])
+        raise _MatError(f"holds {name!r} of class {found}: wanted real numbers")
+    _check_shape(name, dims, shape)
+    if variable.stored not in _STORED:
+        raise _MatError(f"stores {name!r} as type {variable.stored}: wanted numbers")
+    dtype = np.dtype(order + _STORED[variable.stored])
+    n_values = math.prod(dims)
     wanted = n_values * dtype.itemsize
-    if wanted > max_bytes:
-        raise _MatError(f"stores {variable.name!r} in {wanted} bytes: the limit is {max_bytes}")
-    if n_bytes != wanted or start + n_bytes > len(buffer):
+    if variable.n_bytes != wanted:
         raise _MatError(
-            f"is damaged: {variable.name!r} of shape {variable.dims} takes {wanted} bytes, "
-            f"{n_bytes} are declared and {max(0, len(buffer) - start)} are there"
+            f"is damaged: {name!r} of shape {dims} takes {wanted} bytes and declares "
+            f"{variable.n_bytes}"
+        )
+    if wanted > max_bytes:
+        raise _MatError(f"stores {name!r} in {wanted} bytes: the limit is {max_bytes}")
+    if kind == _COMPRESSED:
+        buffer = memoryview(_inflate(element, variable.values_at + wanted + 8, whole=True))
+        start = variable.values_at
+    else:
+        buffer, start = element, variable.values_at - 8  # its tag is not in the element
+    if len(buffer) < start + wanted:
+        raise _MatError(
+            f"is truncated: {name!r} takes {wanted} bytes and {max(0, len(buffer) - start)} are "
+            "there"
         )
     flat = np.frombuffer(buffer, dtype, count=n_values, offset=start)
-    return flat.astype(dtype.newbyteorder("="), copy=False).reshape(variable.dims, order="F")
+    return flat.astype(dtype.newbyteorder("="), copy=False).reshape(dims, order="F")
 
 
 def _inflate(element: memoryview, limit: int, *, whole: bool) -> bytes:

@@ -77,8 +77,9 @@ def _open(content: bytes, ref: StreamRef) -> tuple[Any, Any]:
     if min(width, height) < 1 or width * height > MAX_PIXELS:
         container.close()
         raise _refuse(
-            ref, f"declares frames of {width}x{height}: the limit is {MAX_PIXELS} pixels", "open"
-        )
+            ref, f"declares frames of {width}x{height} (0x0 where FFmpeg would not have them): "
+            f"wanted 1 to {MAX_PIXELS} pixels", "open",
+        )  # fmt: skip
     context.thread_type = "NONE"
     context.thread_count = 1
     return container, stream
