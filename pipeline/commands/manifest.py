@@ -48,7 +48,7 @@ def manifest() -> None:
     help="The manifest to write (JSON Lines).",
 )
 @click.option(
-    "--force", is_flag=True, default=False, show_default=True, help="Write over an existing file."
+    "--force", is_flag=True, default=False, show_default="off", help="Write over an existing file."
 )
 @click.option(
     "--jobs",
@@ -94,7 +94,7 @@ def build_command(dataset: str, raw: str, output: Path, force: bool, jobs: int |
     help="Threads that hash files.",
 )
 @click.option(
-    "--json", "as_json", is_flag=True, default=False, show_default=True, help="Answer in JSON."
+    "--json", "as_json", is_flag=True, default=False, show_default="off", help="Answer in JSON."
 )
 def check_command(
     file: Path, raw: str | None, against: str | None, jobs: int | None, as_json: bool

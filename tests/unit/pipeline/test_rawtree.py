@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -215,3 +216,14 @@ def test_an_archive_that_holds_one_name_twice_is_refused(tmp_path: Path) -> None
 
     with pytest.raises(RecordingError, match=f"Inertial.zip holds {INSIDE} twice"):
         RawTree(tmp_path).walk()
+
+
+def test_threads_read_one_archive_at_once(tmp_path: Path) -> None:
+    wanted = {f"Depth/{i}.mat": bytes([i]) * 100_000 for i in range(40)}
+    with zipfile.ZipFile(tmp_path / "Depth.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        for path, content in wanted.items():
+            file.writestr(path, content)
+    tree = RawTree(tmp_path)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert dict(zip(wanted, pool.map(tree.read, wanted), strict=True)) == wanted
