@@ -12,6 +12,7 @@ from torch import Tensor
 from dmft.config import RunConfig
 from dmft.data import Batch, Cache
 from dmft.losses import HARD_LOSSES, resolve_weights, soft_loss
+from dmft.parsing import to_table
 from dmft.protocols import Fold, make_fold
 from dmft.run_folder import RUN_FILE, TrainedRun, check_cache_fits, fold_folders, load_run
 from dmft.train import Watcher, describe_run, over_folds, resolve_device, train_fold
@@ -60,7 +61,8 @@ def distill(
         chosen = config or first.config
         if chosen.modality != first.config.modality:
             raise ConfigError(
-                "the [modality] settings are not the teacher's: leave them as they are"
+                f"modality is {to_table(chosen)['modality']}: wanted the teacher's settings, "
+                "unchanged, because student and teacher read the same features"
             )
         info = describe_run(
             cache,

@@ -23,6 +23,8 @@ from dmft.parsing import parse_table
 from pipeline.contract import ConfigError, ContractError
 
 METRICS = ("accuracy", "macro_f1")
+NOT_GIVEN = -1
+"""Stands in a column for a record without the attribute; it is in no fold of its own."""
 Rule = Mapping[str, tuple[int, ...]]
 """Attribute to the values that it may have; a record must fit all of them."""
 
@@ -141,7 +143,7 @@ def fold_rules(protocol: Protocol, cache: Cache) -> tuple[FoldRule, ...]:
     if protocol.leave_one_out is None:
         return protocol.folds
     attribute = protocol.leave_one_out.attribute
-    values = sorted({int(v) for v in _column(cache, attribute, protocol.name)})
+    values = sorted({int(v) for v in _column(cache, attribute, protocol.name)} - {NOT_GIVEN})
     if len(values) < 2:
         raise ContractError(
             f"protocol {protocol.name} leaves one {attribute} out and {cache.path} has only "

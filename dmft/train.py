@@ -16,6 +16,7 @@ from dmft.config import RunConfig
 from dmft.data import Batch, Cache, FeatureMaker, make_features
 from dmft.evaluate import measure, summarise, write_figures
 from dmft.losses import HARD_LOSSES
+from dmft.models import InputShape
 from dmft.protocols import Fold, choose_folds, load_protocol
 from dmft.protocols import Protocol as FoldProtocol
 from dmft.run_folder import (
@@ -147,8 +148,6 @@ def describe_run(
     teachers: Sequence[TrainedRun] = (),
 ) -> RunInfo:
     """Gather what decides a run's weights."""
-    from dmft.data.features import plan_features
-
     return RunInfo(
         kind=kind,
         config=config,
@@ -159,7 +158,10 @@ def describe_run(
         n_test=len(fold.test),
         cache_path=str(cache.path),
         cache_fingerprint=cache.spec.fingerprint,
-        stored={name: plan.stored for name, plan in plan_features(cache, config).items()},
+        stored={
+            name: InputShape(n_patches=spec.n_patches, n_features=spec.n_features)
+            for name, spec in ((m, cache.modality_spec(m)) for m in cache.modalities)
+        },
         classes=cache.spec.classes,
         seed=seed,
         device=on.type,

@@ -94,7 +94,7 @@ def write_cache(
     )
     attribute = json.loads(json.dumps(spec.to_json() | dict(changes or {})))
     group = zarr.create_group(str(path), attributes={CACHE_ATTRIBUTE: attribute})
-    _write(group, "record_id", np.array(ids, dtype=f"<U{max(map(len, ids))}"))
+    _write(group, "record_id", np.array(ids, dtype=object))
     _write(group, "label", np.array([label for _, label, _ in rows], dtype=np.int32))
     _write(group, "subject", np.array([subject for subject, _, _ in rows], dtype=np.int32))
     _write(group, "trial", np.array([trial for _, _, trial in rows], dtype=np.int32))
@@ -134,7 +134,7 @@ def _write(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
     array = group.create_array(
         name,
         shape=values.shape,
-        dtype=values.dtype,
+        dtype=str if values.dtype == object else values.dtype,
         chunks=chunks,
         **({} if fill is None else {"fill_value": fill}),
     )

@@ -1,0 +1,133 @@
+"""Protocols: reading, folds of a cache, and every rule that is refused."""
+
+import pytest
+
+from dmft.data import open_cache
+from dmft.protocols import choose_folds, fold_rules, load_protocol
+from pipeline.contract import ConfigError, ContractError
+from tests.factories import write_cache
+
+FIFTY = """
+name = "fifty"
+dataset = "utd-mhad"
+[[folds]]
+name = "odd-even"
+train = {subject = [1, 3]}
+test = {subject = [2, 4]}
+[[folds]]
+name = "by-trial"
+train = {subject = [1, 2, 3, 4], trial = [1]}
+test = {trial = [2, 3]}
+"""
+LEAVE_ONE_OUT = 'name = "loso"\n[leave_one_out]\nattribute = "subject"\n'
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return open_cache(write_cache(tmp_path / "c.zarr", modalities={"inertial": (8, 3)}))
+
+
+def protocol(tmp_path, text):
+    file = tmp_path / "protocol.toml"
+    file.write_text(text)
+    return load_protocol(str(file))
+
+
+def test_a_fold_takes_the_records_that_fit_every_attribute_of_its_rule(cache, tmp_path):
+    fold = choose_folds(protocol(tmp_path, FIFTY), cache, "by-trial")[0]
+    assert {cache.record_ids[i][-1] for i in fold.train} == {"1"}
+    assert len(fold.train) == 16
+    assert len(fold.test) == 32
+
+
+def test_a_fold_is_chosen_by_name_by_number_or_the_first(cache, tmp_path):
+    rules = protocol(tmp_path, FIFTY)
+    for which, name in ((None, "odd-even"), ("1", "by-trial"), ("odd-even", "odd-even")):
+        assert [fold.name for fold in choose_folds(rules, cache, which)] == [name]
+    assert len(choose_folds(rules, cache, "all")) == 2
+
+
+def test_leaving_one_out_makes_a_fold_of_every_value(cache, tmp_path):
+    folds = choose_folds(protocol(tmp_path, LEAVE_ONE_OUT), cache, "all")
+    assert [fold.name for fold in folds] == [f"subject-{s}" for s in (1, 2, 3, 4)]
+    assert sorted(row for fold in folds for row in fold.test.tolist()) == list(range(len(cache)))
+
+
+def test_the_split_hash_is_of_the_records_not_of_the_rule(cache, tmp_path):
+    first = choose_folds(protocol(tmp_path, FIFTY), cache, "0")[0]
+    spelt = FIFTY.replace("[1, 3]", "[3, 1, 99]")
+    same = choose_folds(protocol(tmp_path, spelt), cache, "0")[0]
+    other = choose_folds(protocol(tmp_path, FIFTY.replace("[2, 4]", "[2]")), cache, "0")[0]
+    assert first.split_hash == same.split_hash != other.split_hash
+
+
+def test_an_unknown_protocol_is_named():
+    with pytest.raises(ConfigError, match="protocol 'utd-51-49' is neither a file nor one of"):
+        load_protocol("utd-51-49")
+
+
+def test_a_protocol_that_is_not_toml_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"protocol\.toml is not valid TOML"):
+        protocol(tmp_path, "name = ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('name = "x"\nfoldz = []\n' + LEAVE_ONE_OUT[14:], "foldz is not a setting"),
+        ('name = "x"\n', "folds or leave_one_out: wanted exactly one"),
+        (FIFTY + '[leave_one_out]\nattribute = "subject"\n', "wanted exactly one of them"),
+        (LEAVE_ONE_OUT.replace("loso", "x") + 'metrics = "f1"\n', "metrics is not a setting"),
+        ('metric = "f1"\n' + LEAVE_ONE_OUT, "metric is 'f1': wanted accuracy or macro_f1"),
+        (FIFTY.replace("by-trial", "odd-even"), r"folds are named \['odd-even', 'odd-even'\]"),
+        (FIFTY.replace("[1, 3]", "[]"), r"train is \{'subject': \(\)\}: wanted values"),
+        (FIFTY.replace("{subject = [2, 4]}", "{}"), r"test is \{\}: wanted values"),
+        (
+            FIFTY.replace("[2, 4]", '["2"]'),
+            r"folds\[0\]\.test\.subject\[0\] is '2': wanted a whole",
+        ),
+        ("[leave_one_out]\nattribute = 'subject'\n", "name is missing"),
+    ],
+)
+def test_a_wrong_protocol_is_refused_saying_where(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=message):
+        protocol(tmp_path, text)
+
+
+def test_an_empty_side_is_refused(cache, tmp_path):
+    rules = protocol(tmp_path, FIFTY.replace("[2, 4]", "[20]"))
+    with pytest.raises(ContractError, match=r"the test side subject in \[20\] is empty"):
+        choose_folds(rules, cache, "odd-even")
+
+
+def test_a_record_on_both_sides_is_refused(cache, tmp_path):
+    rules = protocol(tmp_path, FIFTY.replace("[2, 4]", "[3, 4]"))
+    with pytest.raises(
+        ContractError, match=r"12 record\(s\) are on both sides, such as 'a1_s3_t1'"
+    ):
+        choose_folds(rules, cache, None)
+
+
+def test_an_unknown_attribute_is_refused_with_those_there_are(cache, tmp_path):
+    for text in (FIFTY.replace("subject", "camera"), LEAVE_ONE_OUT.replace("subject", "camera")):
+        with pytest.raises(ContractError, match=r"selects by 'camera' .* columns subject, trial"):
+            choose_folds(protocol(tmp_path, text), cache, None)
+
+
+def test_an_unknown_fold_is_refused_with_those_there_are(cache, tmp_path):
+    with pytest.raises(
+        ConfigError, match="no fold '7': wanted one of odd-even, by-trial, a number"
+    ):
+        choose_folds(protocol(tmp_path, FIFTY), cache, "7")
+
+
+def test_a_protocol_for_another_data_set_is_refused(cache, tmp_path):
+    rules = protocol(tmp_path, FIFTY.replace("utd-mhad", "mmact"))
+    with pytest.raises(ContractError, match=r"is for 'mmact' and .* holds 'utd-mhad'"):
+        fold_rules(rules, cache)
+
+
+def test_one_value_cannot_be_left_out(tmp_path):
+    cache = open_cache(write_cache(tmp_path / "c.zarr", n_subjects=1))
+    with pytest.raises(ContractError, match=r"has only \[1\]: wanted at least two"):
+        choose_folds(protocol(tmp_path, LEAVE_ONE_OUT), cache, None)

@@ -1,0 +1,389 @@
+"""Runs from end to end on a small cache: train, resume, distil, evaluate, refuse."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from dmft.config import change_config, load_config
+from dmft.data import open_cache
+from dmft.distill import distill
+from dmft.evaluate import evaluate
+from dmft.run_folder import load_run, read_info
+from dmft.train import resolve_device, train
+from dmft.training.checkpoint import read_tensors
+from dmft.training.schedule import learning_rate
+from pipeline.contract import ConfigError, ContractError, Presence
+from tests.factories import write_cache
+
+SMALL = ("encoder.width=16", "encoder.feed_forward=16", "training.epochs=3")
+PROTOCOL = 'name = "loso"\n[leave_one_out]\nattribute = "subject"\n'
+
+
+class PowerCutError(Exception):
+    """Stands for a power cut after an epoch."""
+
+
+class Watcher:
+    """Notes what it is told, and breaks off where asked."""
+
+    def __init__(self, stop_after=None):
+        self.stop_after, self.starts, self.epochs = stop_after, [], []
+
+    def start(self, fold, n_epochs, done):
+        self.starts.append((fold, done))
+
+    def epoch(self, report):
+        self.epochs.append(report.epoch)
+        if report.epoch == self.stop_after:
+            raise PowerCutError
+
+    def end(self, fold, figures):
+        pass
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    write_cache(
+        folder / "cache.zarr",
+        n_trials=2,
+        absent={"a1_s1_t1/skeleton": Presence.FAILED, "a2_s2_t1/inertial": Presence.ABSENT},
+    )
+    (folder / "loso.toml").write_text(PROTOCOL)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(place):
+    return open_cache(place / "cache.zarr")
+
+
+def small(*changes):
+    return load_config("default", [*SMALL, *changes])
+
+
+@pytest.fixture(scope="module")
+def teacher(place, cache):
+    train(cache, str(place / "loso.toml"), place / "teacher", config=small(), device="cpu")
+    return place / "teacher"
+
+
+def weights(folder):
+    return read_tensors(folder / "model.safetensors")[0]
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def student(place, cache, out, *changes, watcher=None, seed=0, fold=None):
+    return train(
+        cache,
+        str(place / "loso.toml"),
+        out,
+        kind="student",
+        config=small(*changes),
+        seed=seed,
+        fold=fold,
+        device="cpu",
+        watcher=watcher,
+    )
+
+
+def test_a_run_folder_says_what_it_is(teacher, cache):
+    said = json.loads((teacher / "run.json").read_text())
+    assert said["status"] == "complete"
+    assert said["cache_fingerprint"] == cache.spec.fingerprint
+    assert said["classes"] == list(cache.spec.classes)
+    assert said["n_parameters"] == sum(p.numel() for p in load_run(teacher).model.parameters())
+    assert said["saved_bytes"] == (teacher / "model.safetensors").stat().st_size
+    assert said["versions"]["torch"]
+    lines = [json.loads(x) for x in (teacher / "epochs.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert list(teacher.glob("events.out.tfevents.*"))
+    assert not list(teacher.glob("*checkpoint*"))
+    assert not list(teacher.glob(".*partial"))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(place, cache, tmp_path):
+    for name, seed in (("one", 0), ("two", 0), ("three", 1)):
+        student(place, cache, tmp_path / name, seed=seed)
+    assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
+    assert not same(weights(tmp_path / "one"), weights(tmp_path / "three"))
+
+
+@pytest.mark.parametrize("stop_after", [1, 2])
+def test_an_interrupted_training_ends_with_the_same_weights(place, cache, tmp_path, stop_after):
+    changes = ("training.average_decay=0.9", "augment.mixup=0.3", "augment.drop_modality=0.2")
+    student(place, cache, tmp_path / "whole", *changes)
+    with pytest.raises(PowerCutError):
+        student(place, cache, tmp_path / "cut", *changes, watcher=Watcher(stop_after))
+    with pytest.raises(ContractError, match="cut holds a training that has not ended"):
+        load_run(tmp_path / "cut")
+    torch.rand(7)  # The state of the world's generator must not matter.
+    watcher = Watcher()
+    student(place, cache, tmp_path / "cut", *changes, watcher=watcher)
+    assert watcher.starts == [("subject-1", stop_after)]
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+    lines = [json.loads(x) for x in (tmp_path / "cut" / "epochs.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+
+
+def test_a_finished_run_is_not_trained_again(place, cache, teacher):
+    watcher = Watcher()
+    before = (teacher / "model.safetensors").stat().st_mtime_ns
+    train(cache, str(place / "loso.toml"), teacher, config=small(), device="cpu", watcher=watcher)
+    assert watcher.epochs == []
+    assert (teacher / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_figures_lost_at_the_very_end_are_measured_again(place, cache, tmp_path):
+    figures = student(place, cache, tmp_path / "run")
+    (tmp_path / "run" / "metrics.json").unlink()
+    watcher = Watcher()
+    again = student(place, cache, tmp_path / "run", watcher=watcher)
+    assert watcher.epochs == []
+    assert again["confusion"] == figures["confusion"]
+
+
+def test_a_folder_with_another_run_is_refused_saying_what_differs(place, cache, teacher):
+    with pytest.raises(ContractError, match=r"config\.training\.epochs is 3 there and 4 here"):
+        train(
+            cache,
+            str(place / "loso.toml"),
+            teacher,
+            config=small("training.epochs=4"),
+            device="cpu",
+        )
+
+
+@pytest.mark.parametrize("fold", [None, "all"])
+def test_a_folder_with_something_else_is_refused(place, cache, tmp_path, fold):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letters.txt").touch()
+    with pytest.raises(ContractError, match="mine exists and does not hold this run"):
+        student(place, cache, tmp_path / "mine", fold=fold)
+
+
+def test_a_checkpoint_of_another_run_is_refused(place, cache, tmp_path):
+    for seed in (0, 1):
+        with pytest.raises(PowerCutError):
+            student(place, cache, tmp_path / f"s{seed}", watcher=Watcher(1), seed=seed)
+    shutil.copy(tmp_path / "s0/checkpoint.safetensors", tmp_path / "s1/checkpoint.safetensors")
+    with pytest.raises(ContractError, match=r"checkpoint\.safetensors is of another run"):
+        student(place, cache, tmp_path / "s1", seed=1)
+
+
+def test_a_truncated_checkpoint_is_refused(place, cache, tmp_path):
+    with pytest.raises(PowerCutError):
+        student(place, cache, tmp_path / "run", watcher=Watcher(1))
+    file = tmp_path / "run" / "checkpoint.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ContractError, match=r"checkpoint\.safetensors cannot be read"):
+        student(place, cache, tmp_path / "run")
+
+
+def test_training_that_diverges_says_so(place, cache, tmp_path):
+    changes = ("training.learning_rate=1e30", "training.warmup_epochs=0")
+    with pytest.raises(ContractError, match=r"loss of epoch \d is nan: training has diverged"):
+        student(place, cache, tmp_path / "run", *changes)
+
+
+def test_records_without_any_modality_are_neither_learnt_from_nor_measured(tmp_path):
+    absent = {"a1_s1_t1/inertial": Presence.ABSENT, "a1_s2_t1/inertial": Presence.FAILED}
+    path = write_cache(
+        tmp_path / "c.zarr", modalities={"inertial": (8, 3)}, n_subjects=2, absent=absent
+    )
+    (tmp_path / "p.toml").write_text(PROTOCOL)
+    figures = train(
+        open_cache(path), str(tmp_path / "p.toml"), tmp_path / "r", config=small(), device="cpu"
+    )
+    assert (figures["n_records"], figures["n_without_modality"]) == (11, 1)
+
+
+def test_a_training_side_without_any_features_is_refused(tmp_path):
+    absent = {f"a{a}_s2_t{t}/inertial": Presence.ABSENT for a in (1, 2, 3, 4) for t in (1, 2, 3)}
+    path = write_cache(
+        tmp_path / "c.zarr", modalities={"inertial": (8, 3)}, n_subjects=2, absent=absent
+    )
+    (tmp_path / "p.toml").write_text(PROTOCOL)
+    with pytest.raises(ContractError, match="none of its 12 training records has any of inertial"):
+        train(open_cache(path), str(tmp_path / "p.toml"), tmp_path / "r", config=small())
+
+
+def test_every_fold_goes_into_a_folder_of_its_own_and_is_summed_up(place, cache, tmp_path):
+    figures = student(place, cache, tmp_path / "all", fold="all")
+    assert figures["n_folds"] == 4
+    assert figures["n_records"] == len(cache)
+    assert (tmp_path / "all" / "fold-subject-3" / "run.json").exists()
+    assert evaluate(tmp_path / "all") == figures
+    confusion = torch.tensor(figures["confusion"])
+    assert int(confusion.sum()) == len(cache)
+
+
+def test_a_folder_of_other_folds_is_refused(place, cache, tmp_path):
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "folds.json").write_text('{"folds": ["x"]}')
+    with pytest.raises(ContractError, match=r"holds the folds \['x'\], wanted \['subject-1'"):
+        student(place, cache, tmp_path / "all", fold="all")
+
+
+def test_evaluating_again_gives_the_figures_of_training(teacher):
+    assert evaluate(teacher) == json.loads((teacher / "metrics.json").read_text())
+    predictions = json.loads((teacher / "predictions.json").read_text())
+    assert sum(predictions["probabilities"][0]) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_distilled_student_comes_from_the_teachers_run(place, cache, teacher, tmp_path):
+    figures = distill(cache, [teacher], tmp_path / "student", device="cpu")
+    info = read_info(tmp_path / "student")
+    assert figures["kind"] == info.kind == "distilled"
+    assert info.split_hash == read_info(teacher).split_hash
+    assert info.teacher_identities == (read_info(teacher).identity,)
+    assert info.n_parameters < read_info(teacher).n_parameters
+    raw = student(place, cache, tmp_path / "raw")
+    assert raw["kind"] == "student"
+    assert not same(weights(tmp_path / "raw"), weights(tmp_path / "student"))
+
+
+def test_two_teachers_teach_together_over_all_folds(place, cache, tmp_path):
+    for seed in (0, 1):
+        train(
+            cache,
+            str(place / "loso.toml"),
+            tmp_path / f"t{seed}",
+            config=small("training.epochs=1"),
+            fold="all",
+            seed=seed,
+            device="cpu",
+        )
+    figures = distill(cache, [tmp_path / "t0", tmp_path / "t1"], tmp_path / "s", device="cpu")
+    assert figures["n_folds"] == 4
+    with pytest.raises(ContractError, match=r"the teachers have \[4, 1\] folds"):
+        distill(cache, [tmp_path / "t0", tmp_path / "t1/fold-subject-1"], tmp_path / "x")
+
+
+def test_a_student_cannot_teach(place, cache, tmp_path):
+    student(place, cache, tmp_path / "raw")
+    with pytest.raises(ContractError, match="raw is a student: wanted the run of a teacher"):
+        distill(cache, [tmp_path / "raw"], tmp_path / "out", device="cpu")
+
+
+def test_a_teacher_of_another_cache_is_refused(teacher, tmp_path):
+    other = open_cache(write_cache(tmp_path / "other.zarr", n_trials=2, seed=5))
+    with pytest.raises(ContractError, match="was trained on other records: cache '"):
+        distill(other, [teacher], tmp_path / "out", device="cpu")
+
+
+def test_a_teacher_of_other_modalities_is_refused(place, teacher, tmp_path):
+    swapped = open_cache(place / "cache.zarr", ["inertial", "skeleton"])
+    with pytest.raises(ContractError, match=r"has modalities \['skeleton', 'inertial'\]: wanted"):
+        distill(swapped, [teacher], tmp_path / "out", device="cpu")
+
+
+def test_a_student_reads_its_teachers_features(cache, teacher, tmp_path):
+    config = change_config(read_info(teacher).config, ["modality.skeleton.velocities=false"])
+    with pytest.raises(ConfigError, match=r"modality is .*: wanted the teacher's settings"):
+        distill(cache, [teacher], tmp_path / "out", config=config, device="cpu")
+
+
+def test_teachers_that_read_different_features_cannot_teach_together(
+    place, cache, teacher, tmp_path
+):
+    other = tmp_path / "other"
+    config = small("modality.skeleton.velocities=false", "training.epochs=1")
+    train(cache, str(place / "loso.toml"), other, config=config, device="cpu")
+    with pytest.raises(ContractError, match="other reads other features than"):
+        distill(cache, [teacher, other], tmp_path / "out", device="cpu")
+
+
+def test_a_changed_cache_is_refused_unless_it_is_named(place, cache, teacher, tmp_path):
+    shutil.copytree(teacher, tmp_path / "run")
+    other = write_cache(tmp_path / "other.zarr", n_trials=2, seed=5)
+    said = json.loads((tmp_path / "run" / "run.json").read_text())
+    said["cache_path"] = str(other)
+    (tmp_path / "run" / "run.json").write_text(json.dumps(said))
+    with pytest.raises(ContractError, match=r"other\.zarr has changed since the run: its"):
+        evaluate(tmp_path / "run")
+    assert evaluate(tmp_path / "run", cache_path=other)["n_records"] == 8
+
+
+def test_a_cache_with_other_patches_or_classes_does_not_fit(teacher, tmp_path):
+    shapes = {"skeleton": (16, 6), "inertial": (16, 6)}
+    other = write_cache(tmp_path / "patches.zarr", modalities=shapes)
+    with pytest.raises(ContractError, match=r"inertial as \(16, 6\) .* learnt on \(32, 6\)"):
+        evaluate(teacher, cache_path=other)
+    other = write_cache(tmp_path / "classes.zarr", n_classes=3)
+    with pytest.raises(ContractError, match=r"classes\.zarr has classes \['class_0'.*\(4 in all\)"):
+        evaluate(teacher, cache_path=other)
+
+
+def test_what_is_no_run_is_named(tmp_path):
+    with pytest.raises(ContractError, match="is not a run: wanted a run folder"):
+        evaluate(tmp_path)
+    with pytest.raises(ContractError, match=r"run\.json does not exist"):
+        read_info(tmp_path)
+    (tmp_path / "run.json").write_text("[]")
+    with pytest.raises(ContractError, match=r"run\.json holds list"):
+        read_info(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(ContractError, match=r"run\.json cannot be read"):
+        read_info(tmp_path)
+    (tmp_path / "run.json").write_text('{"format": "other"}')
+    with pytest.raises(ContractError, match="does not describe a run: wanted 'dmft-run'"):
+        read_info(tmp_path)
+    (tmp_path / "run.json").write_text('{"format": "dmft-run", "version": 9}')
+    with pytest.raises(ContractError, match="has run version 9; this software reads 1"):
+        read_info(tmp_path)
+
+
+def test_a_run_of_an_unknown_kind_is_refused(teacher, tmp_path):
+    said = json.loads((teacher / "run.json").read_text()) | {"kind": "pupil"}
+    (tmp_path / "run.json").write_text(json.dumps(said))
+    with pytest.raises(ConfigError, match="kind is 'pupil': wanted one of teacher, student"):
+        read_info(tmp_path)
+
+
+def test_weights_of_another_run_are_refused(teacher, place, cache, tmp_path):
+    student(place, cache, tmp_path / "raw")
+    shutil.copy(teacher / "model.safetensors", tmp_path / "raw" / "model.safetensors")
+    with pytest.raises(ContractError, match=r"model\.safetensors belongs to another run"):
+        load_run(tmp_path / "raw")
+
+
+def test_the_python_interface_predicts_probabilities(teacher, cache):
+    run = load_run(teacher)
+    probabilities = run.predict(cache, torch.arange(5))
+    assert probabilities.shape == (5, 4)
+    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(5))
+
+
+def test_a_device_is_auto_cpu_or_cuda(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto").type == "cpu"
+    with pytest.raises(ConfigError, match="device 'cuda' is asked for and torch sees no GPU"):
+        resolve_device("cuda")
+    with pytest.raises(ConfigError, match="device is 'tpu': wanted auto, cpu or cuda"):
+        resolve_device("tpu")
+
+
+def test_the_learning_rate_rises_and_falls():
+    config = load_config("default", ["training.epochs=10", "training.warmup_epochs=2"]).training
+    rates = [learning_rate(config, step, 5) for step in range(50)]
+    assert rates.index(max(rates)) == 10
+    assert rates[10] == pytest.approx(config.learning_rate)
+    assert rates[-1] < 0.01 * config.learning_rate
+    flat = load_config("paper").training
+    assert {learning_rate(flat, step, 5) for step in range(50)} == {flat.learning_rate}
+
+
+def test_a_model_learns_the_courses_of_people_it_has_not_seen(tmp_path):
+    path = write_cache(tmp_path / "c.zarr", n_trials=4)
+    (tmp_path / "p.toml").write_text(PROTOCOL)
+    config = small("training.epochs=20")
+    figures = train(
+        open_cache(path), str(tmp_path / "p.toml"), tmp_path / "r", config=config, device="cpu"
+    )
+    assert figures["accuracy"] > 0.8
