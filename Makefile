@@ -1,0 +1,52 @@
+# Everything runs in a local virtual environment that the first target makes.
+#   make demo    fabricated recordings to a distilled student, with a summary
+#   make test    the tests
+#   make check   lint, types, import contracts, shipped manifests
+# Others: slow (the long tests), bench (the benchmarks), clean.
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+JOBS ?= 2
+DEMO ?= demo
+
+.PHONY: demo test check slow bench clean
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 found: install one, or make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: $(READY)
+	rm -rf $(DEMO)
+	mkdir -p $(DEMO)
+	$(BIN)/dmft synth utd-mhad $(DEMO)/raw --subjects 4 --actions 8 --trials 2 --seed 0
+	$(BIN)/dmft manifest build utd-mhad $(DEMO)/raw -o $(DEMO)/demo.jsonl
+	$(BIN)/dmft encode $(DEMO)/demo.jsonl --raw $(DEMO)/raw --out $(DEMO)/demo.zarr --weights random:0 --set rgb.every=2 --set depth.every=2
+	$(BIN)/dmft train $(DEMO)/demo.zarr --protocol utd-loso --model teacher --out $(DEMO)/teacher
+	$(BIN)/dmft distill $(DEMO)/demo.zarr --teacher $(DEMO)/teacher --out $(DEMO)/student
+	$(BIN)/dmft evaluate $(DEMO)/teacher
+	$(BIN)/dmft evaluate $(DEMO)/student
+
+test: $(READY)
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/dmft manifest check data_manifests/utd-mhad.jsonl
+
+slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+bench: $(READY)
+	for b in tests/benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+clean:
+	rm -rf $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
