@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from dmft.data import Cache, open_cache
+from dmft.data.features import pooling
 from dmft.metrics import accuracy, class_accuracies, figures, macro_f1, nearest_neighbour
 from dmft.models import STREAMS, overall_vote
 from dmft.protocols import Fold, make_fold
 from dmft.run_folder import (
     METRICS_FILE,
+    PREDICT_BATCH,
     PREDICTIONS_FILE,
     TrainedRun,
     check_cache_fits,
@@ -28,6 +30,9 @@ from dmft.run_folder import (
 )
 from dmft.training.checkpoint import write_json
 from pipeline.contract import ContractError
+
+BASELINE_VALUES = 8192
+"""Most values of a modality that the nearest neighbour compares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,17 +157,34 @@ def summarise(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _baseline(run: TrainedRun, cache: Cache, fold: Fold) -> float:
-    """Accuracy of one nearest neighbour on the features that the model sees."""
+    """Accuracy of one nearest neighbour on the standardised features that the model sees."""
     sides = {}
     for side, rows in (("train", fold.train), ("test", fold.test)):
         present = present_of(cache, run.info.modalities)[rows]
-        seen = rows[present.any(dim=1)]
-        present = present[present.any(dim=1)]
-        patches = {m: cache.features[m][seen].to(run.device) for m in run.info.modalities}
-        made = run.maker.make(patches, present.to(run.device))
-        sides[side] = (seen, {m: x.cpu() for m, x in made.items()}, present)
+        seen = present.any(dim=1)
+        features = _coarse_features(run, cache, rows[seen], present[seen])
+        sides[side] = (cache.labels[rows[seen]], features, present[seen])
     (known, train, train_present), (asked, test, test_present) = sides["train"], sides["test"]
     if not len(asked):
         return 0.0
     nearest = nearest_neighbour(train, train_present, test, test_present)
-    return float((cache.labels[known][nearest] == cache.labels[asked]).float().mean())
+    return float((known[nearest] == asked).float().mean())
+
+
+def _coarse_features(
+    run: TrainedRun, cache: Cache, rows: Tensor, present: Tensor
+) -> dict[str, Tensor]:
+    """Features pooled to few enough windows that they stay small beside the cache.
+
+    Shapes: rows (B,), present (B, M) -> {m: (B, P', D)}.
+    """
+    blocks: dict[str, list[Tensor]] = {m: [] for m in run.info.modalities}
+    for some, there in zip(
+        torch.split(rows, PREDICT_BATCH), torch.split(present, PREDICT_BATCH), strict=True
+    ):
+        patches = {m: cache.features[m][some].to(run.device) for m in run.info.modalities}
+        for m, made in run.maker.make(patches, there.to(run.device)).items():
+            n_windows = min(max(BASELINE_VALUES // made.shape[2], 1), made.shape[1])
+            pool = pooling(made.shape[1], n_windows).to(run.device)
+            blocks[m].append((pool @ made).cpu())
+    return {m: torch.cat(each) for m, each in blocks.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -65,6 +66,8 @@ def resolve_device(name: str) -> torch.device:
         raise ConfigError(f"device is {name!r}: wanted auto, cpu or cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device 'cuda' is asked for and torch sees no GPU: use --device cpu")
+    # Has to stand before the first use of cuBLAS for its sums to be repeatable.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
@@ -239,9 +242,10 @@ def _fit_fold(
     device = torch.device(info.device)
     maker = maker.to(device)
     data = TrainingData(
-        patches={m: cache.features[m][rows].to(device) for m in cache.modalities},
-        present=cache.present[rows].to(device),
-        labels=cache.labels[rows].to(device),
+        patches={m: cache.features[m].to(device) for m in cache.modalities},
+        present=cache.present.to(device),
+        labels=cache.labels.to(device),
+        rows=rows.to(device),
         maker=maker,
         n_classes=len(info.classes),
     )

@@ -42,7 +42,10 @@ Objective = Callable[[Tensor, Batch], Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
-    """The training records, on the device."""
+    """The cache's records on the device, and which of them to learn from.
+
+    Patches of all records are held so that on a CPU they are the cache's own, not a copy.
+    """
 
     patches: Mapping[str, Tensor]
     """Shapes: {m: (N, P_stored, D_stored)} in the stored type."""
@@ -50,6 +53,8 @@ class TrainingData:
     """Shapes: (N, M) bool."""
     labels: Tensor
     """Shapes: (N,) int64."""
+    rows: Tensor
+    """Shapes: (n,) int64, the training records."""
     maker: FeatureMaker
     """Makes the model's features of them."""
     n_classes: int
@@ -154,8 +159,8 @@ def _run_epoch(
     training, device = config.training, data.labels.device
     augmenter = Augmenter(config=config.augment, seed=seed, epoch=epoch)
     shuffler = torch.Generator().manual_seed(derive_seed(seed, epoch, "order"))
-    order = torch.randperm(len(data.labels), generator=shuffler).to(device)
-    batches = torch.split(order, training.batch_size)
+    order = torch.randperm(len(data.rows), generator=shuffler).to(device)
+    batches = torch.split(data.rows[order], training.batch_size)
     total, hits = torch.zeros((), device=device), torch.zeros((), device=device)
     rate = training.learning_rate
     model.train()
@@ -180,7 +185,7 @@ def _run_epoch(
             total += loss.detach() * len(rows)
             voted = overall_vote(logits.detach(), batch.present).argmax(dim=-1)
             hits += (voted == data.labels[rows]).sum()
-    mean_loss = float(total) / len(data.labels)
+    mean_loss = float(total) / len(data.rows)
     if not np.isfinite(mean_loss):
         raise ContractError(
             f"the loss of epoch {epoch + 1} is {mean_loss}: training has diverged. "
@@ -189,7 +194,7 @@ def _run_epoch(
     return EpochReport(
         epoch=epoch + 1,
         loss=mean_loss,
-        accuracy=float(hits) / len(data.labels),
+        accuracy=float(hits) / len(data.rows),
         learning_rate=rate,
         seconds=time.perf_counter() - began,
     )
