@@ -17,10 +17,14 @@ from pipeline.contract.errors import ConfigError
 from pipeline.contract.strict import parse
 
 
-def _positive(**values: int) -> None:
-    for name, value in values.items():
+def _positive(*, window: int, stride: int, **others: int) -> None:
+    for name, value in {"window": window, "stride": stride, **others}.items():
         if value < 1:
             raise ConfigError(f"{name} is {value}: wanted at least 1")
+    if stride > window:
+        raise ConfigError(
+            f"stride {stride} is longer than window {window}: rows between windows would not count"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,7 @@ class InertialEncoding:
     window: int = 1
     """Rows under one window."""
     stride: int = 1
-    """Rows from one window to the next."""
+    """Rows from one window to the next, at most the window."""
     patches: int = 128
     """P. Finer than a model's patches, so that the trainer can augment and pool."""
 

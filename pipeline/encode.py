@@ -69,6 +69,7 @@ class Encoder:
     on_record: Callable[[Encoded], None] | None = None
     """Told of each record as it is done."""
     _sources: dict[str, tuple[Source, ...]] = field(default_factory=dict)
+    _lengths: dict[str, int] = field(default_factory=dict)
 
     def encode(self, records: Sequence[Record]) -> Iterator[Encoded]:
         """Encode records in order.
@@ -97,7 +98,14 @@ class Encoder:
         for stream in record.streams[self.modality]:
             content = self.tree.read(stream.path)
             found = hashlib.sha256(content).hexdigest()
-            sources.append(Source(path=stream.path, n_bytes=len(content), sha256=found))
+            sources.append(
+                Source(
+                    path=stream.path,
+                    n_bytes=len(content),
+                    sha256=found,
+                    n_frames=stream.n_frames,
+                )
+            )
             self._sources[record.id] = tuple(sources)
             if stream.sha256 is not None and found != stream.sha256:
                 raise RecordingError(
@@ -141,6 +149,10 @@ class Encoder:
                 patches = inertial.encode_inertial(signal.values, self.encoding)
         except RecordingError as error:
             return self._failed(record, error)
+        except Exception as error:  # whatever its numbers did: this record's fault, no one else's
+            failure = RecordingError(f"{type(error).__name__}: {error}", stage="encode")
+            failure.__cause__ = error
+            return self._failed(record, failure)
         return self._done(record, patches, len(signal.values))
 
     def _frames(self, records: Sequence[Record]) -> Iterator[Encoded]:
@@ -152,11 +164,12 @@ class Encoder:
         ahead = ReadAhead(
             records, self._blocks, n_threads=self.n_threads, max_bytes=self.max_bytes_ahead
         )
-        for record, result, n_frames in encode_frames(ahead, self.network, self.encoding):
+        for record, result in encode_frames(ahead, self.network, self.encoding):
+            length = self._lengths.pop(record.id, 0)
             if isinstance(result, RecordingError):
                 yield self._failed(record, result)
             else:
-                yield self._done(record, result, n_frames)
+                yield self._done(record, result, length)
 
     def _blocks(self, record: Record) -> Iterable[NDArray[np.uint8]]:
         """A record's frames as bytes, every n-th; runs in a read-ahead thread."""
@@ -174,6 +187,7 @@ class Encoder:
                 seen += len(block)
                 if len(kept):
                     yield kept.astype(np.uint8, copy=False) if levels is None else levels[kept]
+            self._lengths[record.id] = seen
         except RecordingError as error:
             error.path = error.path or path
             raise

@@ -24,6 +24,8 @@ class Source:
     path: str
     n_bytes: int
     sha256: str
+    n_frames: int | None = None
+    """Rows or frames that the manifest promised then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,7 @@ class Failure:
     """Why a stream of a record was quarantined."""
 
     stage: str
-    """``open``, ``read``, ``check``, ``encode`` or ``crash``."""
+    """``open``, ``read``, ``check``, ``encode``, ``agree`` or ``crash``."""
     type: str
     """The error's class."""
     message: str
@@ -51,7 +53,7 @@ class Entry:
     digest: str = ""
     """SHA-256 of the row's stored bytes."""
     length: int = 0
-    """T: raw rows or frames."""
+    """T: raw rows or frames; known of a failed record only where its length is what failed."""
     sources: tuple[Source, ...] = ()
     failure: Failure | None = None
 
@@ -101,7 +103,7 @@ class ChunkLedger:
         except (ValueError, KeyError, TypeError) as error:
             raise ContractError(
                 f"{where} is damaged ({type(error).__name__}: {error}): "
-                "run 'dmft cache verify --full' on the cache"
+                "'dmft encode --check-stored' encodes its records again"
             ) from error
 
 
@@ -143,7 +145,9 @@ def content_key(
 ) -> str:
     """What a row is made from, as one hash: bytes, configuration, weights, encoder version.
 
-    Paths, clocks, machines and worker counts are not in it: moving a raw tree changes no key.
+    Paths, clocks, machines and worker counts are not in it: moving a raw tree changes no key. Nor
+    are counts of frames, which a manifest may learn later; the plan holds them against what was
+    found.
 
     Args:
         record: Whose streams count, in their order.
@@ -154,8 +158,7 @@ def content_key(
         hashes: Stream path to content hash, for streams whose hash the manifest does not know.
     """
     streams = [
-        [stream.name, stream.sha256 or hashes[stream.path], stream.n_frames]
-        for stream in record.streams[modality]
+        [stream.name, stream.sha256 or hashes[stream.path]] for stream in record.streams[modality]
     ]
     content = {
         "modality": modality,

@@ -2,8 +2,8 @@
 
 Zarr's chunks, its metadata and the ledger are all such objects. On a local disk an object is
 written beside its place, flushed to the disk and renamed over it, so that a kill or a power cut
-leaves the old object or the new one. Behind a URL (``memory://``, ``file://``, ``s3://``, ...)
-fsspec does the same with the store's own atomic put.
+leaves the old object or the new one; ``file://`` is such a folder too. Behind another URL
+(``memory://``, ``s3://``, ...) fsspec does the same with the store's own atomic put.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from pipeline.contract import ConfigError, ContractError
 
 PARTIAL = ".partial"
+FILE = "file://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,13 @@ class Objects:
     @property
     def is_local(self) -> bool:
         """Whether the location is a folder of this machine."""
-        return "://" not in self.location
+        return "://" not in self.location or self.location.startswith(FILE)
 
     @property
     def path(self) -> Path:
         """The local folder."""
         assert self.is_local
-        return Path(self.location)
+        return Path(self.location.removeprefix(FILE))
 
     def _remote(self) -> tuple[Any, str]:
         import fsspec

@@ -6,7 +6,7 @@ key. Nothing here decodes; files are hashed only where the manifest does not kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.contract import Presence, Record, RecordingError
 from pipeline.ledger import Entry, Failure, content_key
 from pipeline.rawtree import RawTree
-from pipeline.store import CacheStore
+from pipeline.store import CacheStore, chunk_bytes
 
 MISSING = "0" * 64
 """Stands for the hash of a file that cannot be read, so that its return changes the key."""
@@ -111,12 +111,26 @@ def _hash(tree: RawTree) -> Callable[[str], str]:
 
 
 def plan_modality(
-    store: CacheStore, modality: str, keys: Mapping[str, str], *, retry_failed: bool
+    store: CacheStore,
+    modality: str,
+    keys: Mapping[str, str],
+    *,
+    tree: RawTree,
+    retry_failed: bool = False,
+    again: Set[str] = frozenset(),
 ) -> tuple[list[ChunkTask], ModalityPlan]:
     """Tasks and counts of one modality.
 
-    A quarantined record is left alone unless ``retry_failed``, its key has changed, or its file
-    could not be opened: that costs nothing to try again.
+    A quarantined record is left alone unless its key has changed, the manifest now promises
+    another count of frames, or its file could not be opened and another one is there now.
+
+    Args:
+        store: The cache.
+        modality: Which.
+        keys: Content key of every record, as :func:`expected_keys` gives them.
+        tree: Where the raw files are.
+        retry_failed: Try every quarantined record again.
+        again: Records to encode again though nothing of theirs has changed.
     """
     entries = store.entries(modality)
     sizes = store.objects.sizes(modality)
@@ -127,20 +141,20 @@ def plan_modality(
         rows = store.rows_of(modality, chunk)
         here = [store.records[row] for row in rows]
         stored = sizes.get(store.chunk_key(modality, chunk), 0)
-        whole = stored == spec.records_per_chunk * spec.row_bytes + 4
+        whole = stored == chunk_bytes(spec)
         todo: set[str] = set()
         for record in here:
             entry = entries.get(record.id)
-            if entry is None or entry.key != keys[record.id]:
+            if entry is None or entry.key != keys[record.id] or record.id in again:
                 todo.add(record.id)
             elif entry.presence == Presence.ABSENT:
                 absent += 1
             elif entry.presence == Presence.FAILED:
-                if retry_failed or _is_cheap_to_retry(entry):
+                if retry_failed or _may_fare_better(entry, record, tree, modality):
                     todo.add(record.id)
                 else:
                     failed += 1
-            elif whole:
+            elif whole and _has_promised_length(entry, record, modality):
                 done += 1
             else:
                 todo.add(record.id)
@@ -160,5 +174,20 @@ def plan_modality(
     return tasks, counts
 
 
-def _is_cheap_to_retry(entry: Entry) -> bool:
-    return entry.failure is not None and entry.failure.stage == "open"
+def _has_promised_length(entry: Entry, record: Record, modality: str) -> bool:
+    return all(s.n_frames in (None, entry.length) for s in record.streams[modality])
+
+
+def _may_fare_better(entry: Entry, record: Record, tree: RawTree, modality: str) -> bool:
+    """Whether what a quarantined record failed by is another now."""
+    seen = {source.path: source for source in entry.sources}
+    streams = record.streams[modality]
+    if any(s.path in seen and s.n_frames != seen[s.path].n_frames for s in streams):
+        return True
+    if entry.failure is None or entry.failure.stage != "open":
+        return False
+    try:
+        found = {stream.path: tree.digest(stream.path)[1] for stream in streams}
+    except RecordingError:
+        return False
+    return any(path not in seen or seen[path].sha256 != sha for path, sha in found.items())

@@ -13,7 +13,8 @@ from typing import Any
 
 from pipeline.contract import Presence
 from pipeline.objects import Objects
-from pipeline.store import PROGRESS, CacheStore
+from pipeline.store import CacheStore
+from pipeline.sums import PROGRESS
 
 EVERY_S = 2.0
 STALE_AFTER_S = 15.0

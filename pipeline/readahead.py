@@ -1,8 +1,8 @@
 """Read and decode ahead in threads, holding a bounded number of bytes.
 
 While the device works on one record's frames, the next records are read, hashed and decoded.
-Records come out in the order they went in; within the byte limit each thread stays one record
-ahead of the last.
+Records come out in the order they went in; within the byte limit the threads are always one record
+ahead of the one that is consumed.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ class ReadAhead(Generic[Key]):
         self._keys = iter(keys)
         self._produce = produce
         self._n_threads = n_threads
-        self._max_bytes = max_bytes // n_threads
+        self._n_records = n_threads + 1  # the one that is consumed may be produced already
+        self._max_bytes = max_bytes // self._n_records
 
     def _fill(self, key: Key, queue: BlockQueue) -> None:
         error: BaseException | None = None
@@ -126,7 +127,7 @@ class ReadAhead(Generic[Key]):
         with ThreadPoolExecutor(self._n_threads, thread_name_prefix="read-ahead") as pool:
             try:
                 while True:
-                    while len(running) < self._n_threads:
+                    while len(running) < self._n_records:
                         key = next(self._keys, None)
                         if key is None:
                             break

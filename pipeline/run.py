@@ -15,7 +15,8 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +29,7 @@ from distributed import (
     WorkerPlugin,
     get_worker,
 )
+from distributed.comm.core import CommClosedError
 
 from pipeline.contract import ConfigError
 from pipeline.encode import Encoded
@@ -37,11 +39,13 @@ from pipeline.worker import Event, OnEvent, OnReport, TaskReport, Worker, Worker
 
 logger = logging.getLogger(__name__)
 
-TOPIC = "dmft-encode"
-PLUGIN = "dmft-encoder"
-ATTRIBUTE = "dmft_encoder"
+NAME = "dmft-encode-"
+"""With the session behind it: several encodes may share a cluster and must not meet."""
+ATTRIBUTE = "dmft_encoders"
 IN_FLIGHT_PER_WORKER = 2
 CRASHES_BEFORE_ISOLATION = 2
+CRASHES_BEFORE_QUARANTINE = 2
+"""Of a record on its own: once may be chance, such as a worker that was killed from outside."""
 NO_WORKERS_AFTER_S = 60.0
 REPORT_EVERY_S = 0.5
 
@@ -65,27 +69,36 @@ DASK_CONFIG: Mapping[str, Any] = {
 
 
 class EncoderPlugin(WorkerPlugin):
-    """Gives every Dask worker its :class:`~pipeline.worker.Worker`, built once."""
+    """Gives every Dask worker its :class:`~pipeline.worker.Worker`, built once an encode."""
 
-    name = PLUGIN
-
-    def __init__(self, settings: WorkerSettings, n_devices: int) -> None:
-        """Settings for every worker; with several devices each worker takes the next."""
+    def __init__(self, settings: WorkerSettings) -> None:
+        """Settings for every worker; on a machine with several GPUs each worker takes the next."""
         self.settings = settings
-        self.n_devices = n_devices
+        self.name = NAME + settings.session
 
     def setup(self, worker: Any) -> None:
         """Build the worker's encoder; its network is loaded by its first task."""
         settings = self.settings
         if settings.device == "cuda":
+            import torch
+
             ordinal = worker.name if isinstance(worker.name, int) else 0
-            settings = replace(settings, device=f"cuda:{ordinal % max(self.n_devices, 1)}")
-        setattr(worker, ATTRIBUTE, Worker(settings))
+            settings = replace(
+                settings, device=f"cuda:{ordinal % max(torch.cuda.device_count(), 1)}"
+            )
+        encoders = getattr(worker, ATTRIBUTE, {})
+        encoders[settings.session] = Worker(settings)
+        setattr(worker, ATTRIBUTE, encoders)
+
+    def teardown(self, worker: Any) -> None:
+        """Let the encoder and its network go."""
+        getattr(worker, ATTRIBUTE, {}).pop(self.settings.session, None)
 
 
-def _encode(task: ChunkTask) -> TaskReport:
+def _encode(task: ChunkTask, session: str) -> TaskReport:
     """Runs in a worker: encode a chunk, telling the client of records as they are done."""
     dask_worker = get_worker()
+    topic = NAME + session
     told_at = time.monotonic()
     n_records = n_frames = 0
 
@@ -94,23 +107,23 @@ def _encode(task: ChunkTask) -> TaskReport:
         n_records += 1
         n_frames += encoded.length
         if time.monotonic() - told_at >= REPORT_EVERY_S:
-            dask_worker.log_event(TOPIC, (modality, n_records, n_frames))
+            dask_worker.log_event(topic, (modality, n_records, n_frames))
             told_at, n_records, n_frames = time.monotonic(), 0, 0
 
-    report: TaskReport = getattr(dask_worker, ATTRIBUTE).run(task, on_record)
+    report: TaskReport = getattr(dask_worker, ATTRIBUTE)[session].run(task, on_record)
     if n_records:
-        dask_worker.log_event(TOPIC, (task.modality, n_records, n_frames))
+        dask_worker.log_event(topic, (task.modality, n_records, n_frames))
     return report
 
 
-def _probe(task: ChunkTask) -> None:
+def _probe(task: ChunkTask, session: str) -> None:
     """Runs in a worker: encode and store nothing."""
-    getattr(get_worker(), ATTRIBUTE).probe(task)
+    getattr(get_worker(), ATTRIBUTE)[session].probe(task)
 
 
 def _can_work(raw: str, location: str, wants_gpu: bool) -> str | None:
     """Runs in a worker: why it cannot take part, if it cannot."""
-    if not os.path.isdir(raw):  # noqa: PTH112 - sent to workers as plain text
+    if not os.path.isdir(raw):  # noqa: PTH112 - a plain text is what was sent
         return f"it does not see the raw tree {raw}"
     if "://" not in location and not os.path.isdir(location):  # noqa: PTH112
         return f"it does not see the cache {location}"
@@ -161,7 +174,6 @@ def run_tasks(
     tasks: Sequence[ChunkTask],
     settings: WorkerSettings,
     *,
-    n_devices: int,
     on_event: OnEvent,
     on_report: OnReport,
     fail_fast: bool = False,
@@ -169,27 +181,27 @@ def run_tasks(
     """Run every task, a few a worker at a time, and hand on each report.
 
     A task whose worker dies is given to another; one that loses two workers is taken apart: its
-    records are tried one at a time, those that crash a worker are quarantined, and the task runs
-    again without them.
+    records are tried one at a time, those that crash a worker twice are quarantined, and the task
+    runs again without them.
 
     Raises:
-        ConfigError: no worker can do the work, or none is left.
+        ConfigError: no worker can do the work, none is left, or the scheduler is gone.
         ContractError: a worker found the cache taken over, or other weights than ours.
     """
-    workers = _able_workers(client, settings)
-    client.register_plugin(EncoderPlugin(settings, n_devices))
-    # A plugin left by an earlier encode on a shared cluster is replaced under its name.
-    client.subscribe_topic(TOPIC, _forward(on_event))
+    hands = _Hands(client, settings)
+    hands.look()
+    plugin = EncoderPlugin(settings)
+    client.register_plugin(plugin)
+    client.subscribe_topic(plugin.name, _forward(on_event))
     waiting = deque(tasks)
     crashes: dict[tuple[str, int], int] = {}
     in_flight: dict[Future[Any], ChunkTask] = {}
     done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
-    only = workers if settings.device == "cuda" else None
 
     def submit_some() -> None:
-        while waiting and len(in_flight) < IN_FLIGHT_PER_WORKER * max(len(workers), 1):
+        while waiting and len(in_flight) < IN_FLIGHT_PER_WORKER * max(hands.n_able, 1):
             task = waiting.popleft()
-            future = client.submit(_encode, task, pure=False, workers=only)
+            future = hands.submit(_encode, task)
             in_flight[future] = task
             future.add_done_callback(done.put)
 
@@ -198,25 +210,100 @@ def run_tasks(
         while in_flight:
             future = _next(client, done)
             task = in_flight.pop(future)
-            error = future.exception()
+            error = _error_of(future)
             if error is None:
                 report = future.result()
                 on_report(report)
                 if fail_fast and report.failures:
                     return
             elif isinstance(error, KilledWorker):
+                hands.look()
                 name = (task.modality, task.chunk)
                 crashes[name] = crashes.get(name, 0) + 1
                 if crashes[name] >= CRASHES_BEFORE_ISOLATION:
-                    task = _isolate(client, task, only)
+                    task = _isolate(hands, task)
                 waiting.appendleft(task)
             else:
                 raise error
             del future
             submit_some()
     finally:
-        client.cancel(list(in_flight), force=True)
-        client.unsubscribe_topic(TOPIC)
+        # A scheduler that is gone cannot be told; whatever stopped us is what is said.
+        with suppress(Exception):
+            client.cancel(list(in_flight), force=True)
+            client.unsubscribe_topic(plugin.name)
+            client.unregister_worker_plugin(plugin.name)
+
+
+class _Hands:
+    """The workers of a cluster that can do the work; they come, go and die."""
+
+    def __init__(self, client: Client, settings: WorkerSettings) -> None:
+        self._client = client
+        self._settings = settings
+        self._answers: dict[str, str | None] = {}
+        self.n_able = 0
+
+    def look(self) -> None:
+        """See who is there.
+
+        Raises:
+            ConfigError: there is no worker, or none that can do the work; says why of one.
+        """
+        try:
+            self._client.wait_for_workers(1, timeout=NO_WORKERS_AFTER_S)
+        except TimeoutError as error:
+            raise ConfigError(
+                f"the cluster has no worker after {NO_WORKERS_AFTER_S:.0f} s: start some with "
+                "'dask worker ADDRESS --nthreads 1'"
+            ) from error
+        there = self._client.scheduler_info(n_workers=-1)["workers"]
+        new = [address for address in there if address not in self._answers]
+        answers = self._client.run(
+            _can_work,
+            self._settings.raw,
+            self._settings.location,
+            self._settings.device == "cuda",
+            workers=new,
+            on_error="return",
+        )
+        for address, answer in answers.items():
+            self._answers[address] = answer
+            if answer is not None:
+                logger.warning("worker %s is left out: %s", address, answer)
+        able = [address for address in there if self._answers.get(address) is None]
+        if not able:
+            address = next(iter(there))
+            raise ConfigError(f"no worker can do this: {address}: {self._answers[address]}")
+        self.n_able = len(able)
+
+    def submit(self, work: Callable[[ChunkTask, str], Any], task: ChunkTask) -> Future[Any]:
+        """Give a task to a worker that can do it."""
+        there = self._client.scheduler_info(n_workers=-1)["workers"]
+        refused = {address for address, answer in self._answers.items() if answer is not None}
+        # Addresses only where some cannot: a task that waits for a worker that died waits for ever.
+        only = [address for address in there if address not in refused] if refused else None
+        return self._client.submit(
+            work, task, self._settings.session, pure=False, workers=only, allow_other_workers=False
+        )
+
+
+def _error_of(future: Future[Any]) -> BaseException | None:
+    """What a finished task raised.
+
+    Raises:
+        ConfigError: it was lost with its scheduler.
+    """
+    try:
+        error: BaseException | None = future.exception()
+    except CancelledError as lost:
+        error = lost
+    if isinstance(error, CancelledError | CommClosedError):
+        raise ConfigError(
+            "the Dask scheduler is gone: start it and run the same command again; what is done "
+            "stays done"
+        ) from error
+    return error
 
 
 def _next(client: Client, done: queue.SimpleQueue[Future[Any]]) -> Future[Any]:
@@ -237,32 +324,6 @@ def _next(client: Client, done: queue.SimpleQueue[Future[Any]]) -> Future[Any]:
                 ) from None
 
 
-def _able_workers(client: Client, settings: WorkerSettings) -> list[str]:
-    """Addresses of the workers that can take part.
-
-    Raises:
-        ConfigError: none can; the message says why of one.
-    """
-    try:
-        client.wait_for_workers(1, timeout=NO_WORKERS_AFTER_S)
-    except TimeoutError as error:
-        raise ConfigError(
-            f"the cluster has no worker after {NO_WORKERS_AFTER_S:.0f} s: start some with "
-            "'dask worker ADDRESS --nthreads 1'"
-        ) from error
-    answers = client.run(
-        _can_work, settings.raw, settings.location, settings.device == "cuda", on_error="return"
-    )
-    able = [address for address, answer in answers.items() if answer is None]
-    if not able:
-        address, answer = next(iter(answers.items()))
-        raise ConfigError(f"no worker can do this: {address}: {answer}")
-    for address, answer in answers.items():
-        if answer is not None:
-            logger.warning("worker %s is left out: %s", address, answer)
-    return able
-
-
 def _forward(on_event: OnEvent) -> Callable[[tuple[float, tuple[str, int, int]]], None]:
     def handler(event: tuple[float, tuple[str, int, int]]) -> None:
         modality, n_records, n_frames = event[1]
@@ -271,19 +332,24 @@ def _forward(on_event: OnEvent) -> Callable[[tuple[float, tuple[str, int, int]]]
     return handler
 
 
-def _isolate(client: Client, task: ChunkTask, only: list[str] | None) -> ChunkTask:
+def _isolate(hands: _Hands, task: ChunkTask) -> ChunkTask:
     """Find the records that crash a worker, one at a time, and set them aside."""
     crashing = dict(task.quarantined)
+    members = {record.id: record for record in task.members}
     for record_id in sorted(task.todo - crashing.keys()):
+        if task.modality not in members[record_id].streams:
+            continue
         alone = replace(task, todo=frozenset({record_id}))
-        future = client.submit(_probe, alone, pure=False, workers=only)
-        if isinstance(future.exception(), KilledWorker):
-            streams = next(m for m in task.members if m.id == record_id).streams[task.modality]
+        for _ in range(CRASHES_BEFORE_QUARANTINE):
+            if not isinstance(_error_of(hands.submit(_probe, alone)), KilledWorker):
+                break
+            hands.look()
+        else:
             crashing[record_id] = Failure(
                 stage="crash",
                 type="KilledWorker",
                 message="decoding this file ends the worker process that does it",
-                path=streams[0].path,
+                path=members[record_id].streams[task.modality][0].path,
             )
             logger.warning("record %s crashes its worker and is quarantined", record_id)
     return replace(task, quarantined=crashing)

@@ -25,17 +25,23 @@ def window_starts(n_rows: int, window: int, stride: int) -> NDArray[np.int64]:
     more window ends on the last row.
 
     Shapes: returns (S,).
+
+    Raises:
+        ValueError: a count is below 1, or the stride leaves rows between windows.
     """
     if min(n_rows, window, stride) < 1:
         raise ValueError(
             f"n_rows {n_rows}, window {window}, stride {stride}: wanted each at least 1"
+        )
+    if stride > window:
+        raise ValueError(
+            f"stride {stride} is longer than window {window}: rows between windows would not count"
         )
     last = max(n_rows - window, 0)
     starts = np.arange(0, last + 1, stride, dtype=np.int64)
     return starts if starts[-1] == last else np.append(starts, last)
 
 
-@lru_cache(maxsize=4096)
 def alignment(n_rows: int, window: int, stride: int, n_patches: int) -> NDArray[np.float64]:
     """The linear map from T rows to P patches: sliding window, average, alignment.
 
@@ -44,41 +50,59 @@ def alignment(n_rows: int, window: int, stride: int, n_patches: int) -> NDArray[
     Shapes: returns (P, T).
 
     Raises:
-        ValueError: a count is below 1.
+        ValueError: a count is below 1, or the stride exceeds the window.
     """
+    weights = np.zeros((n_patches, n_rows))
+    for patch, (first, band) in enumerate(_bands(n_rows, window, stride, n_patches)):
+        weights[patch, first : first + len(band)] = band
+    return weights
+
+
+Band = tuple[int, NDArray[np.float64]]
+"""The first row that a patch draws on, and the weights of that row and those after it."""
+
+
+@lru_cache(maxsize=256)
+def _bands(n_rows: int, window: int, stride: int, n_patches: int) -> tuple[Band, ...]:
+    """Each patch's part of the map that is not zero: memory and time follow T and P, not T * T."""
     if n_patches < 1:
         raise ValueError(f"n_patches {n_patches}: wanted at least 1")
     starts = window_starts(n_rows, window, stride)
     width = min(window, n_rows)
-    pool = np.zeros((len(starts), n_rows))
-    for segment, start in enumerate(starts):
-        pool[segment, start : start + width] = 1.0 / width
-    centres = (starts + width / 2) / n_rows
-    weights = _mean_of_interpolant(centres, n_patches) @ pool
-    weights.setflags(write=False)
-    return weights
+    of_segments = _mean_of_interpolant((starts + width / 2) / n_rows, n_patches)
+    bands = []
+    for shares in of_segments:
+        used = np.flatnonzero(shares)
+        first = int(starts[used[0]])
+        # A segment's share is a step up where its window begins and a step down where it ends.
+        steps = np.zeros(int(starts[used[-1]]) + width - first + 1)
+        steps[starts[used] - first] += shares[used]
+        steps[starts[used] - first + width] -= shares[used]
+        band = np.cumsum(steps[:-1]) / width
+        band.setflags(write=False)
+        bands.append((first, band))
+    return tuple(bands)
 
 
 def _mean_of_interpolant(centres: NDArray[np.float64], n_patches: int) -> NDArray[np.float64]:
     """Means over P equal bins of the curve through (centres, values), as a map of the values.
 
     The curve is flat before the first centre and after the last. Between neighbouring knots it is
-    straight, so the trapezoid rule is exact.
+    straight, so its mean there is its value half-way.
 
-    Shapes: centres (S,) in [0, 1]; returns (P, S).
+    Shapes: centres (S,) in [0, 1], rising; returns (P, S).
     """
     edges = np.arange(n_patches + 1) / n_patches
     knots = np.union1d(edges, centres)
-    at_knots = np.empty((len(knots), len(centres)))
-    for segment in range(len(centres)):
-        unit = np.zeros(len(centres))
-        unit[segment] = 1.0
-        at_knots[:, segment] = np.interp(knots, centres, unit)
-    middles = (at_knots[1:] + at_knots[:-1]) / 2
-    widths = np.diff(knots)
-    bins = np.minimum((knots[:-1] * n_patches + 1e-9).astype(np.int64), n_patches - 1)
+    halfway, widths = (knots[1:] + knots[:-1]) / 2, np.diff(knots)
+    bins = np.minimum((halfway * n_patches).astype(np.int64), n_patches - 1)
+    after = np.searchsorted(centres, halfway)
+    left, right = np.maximum(after - 1, 0), np.minimum(after, len(centres) - 1)
+    span = centres[right] - centres[left]
+    share = np.divide(halfway - centres[left], span, out=np.zeros_like(span), where=span > 0)
     mean = np.zeros((n_patches, len(centres)))
-    np.add.at(mean, bins, middles * widths[:, None])
+    np.add.at(mean, (bins, left), widths * (1 - share))
+    np.add.at(mean, (bins, right), widths * share)
     normalised: NDArray[np.float64] = mean / mean.sum(axis=1, keepdims=True)
     return normalised
 
@@ -88,10 +112,17 @@ def to_patches(
 ) -> NDArray[np.float32]:
     """Pool and align one stream.
 
-    Sums are carried in double precision, so that the result does not depend on the machine's
-    summation order beyond the last bit of a single.
+    Sums are carried in double precision, in one order whatever the number of threads: the bits of
+    the result depend neither on how many workers there are nor on a linear-algebra library.
 
     Shapes: values (T, D); returns (P, D).
+
+    Raises:
+        ValueError: as :func:`alignment`.
     """
-    weights = alignment(len(values), window, stride, n_patches)
-    return (weights @ values.astype(np.float64)).astype(np.float32)
+    wide = values.astype(np.float64)
+    patches = [
+        np.einsum("t,td->d", band, wide[first : first + len(band)])
+        for first, band in _bands(len(values), window, stride, n_patches)
+    ]
+    return np.stack(patches).astype(np.float32)

@@ -1,11 +1,10 @@
-"""The only writer of caches: create, write a chunk, go on, finish.
+"""A cache that is being written: create it, write a chunk, take a record back, hold the lock.
 
-Order of a chunk's life: its bytes go to the store, are flushed to the disk, read back and compared
-with their digests; only then is its ledger written, and from then on its records are done. Order
-of a cache's life: ``building`` from the first change on, then every chunk, then what is derived
-from the ledgers (presence, lengths, record table), then ``complete`` and the consolidated
-metadata in one write, then the list of checksums. A kill at any instant leaves a cache that says
-``building`` and loses no committed chunk.
+Order of a chunk's life: records whose rows will change are taken out of its ledger, its bytes go
+to the store, are flushed to the disk, read back and compared with their digests; only then is its
+ledger written, and from then on its records are done. Order of a cache's life: ``building`` from
+the first change on, then every chunk, then what :mod:`pipeline.finish` derives. A kill at any
+instant leaves a cache that says ``building`` and loses no committed chunk.
 
 Chunks hold raw little-endian rows and a CRC-32C, whole records each, so a reader notices damage
 and a verifier can say which record it hit.
@@ -15,11 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,21 +36,13 @@ from pipeline.contract import (
     length_array,
     presence_array,
 )
-from pipeline.ledger import ChunkLedger, Entry, ledger_key, read_ledger, write_ledger
+from pipeline.ledger import ChunkLedger, Entry, read_ledger, write_ledger
 from pipeline.manifests import Manifest, parse_manifest
 from pipeline.objects import Objects
+from pipeline.sums import LOCK, SESSION, SUMS, TRANSIENT
 
-SUMS = "SHA256SUMS"
-"""Checksums of every object of a complete cache, in ``sha256sum``'s format."""
 RECORDS = f"{LEDGER_PREFIX}/manifest.jsonl"
 """A manifest of the records in the order of their rows."""
-SESSION = f"{LEDGER_PREFIX}/session"
-"""Which encode owns the cache; a worker of an older one does not write."""
-PROGRESS = f"{LEDGER_PREFIX}/progress.json"
-"""How far a running encode is; gone when it ends."""
-LOCK = f"{LEDGER_PREFIX}/lock"
-TRANSIENT = frozenset({SUMS, SESSION, PROGRESS, LOCK})
-
 CHUNK_BYTES = 4 << 20
 MAX_CHUNK_RECORDS = 128
 
@@ -63,21 +52,15 @@ def records_per_chunk(row_bytes: int) -> int:
     return max(1, min(MAX_CHUNK_RECORDS, CHUNK_BYTES // row_bytes))
 
 
+def chunk_bytes(spec: ModalitySpec) -> int:
+    """Bytes of a chunk's object: its rows, the last chunk padded, and four of CRC-32C."""
+    return spec.records_per_chunk * spec.row_bytes + 4
+
+
 def digest_rows(rows: NDArray[Any]) -> list[str]:
     """SHA-256 of each row's bytes as stored."""
     little = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("<"))
     return [hashlib.sha256(row.tobytes()).hexdigest() for row in little]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Damage:
-    """Something stored that is not what was written."""
-
-    key: str
-    """The object."""
-    problem: str
-    record_ids: tuple[str, ...] = ()
-    modality: str | None = None
 
 
 @dataclass(slots=True)
@@ -102,7 +85,60 @@ class CacheStore:
         spec = read_spec(objects)
         if spec is None:
             raise ContractError(f"{location}: no cache there. Make one with 'dmft encode'.")
-        return cls(objects, spec, read_records(objects))
+        records = read_records(objects)
+        if len(records) != spec.n_records:
+            raise ContractError(
+                f"{location} says it has {spec.n_records} records and lists {len(records)}: its "
+                "metadata is damaged; 'dmft encode --check-stored' mends it"
+            )
+        return cls(objects, spec, records)
+
+    @classmethod
+    def preview(
+        cls,
+        location: str,
+        *,
+        dataset: str,
+        classes: tuple[str, ...],
+        records: Sequence[Record],
+        modalities: Mapping[str, ModalitySpec],
+    ) -> CacheStore:
+        """The cache as :meth:`prepare` would make it, changing nothing.
+
+        Raises:
+            ConfigError: as :meth:`prepare`.
+            ContractError: the cache there is damaged, or is none.
+        """
+        objects = Objects(location)
+        if objects.is_local and objects.path.exists() and not objects.path.is_dir():
+            raise ConfigError(f"--out {location} is a file: wanted a folder for the cache")
+        old = read_spec(objects)
+        if old is None:
+            strange = [key for key in objects.sizes() if key not in TRANSIENT]
+            if strange:
+                raise ConfigError(
+                    f"{location} exists and is not a cache (it holds {strange[0]}): choose another "
+                    "--out, or remove it. A cache that lost its zarr.json is mended by "
+                    "--check-stored"
+                )
+        else:
+            _check_same(old, dataset, classes, location)
+        ordered = _place(read_records(objects) if old else (), records, location)
+        kept = {
+            name: spec
+            for name, spec in (old.modalities.items() if old else ())
+            if name not in modalities or modalities[name] == spec
+        }
+        spec = CacheSpec(
+            state=CacheState.BUILDING,
+            dataset=dataset,
+            classes=classes,
+            columns=tuple(sorted({name for record in ordered for name in record.attributes})),
+            n_records=len(ordered),
+            modalities={**kept, **modalities},
+            provenance=dict(old.provenance) if old else {},
+        )
+        return cls(objects, spec, ordered)
 
     @classmethod
     def prepare(
@@ -113,7 +149,6 @@ class CacheStore:
         classes: tuple[str, ...],
         records: Sequence[Record],
         modalities: Mapping[str, ModalitySpec],
-        provenance: Mapping[str, Any],
         session: str,
     ) -> CacheStore:
         """Create a cache or open the one that is there, and make room for the records.
@@ -124,55 +159,35 @@ class CacheStore:
         Raises:
             ConfigError: the cache there is of another data set, of other classes, or holds
                 records that the manifest lacks.
+            ContractError: the cache there is damaged, or is none.
         """
-        objects = Objects(location)
+        store = cls.preview(
+            location, dataset=dataset, classes=classes, records=records, modalities=modalities
+        )
+        objects = store.objects
         if objects.is_local:
             objects.path.mkdir(parents=True, exist_ok=True)
         old = read_spec(objects)
-        if old is None and objects.sizes():
-            leftovers = [key for key in objects.sizes() if not key.startswith(LEDGER_PREFIX)]
-            if leftovers:
-                raise ConfigError(
-                    f"{location} exists and is not a cache (it holds {leftovers[0]}): "
-                    "choose another --out, or remove it"
-                )
-        ordered = _place(read_records(objects) if old else (), records, location)
-        kept: dict[str, ModalitySpec] = {}
-        if old is not None:
-            _check_same(old, dataset, classes, location)
-            kept = {
-                name: spec
-                for name, spec in old.modalities.items()
-                if name not in modalities or modalities[name] == spec
-            }
-        columns = tuple(sorted({name for record in ordered for name in record.attributes}))
-        store = cls(
-            objects,
-            CacheSpec(
-                state=CacheState.BUILDING,
-                dataset=dataset,
-                classes=classes,
-                columns=columns,
-                n_records=len(ordered),
-                modalities={**kept, **modalities},
-                provenance=dict(provenance),
-            ),
-            ordered,
-        )
+        stored = old.modalities if old else {}
+        anew = {name for name in stored if stored[name] != store.spec.modalities[name]}
         objects.sweep()
         objects.write(SESSION, session.encode())
+        # From here on the cache is not complete, and a modality that starts anew is not there.
+        beginning = {name: spec for name, spec in stored.items() if name not in anew}
+        store.mark(replace(store.spec, modalities=beginning))
         objects.delete(SUMS)
-        store._mark(replace(store.spec, modalities=kept))
-        for name in {*modalities, *(old.modalities if old else ())} - kept.keys():
+        for name in {*modalities} - {*beginning}:
             objects.delete(f"{LEDGER_PREFIX}/{name}")
             for array in (feature_array(name), presence_array(name), length_array(name)):
                 objects.delete(array)
-        manifest = Manifest(dataset=dataset, classes=classes, records=ordered)
+        manifest = Manifest(dataset=dataset, classes=classes, records=store.records)
         objects.write(RECORDS, ("\n".join(manifest.lines()) + "\n").encode())
-        store._ensure_arrays()
+        store.mark(store.spec)
+        store.ensure_arrays()
         return store
 
-    def _group(self, *, read_only: bool = False) -> Any:
+    def group(self, *, read_only: bool = False) -> Any:
+        """The cache as a Zarr group."""
         import zarr
 
         return zarr.open_group(
@@ -182,7 +197,7 @@ class CacheStore:
             use_consolidated=False,
         )
 
-    def _mark(self, spec: CacheSpec) -> None:
+    def mark(self, spec: CacheSpec) -> None:
         """Write the group's description, whole, in one write."""
         metadata = {
             "zarr_format": 3,
@@ -191,13 +206,12 @@ class CacheStore:
         }
         self.objects.write("zarr.json", json.dumps(metadata, indent=2).encode())
 
-    def _ensure_arrays(self) -> None:
+    def ensure_arrays(self) -> None:
         """Make the feature arrays as long as the record table; missing ones are created."""
         import zarr
         from zarr.codecs import Crc32cCodec
 
-        self._mark(self.spec)
-        group = self._group()
+        group = self.group()
         for name, spec in self.spec.modalities.items():
             shape = (self.spec.n_records, spec.n_patches, spec.n_features)
             if feature_array(name) in group:
@@ -251,37 +265,59 @@ class CacheStore:
         if ledger is None:
             return {}, None
         rows = self.rows_of(modality, chunk)
-        stored = self.raw_rows(modality, chunk)
         spec = self.spec.modalities[modality]
         sound = np.full(
             (len(rows), spec.n_patches, spec.n_features), np.nan, dtype=np.dtype(spec.dtype)
         )
-        entries = {}
-        for entry in ledger.entries:
-            at = entry.row - rows.start
+        content = self.objects.read(self.chunk_key(modality, chunk))
+        hit = set(self.unsound(modality, chunk, ledger.entries, content))
+        entries = {e.record_id: e for e in ledger.entries if e.record_id not in hit}
+        for entry in entries.values():
             if entry.presence == Presence.PRESENT:
-                if stored is None or at >= len(stored):
-                    continue
-                if hashlib.sha256(stored[at].tobytes()).hexdigest() != entry.digest:
-                    continue
-                sound[at] = stored[at]
-            entries[entry.record_id] = entry
+                assert content is not None
+                at = entry.row - rows.start
+                row = content[at * spec.row_bytes : (at + 1) * spec.row_bytes]
+                little = np.dtype(spec.dtype).newbyteorder("<")
+                sound[at] = np.frombuffer(row, little).reshape(sound.shape[1:])
         return entries, sound
 
-    def raw_rows(self, modality: str, chunk: int) -> NDArray[Any] | None:
-        """Rows of a chunk's object as they lie there, unchecked; whole rows only.
+    def unsound(
+        self, modality: str, chunk: int, entries: Iterable[Entry], content: bytes | None
+    ) -> list[str]:
+        """Records of a chunk whose rows in its object's bytes are not what was written."""
+        size, rows = self.spec.modalities[modality].row_bytes, self.rows_of(modality, chunk)
+        hit = []
+        for entry in entries:
+            if entry.presence == Presence.PRESENT:
+                at = entry.row - rows.start
+                row = content[at * size : (at + 1) * size] if content and entry.row in rows else b""
+                if hashlib.sha256(row).hexdigest() != entry.digest:
+                    hit.append(entry.record_id)
+        return hit
 
-        Shapes: (n, P, D); None where there is no object.
-        """
-        content = self.objects.read(self.chunk_key(modality, chunk))
-        if content is None:
-            return None
+    def is_whole(self, modality: str, chunk: int) -> bool:
+        """Whether a chunk's object is as long as it must be and its CRC-32C is right."""
+        try:
+            at = self.rows_of(modality, chunk)
+            self.group(read_only=True)[feature_array(modality)][at.start : at.stop]
+        except (ValueError, KeyError, TypeError):
+            return False
         spec = self.spec.modalities[modality]
-        whole = min(len(content) // spec.row_bytes, spec.records_per_chunk)
-        flat = np.frombuffer(
-            content[: whole * spec.row_bytes], dtype=np.dtype(spec.dtype).newbyteorder("<")
-        )
-        return flat.reshape(whole, spec.n_patches, spec.n_features)
+        content = self.objects.read(self.chunk_key(modality, chunk))
+        return content is not None and len(content) == chunk_bytes(spec)
+
+    def withdraw(self, modality: str, chunk: int, record_ids: Set[str]) -> None:
+        """Take records out of a chunk's ledger: they are to be encoded again."""
+        ledger = read_ledger(self.objects, modality, chunk)
+        if ledger is not None:
+            left = tuple(entry for entry in ledger.entries if entry.record_id not in record_ids)
+            write_ledger(self.objects, replace(ledger, entries=left))
+
+    def _check_owner(self, session: str) -> None:
+        if (self.objects.read(SESSION) or b"").decode() != session:
+            raise ContractError(
+                f"{self.objects.location} was taken over by another encode: this one stops"
+            )
 
     def commit(
         self,
@@ -301,121 +337,39 @@ class CacheStore:
             ContractError: what was read back is not what was written, or another encode has taken
                 the cache over.
         """
-        if (self.objects.read(SESSION) or b"").decode() != session:
-            raise ContractError(
-                f"{self.objects.location} was taken over by another encode: this one stops"
-            )
+        self._check_owner(session)
         ordered = tuple(sorted(entries, key=lambda entry: entry.row))
         present = [entry for entry in ordered if entry.presence == Presence.PRESENT]
-        if present:
+        before = read_ledger(self.objects, modality, chunk)
+        digests = {entry.record_id: entry.digest for entry in ordered}
+        changing = {
+            entry.record_id
+            for entry in (before.entries if before else ())
+            if entry.digest and digests.get(entry.record_id) != entry.digest
+        }
+        if changing:
+            self.withdraw(modality, chunk, changing)
+        if not present:
+            self.objects.delete(self.chunk_key(modality, chunk))
+        else:
             at = self.rows_of(modality, chunk)
-            self._group()[feature_array(modality)][at.start : at.stop] = rows
+            self.group()[feature_array(modality)][at.start : at.stop] = rows
             self.objects.flush(self.chunk_key(modality, chunk))
-            back = self.raw_rows(modality, chunk)
-            for entry in present:
-                row = entry.row - at.start
-                if back is None or hashlib.sha256(back[row].tobytes()).hexdigest() != entry.digest:
-                    raise ContractError(
-                        f"{self.objects.location}/{self.chunk_key(modality, chunk)}: record "
-                        f"{entry.record_id} reads back as other bytes than were written. "
-                        "The disk or its memory is faulty; nothing was recorded as done."
-                    )
+            back = self.objects.read(self.chunk_key(modality, chunk))
+            hit = self.unsound(modality, chunk, present, back)
+            if hit:
+                raise ContractError(
+                    f"{self.objects.location}/{self.chunk_key(modality, chunk)}: record {hit[0]} "
+                    "reads back as other bytes than were written. The disk or its memory is "
+                    "faulty; nothing was recorded as done."
+                )
+        self._check_owner(session)
         write_ledger(
             self.objects,
             ChunkLedger(
                 modality=modality, chunk=chunk, entries=ordered, environment=dict(environment)
             ),
         )
-
-    # -- finishing -------------------------------------------------------------------------------
-
-    def finish(self, provenance: Mapping[str, Any]) -> CacheSpec:
-        """Derive what readers see, mark the cache complete, and list every checksum.
-
-        Raises:
-            ContractError: a record is neither present, absent nor quarantined.
-        """
-        digest = hashlib.sha256()
-        table = self._table()
-        for name in sorted(self.spec.modalities):
-            entries = self.entries(name)
-            missing = [record.id for record in self.records if record.id not in entries]
-            if missing:
-                raise ContractError(
-                    f"{self.objects.location}: {name} has {len(missing)} records to do "
-                    f"({missing[0]}, ...): encode again with --modalities {name}"
-                )
-            ordered = [entries[record.id] for record in self.records]
-            table[presence_array(name)] = np.array([e.presence for e in ordered], np.uint8)
-            table[length_array(name)] = np.array([e.length for e in ordered], np.int32)
-            for record, entry in zip(self.records, ordered, strict=True):
-                digest.update(f"{name} {record.id} {record.label} {entry.digest}\n".encode())
-        for record in self.records:
-            digest.update(f"{record.id} {sorted(record.attributes.items())}\n".encode())
-        self._write_table(table)
-        complete = replace(
-            self.spec,
-            state=CacheState.COMPLETE,
-            provenance=dict(provenance),
-            fingerprint=digest.hexdigest(),
-        )
-        self._consolidate(complete)
-        self.objects.sweep()
-        for key in (PROGRESS, SESSION):
-            self.objects.delete(key)
-        self.objects.write(SUMS, self._sums())
-        self.spec = complete
-        return complete
-
-    def _table(self) -> dict[str, Any]:
-        table: dict[str, Any] = {
-            "record_id": np.array([record.id for record in self.records], dtype=object),
-            "label": np.array([record.label for record in self.records], np.int32),
-        }
-        for column in self.spec.columns:
-            values = [record.attributes.get(column, -1) for record in self.records]
-            table[column] = np.array(values, np.int32)
-        return table
-
-    def _write_table(self, table: Mapping[str, Any]) -> None:
-        from zarr.codecs import Crc32cCodec
-
-        group = self._group()
-        for name, values in table.items():
-            array = group.create_array(
-                name,
-                shape=values.shape,
-                chunks=(max(len(values), 1),),
-                dtype=str if values.dtype == object else values.dtype,
-                filters=None,
-                compressors=[Crc32cCodec()],
-                dimension_names=("record",),
-                overwrite=True,
-            )
-            array[:] = values
-            self.objects.flush(f"{name}/c/0")
-
-    def _consolidate(self, spec: CacheSpec) -> None:
-        """Consolidated metadata and the state ``complete`` in one write of the root object."""
-        import zarr
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns of the ledger's folder and of itself
-            zarr.consolidate_metadata(self.objects.zarr_store())
-        root = json.loads(self.objects.read("zarr.json") or b"{}")
-        root["attributes"] = {CACHE_ATTRIBUTE: spec.to_json()}
-        self.objects.write("zarr.json", json.dumps(root, indent=2).encode())
-
-    def _sums(self) -> bytes:
-        lines = []
-        for key in self.objects.sizes():
-            if key not in TRANSIENT:
-                self.objects.flush(key)
-                content = self.objects.read(key)
-                assert content is not None
-                lines.append(f"{hashlib.sha256(content).hexdigest()}  {key}\n")
-        body = "".join(lines).encode()
-        return body + f"# sha256 of the lines above: {hashlib.sha256(body).hexdigest()}\n".encode()
 
     # -- one encode at a time --------------------------------------------------------------------
 
@@ -435,9 +389,7 @@ class CacheStore:
             return
         import fcntl
 
-        path = Path(location) / LOCK
-        if Path(location).exists() and not Path(location).is_dir():
-            raise ConfigError(f"--out {location} is a file: wanted a folder for the cache")
+        path = objects.path / LOCK
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as file:
             try:
@@ -462,7 +414,10 @@ def read_spec(objects: Objects) -> CacheSpec | None:
     try:
         attribute = json.loads(content)["attributes"].get(CACHE_ATTRIBUTE)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ContractError(f"{objects.location}/zarr.json is damaged: {error}") from error
+        raise ContractError(
+            f"{objects.location}/zarr.json is damaged ({error}): 'dmft encode --check-stored' with "
+            "the cache's manifest mends it"
+        ) from error
     return CacheSpec.from_json(attribute, where=objects.location)
 
 
@@ -475,10 +430,15 @@ def read_records(objects: Objects) -> tuple[Record, ...]:
     content = objects.read(RECORDS)
     where = f"{objects.location}/{RECORDS}"
     if content is None:
-        raise ContractError(f"{where} is missing: the cache is damaged")
+        raise ContractError(
+            f"{where} is missing: 'dmft encode --check-stored' with the cache's manifest mends it"
+        )
     manifest, problems = parse_manifest(content)
     if manifest is None or problems:
-        raise ContractError(f"{where} is damaged: {problems[0].message if problems else 'empty'}")
+        raise ContractError(
+            f"{where} is damaged ({problems[0].message if problems else 'empty'}): "
+            "'dmft encode --check-stored' with the cache's manifest mends it"
+        )
     return manifest.records
 
 
@@ -503,6 +463,3 @@ def _check_same(old: CacheSpec, dataset: str, classes: tuple[str, ...], location
             f"{location} is a cache of {old.dataset} with {len(old.classes)} classes; the manifest "
             f"is of {dataset} with {len(classes)}: choose another --out"
         )
-
-
-__all__ = ["CacheStore", "Damage", "digest_rows", "ledger_key", "read_spec", "records_per_chunk"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.config import FramesEncoding, ModalityEncoding
-from pipeline.contract import CacheSpec, ContractError, Presence
+from pipeline.contract import CacheSpec, ContractError, Presence, RecordingError
 from pipeline.encode import Encoded, Encoder
-from pipeline.ledger import Entry, Failure
+from pipeline.ledger import Entry, Failure, Source
 from pipeline.objects import Objects
 from pipeline.plan import ChunkTask
 from pipeline.rawtree import RawTree
@@ -137,6 +138,19 @@ class Worker:
         for _ in self.encoder(task.modality).encode(records):
             pass
 
+    def _sources_of(self, task: ChunkTask, record_id: str) -> tuple[Source, ...]:
+        """A record's files, hashed and not decoded."""
+        record = next(record for record in task.members if record.id == record_id)
+        sources = []
+        for stream in record.streams[task.modality]:
+            with suppress(RecordingError):
+                n_bytes, sha256 = self._tree.digest(stream.path)
+                source = Source(
+                    path=stream.path, n_bytes=n_bytes, sha256=sha256, n_frames=stream.n_frames
+                )
+                sources.append(source)
+        return tuple(sources)
+
     def run(self, task: ChunkTask, on_record: OnRecord | None = None) -> TaskReport:
         """Encode a chunk's pending records, commit the chunk, and report.
 
@@ -170,7 +184,12 @@ class Worker:
         failures: list[tuple[str, Failure]] = []
         n_present = n_frames = n_bytes = 0
         for record_id, failure in task.quarantined.items():
-            crashed = Encoded(record_id=record_id, presence=Presence.FAILED, failure=failure)
+            crashed = Encoded(
+                record_id=record_id,
+                presence=Presence.FAILED,
+                failure=failure,
+                sources=self._sources_of(task, record_id),
+            )
             entries[record_id] = _entry(task, rows_by_id, crashed, digest="")
             failures.append((record_id, failure))
         for encoded in self.encoder(task.modality, on_record).encode(healthy):
@@ -244,9 +263,11 @@ def environment(device: str, encoding: Mapping[str, Any]) -> dict[str, Any]:
         described |= {name: _version(name) for name in ("torch", "torchvision", "av")}
         described["device"] = device.partition(":")[0]
         described["device_name"] = (
-            torch.cuda.get_device_name(device)
-            if device.startswith("cuda")
-            else torch.backends.cpu.get_cpu_capability()
+            torch.backends.cpu.get_cpu_capability()
+            if not device.startswith("cuda")
+            else torch.cuda.get_device_name(device)
+            if torch.cuda.is_available()
+            else "on a cluster"
         )
         described["dtype"] = encoding["dtype"]
     return described

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from pipeline.job import Summary
     from pipeline.plan import Plan
+    from pipeline.preflight import DryRun
 
 
 @click.command()
@@ -55,6 +57,16 @@ if TYPE_CHECKING:
 @click.option("--scheduler", help="Address of a running Dask scheduler, such as tcp://host:8786.")
 @click.option("--retry-failed", is_flag=True, help="Try quarantined records again.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first record that fails.")
+@click.option(
+    "--check-stored",
+    is_flag=True,
+    help="Read everything stored again first; what is damaged is encoded again.",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be done, how much room and about how long it takes; change nothing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the closing summary as JSON.")
 def encode(
     manifest: Path,
@@ -68,6 +80,8 @@ def encode(
     scheduler: str | None,
     retry_failed: bool,
     fail_fast: bool,
+    check_stored: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """Encode the recordings of MANIFEST into a feature cache.
@@ -81,11 +95,14 @@ def encode(
       dmft encode utd.jsonl --raw RAW --out utd.zarr --modalities skeleton,inertial
     Colour and depth too, on the GPU if there is one:
       dmft encode utd.jsonl --raw RAW --out utd.zarr
+    What it would take, without doing it:
+      dmft encode utd.jsonl --raw RAW --out utd.zarr --dry-run
     """
     from pipeline.config import load_config
-    from pipeline.job import Callbacks, EncodeOptions
+    from pipeline.job import Callbacks, rehearse
     from pipeline.job import encode as run
     from pipeline.manifests import load_manifest
+    from pipeline.setup import EncodeOptions
 
     options = EncodeOptions(
         config=load_config(config),
@@ -96,7 +113,11 @@ def encode(
         scheduler=scheduler,
         retry_failed=retry_failed,
         fail_fast=fail_fast,
+        check_stored=check_stored,
     )
+    if dry_run:
+        _print_dry_run(rehearse(load_manifest(manifest), str(raw), out, options), as_json)
+        return
     started = time.monotonic()
     display = _Display()
     try:
@@ -107,6 +128,7 @@ def encode(
                 out,
                 options,
                 Callbacks(
+                    on_repair=display.repair,
                     on_plan=display.plan,
                     on_event=display.event,
                     on_dashboard=display.dashboard,
@@ -142,6 +164,11 @@ class _Display:
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+    def repair(self, n_findings: int) -> None:
+        """Say what a check of everything stored found."""
+        found = f"{n_findings} objects are not what was written" if n_findings else "all is well"
+        click.echo(f"stored: {found}", err=True)
 
     def plan(self, plan: Plan) -> None:
         """Say what there is to do."""
@@ -190,6 +217,36 @@ class _Display:
             click.echo(f"Dask's dashboard: {address}", err=True)
 
 
+def _print_dry_run(run: DryRun, as_json: bool) -> None:
+    if as_json:
+        content = {**asdict(run), "cache_bytes": run.cache_bytes}
+        click.echo(json.dumps(content, indent=2))
+        return
+    for name, needs in run.modalities.items():
+        frames = f", {needs.n_frames} frames" if needs.n_frames else ""
+        unknown = needs.n_unknown_frames
+        frames += f" and {unknown} recordings of unknown length" if frames and unknown else ""
+        click.echo(
+            f"{name:10} {needs.n_pending} to encode, {needs.n_done} done, {needs.n_absent} absent, "
+            f"{needs.n_failed} in quarantine{frames}, {needs.source_bytes / 1e6:,.1f} MB to read, "
+            f"{needs.cache_bytes / 1e6:,.1f} MB to write"
+        )
+    for record_id, modality, reason in run.missing[:5]:
+        click.echo(f"cannot be opened: {record_id} {modality}: {reason}", err=True)
+    if run.missing:
+        click.echo(f"{len(run.missing)} recordings cannot be opened and would fail", err=True)
+    workers = "the scheduler's workers" if run.n_workers is None else f"{run.n_workers} workers"
+    room = "" if run.free_bytes is None else f", {run.free_bytes / 1e6:,.0f} MB free"
+    took = "time not known" if run.seconds is None else f"about {_duration(run.seconds)}"
+    click.echo(f"{workers} on {run.device}{room}: {took}. Nothing was changed.")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def _as_json(summary: Summary, seconds: float) -> dict[str, Any]:
     return {
         "cache": summary.location,
@@ -225,7 +282,10 @@ def _print(summary: Summary, seconds: float, out: str) -> None:
         click.echo(f"failed: {record_id} {modality} {failure.path}: {failure.message}", err=True)
     if len(summary.failures) > 20:
         click.echo(f"... and {len(summary.failures) - 20} more; --json lists all", err=True)
-    click.echo(f"{summary.plan.n_pending} records encoded in {seconds:.1f} s: {out}")
+    if summary.plan.tasks:
+        click.echo(f"{summary.plan.n_pending} recordings encoded in {seconds:.1f} s: {out}")
+    else:
+        click.echo(f"{out} is up to date, {seconds:.1f} s")
     if summary.stopped:
         click.echo("Stopped at the first failure, as asked; run again to go on.", err=True)
     else:

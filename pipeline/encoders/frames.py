@@ -160,12 +160,12 @@ def encode_frames(
     recordings: Iterable[tuple[Key, Iterator[Block]]],
     network: FrameNetwork,
     encoding: FramesEncoding,
-) -> Iterator[tuple[Key, NDArray[np.float32] | RecordingError, int]]:
+) -> Iterator[tuple[Key, NDArray[np.float32] | RecordingError]]:
     """Encode recordings in order, their frames packed into common batches.
 
     A recording whose blocks raise is handed back as its error; its neighbours are unaffected.
 
-    Shapes: blocks (n, H, W, 3) or (n, H, W) uint8; yields (key, (P, 2048), T).
+    Shapes: blocks (n, H, W, 3) or (n, H, W) uint8; yields (key, (P, 2048)).
     """
     waiting: list[tuple[Key, _Recording]] = []
     staging = network.empty_batch(encoding.image_size)
@@ -186,7 +186,7 @@ def encode_frames(
         places.clear()
         n_staged = 0
 
-    def finished() -> Iterator[tuple[Key, NDArray[np.float32] | RecordingError, int]]:
+    def finished() -> Iterator[tuple[Key, NDArray[np.float32] | RecordingError]]:
         while waiting:
             key, recording = waiting[0]
             if recording.error is None and not (
@@ -195,7 +195,7 @@ def encode_frames(
                 return
             waiting.pop(0)
             if recording.error is not None:
-                yield key, recording.error, recording.n_frames
+                yield key, recording.error
                 continue
             assert recording.features is not None
             patches = to_patches(
@@ -205,7 +205,7 @@ def encode_frames(
                 n_patches=encoding.patches,
             )
             recording.features = None
-            yield key, patches, recording.n_frames
+            yield key, patches
 
     for key, blocks in recordings:
         recording = _Recording(features=np.empty((64, N_FEATURES), np.float32))

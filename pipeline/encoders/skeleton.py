@@ -53,6 +53,10 @@ def encode_skeleton(joints: NDArray[np.float32], encoding: SkeletonEncoding) -> 
                 stage="encode",
             )
         normal = normal / length
+    if np.abs(normal).max() > np.finfo(np.float32).max:
+        raise RecordingError(
+            f"a coordinate is {np.abs(normal).max():.3g}: wanted metres", stage="encode"
+        )
     flat = normal.reshape(len(normal), -1).astype(np.float32)
     return to_patches(
         flat, window=encoding.window, stride=encoding.stride, n_patches=encoding.patches

@@ -61,6 +61,12 @@ FEATURES: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
 """Data set to modality to the names of its columns, for modalities whose columns have meaning."""
 
 
+EQUAL_LENGTHS: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
+    {"utd-mhad": (("depth", "skeleton"),)}
+)
+"""Data set to pairs of modalities whose streams always have as many frames as each other."""
+
+
 def modalities_of(dataset: str) -> tuple[str, ...]:
     """Modalities that can be read, in the order in which they are always named.
 
