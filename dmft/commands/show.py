@@ -114,7 +114,7 @@ def figures_text(report: dict[str, Any]) -> str:
 
 def commonest_share(report: dict[str, Any]) -> float:
     """Return the part of the test records that the largest class has."""
-    sizes = [sum(row) for row in report["confusion"]]
+    sizes: list[int] = [sum(row) for row in report["confusion"]]
     return max(sizes) / max(sum(sizes), 1)
 
 
