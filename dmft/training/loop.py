@@ -99,7 +99,7 @@ def fit(
         seed: With the epoch and the record, the source of everything random.
         checkpoint: File that is rewritten at every epoch's end.
         identity: What the run is; a checkpoint of another run is refused.
-        on_epoch: Called after every epoch.
+        on_epoch: Called after every epoch, before its checkpoint is written.
         on_resume: Called with the number of epochs already done, once, before training.
 
     Raises:
@@ -118,14 +118,15 @@ def fit(
         for epoch in range(done, training.epochs):
             torch.manual_seed(derive_seed(seed, epoch, "dropout"))
             report = _run_epoch(model, objective, data, config, optimizer, average, seed, epoch)
+            # Noted first: a line too many is dropped on resuming, one too few could not be made.
+            if on_epoch is not None:
+                on_epoch(report)
             if checkpoint is not None:
                 tensors = {f"weights/{k}": v for k, v in model.state_dict().items()}
                 tensors |= {f"average/{k}": v for k, v in average.items()}
                 state = optimizer_tensors(model, optimizer)
                 tensors |= {f"optimizer/{k}": v for k, v in state.items()}
                 write_tensors(checkpoint, tensors, {"epoch": epoch + 1, "identity": identity})
-            if on_epoch is not None:
-                on_epoch(report)
     if training.average_decay > 0:
         with torch.no_grad():
             for name, parameter in model.named_parameters():

@@ -114,7 +114,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(place, cac
     assert not same(weights(tmp_path / "one"), weights(tmp_path / "three"))
 
 
-@pytest.mark.parametrize("stop_after", [1, 2])
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
 def test_an_interrupted_training_ends_with_the_same_weights(place, cache, tmp_path, stop_after):
     changes = ("training.average_decay=0.9", "augment.mixup=0.3", "augment.drop_modality=0.2")
     student(place, cache, tmp_path / "whole", *changes)
@@ -125,7 +125,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(place, cache, tmp_pa
     torch.rand(7)  # The state of the world's generator must not matter.
     watcher = Watcher()
     student(place, cache, tmp_path / "cut", *changes, watcher=watcher)
-    assert watcher.starts == [("subject-1", stop_after)]
+    assert watcher.starts == [("subject-1", stop_after - 1)]
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
     lines = [json.loads(x) for x in (tmp_path / "cut" / "epochs.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3]
@@ -170,7 +170,7 @@ def test_a_folder_with_something_else_is_refused(place, cache, tmp_path, fold):
 def test_a_checkpoint_of_another_run_is_refused(place, cache, tmp_path):
     for seed in (0, 1):
         with pytest.raises(PowerCutError):
-            student(place, cache, tmp_path / f"s{seed}", watcher=Watcher(1), seed=seed)
+            student(place, cache, tmp_path / f"s{seed}", watcher=Watcher(2), seed=seed)
     shutil.copy(tmp_path / "s0/checkpoint.safetensors", tmp_path / "s1/checkpoint.safetensors")
     with pytest.raises(ContractError, match=r"checkpoint\.safetensors is of another run"):
         student(place, cache, tmp_path / "s1", seed=1)
@@ -178,7 +178,7 @@ def test_a_checkpoint_of_another_run_is_refused(place, cache, tmp_path):
 
 def test_a_truncated_checkpoint_is_refused(place, cache, tmp_path):
     with pytest.raises(PowerCutError):
-        student(place, cache, tmp_path / "run", watcher=Watcher(1))
+        student(place, cache, tmp_path / "run", watcher=Watcher(2))
     file = tmp_path / "run" / "checkpoint.safetensors"
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(ContractError, match=r"checkpoint\.safetensors cannot be read"):
