@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dmft.models.config import EncoderConfig, StudentConfig, TeacherConfig, require
+from dmft.models.config import (
+    EncoderConfig,
+    StudentConfig,
+    TeacherConfig,
+    VotingConfig,
+    require,
+)
 from dmft.parsing import parse_table, to_table
 from pipeline.contract import ConfigError
 
@@ -162,6 +168,7 @@ class RunConfig:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     student: StudentConfig = field(default_factory=StudentConfig)
+    voting: VotingConfig = field(default_factory=VotingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)

@@ -51,7 +51,7 @@ def measure(run: TrainedRun, cache: Cache, fold: Fold) -> FoldFigures:
     rows = fold.test
     logits = run.logits(cache, rows)
     present, labels = present_of(cache, info.modalities)[rows], cache.labels[rows]
-    probabilities = overall_vote(logits, present)
+    probabilities = overall_vote(logits, present, info.config.voting.rule)
     baseline = _baseline(run, cache, fold)
     report = {
         "kind": info.kind,
@@ -62,7 +62,7 @@ def measure(run: TrainedRun, cache: Cache, fold: Fold) -> FoldFigures:
         "cache_fingerprint": cache.spec.fingerprint,
         "split_hash": fold.split_hash,
         "classes": list(info.classes),
-        **figures(logits, present, labels, info.modalities),
+        **figures(logits, present, labels, info.modalities, info.config.voting.rule),
         "nearest_neighbour_accuracy": baseline,
         "n_parameters": info.n_parameters,
         "saved_bytes": info.saved_bytes,

@@ -40,7 +40,11 @@ def macro_f1(matrix: Tensor) -> float:
 
 
 def figures(
-    logits: Tensor, present: Tensor, labels: Tensor, modalities: Sequence[str]
+    logits: Tensor,
+    present: Tensor,
+    labels: Tensor,
+    modalities: Sequence[str],
+    rule: str = "sum",
 ) -> dict[str, Any]:
     """Everything that is reported of a fold, as plain numbers.
 
@@ -51,8 +55,8 @@ def figures(
     """
     K = logits.shape[-1]
     seen = present.any(dim=1)
-    matrix = confusion(labels[seen], overall_vote(logits, present).argmax(dim=-1)[seen], K)
-    votes = modality_votes(logits)
+    matrix = confusion(labels[seen], overall_vote(logits, present, rule).argmax(dim=-1)[seen], K)
+    votes = modality_votes(logits, rule)
     by_modality: dict[str, Any] = {}
     for column, name in enumerate(modalities):
         rows = present[:, column]

@@ -235,7 +235,7 @@ class TrainedRun:
         Shapes: rows (B,) int64 -> (B, K).
         """
         present = present_of(cache, self.info.modalities)[rows]
-        return overall_vote(self.logits(cache, rows), present)
+        return overall_vote(self.logits(cache, rows), present, self.info.config.voting.rule)
 
 
 def load_run(folder: str | Path, device: str | torch.device = "cpu") -> TrainedRun:

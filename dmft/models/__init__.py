@@ -10,6 +10,7 @@ from dmft.models.config import (
     ModelShape,
     StudentConfig,
     TeacherConfig,
+    VotingConfig,
 )
 from dmft.models.heads import STREAMS, modality_votes, overall_vote
 from dmft.models.student import Student
@@ -24,6 +25,7 @@ __all__ = [
     "StudentConfig",
     "Teacher",
     "TeacherConfig",
+    "VotingConfig",
     "modality_votes",
     "overall_vote",
 ]

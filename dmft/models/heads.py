@@ -48,23 +48,32 @@ class Heads(nn.Module):
         return torch.stack([self.spatial(spatial), self.temporal(temporal)], dim=1)
 
 
-def modality_votes(logits: Tensor) -> Tensor:
-    """Eq. (11): the two streams' softmaxes, added.
+def modality_votes(logits: Tensor, rule: str = "sum") -> Tensor:
+    """Eq. (11): the two streams' softmaxes, added; or, by ``product``, their geometric mean.
 
-    Shapes: (B, M, 2, K) -> (B, M, K); every row sums to 2.
+    Shapes: (B, M, 2, K) -> (B, M, K); rows sum to 2 by ``sum`` and to 1 by ``product``.
     """
+    if rule == "product":
+        return logits.log_softmax(dim=-1).mean(dim=2).softmax(dim=-1)
     return logits.softmax(dim=-1).sum(dim=2)
 
 
-def overall_vote(logits: Tensor, present: Tensor) -> Tensor:
+def overall_vote(logits: Tensor, present: Tensor, rule: str = "sum") -> Tensor:
     """Eq. (12): the sum of the votes of the modalities that a record has.
 
     Deviation: an absent modality does not vote, and the sum is divided by its total so that a
     row is a distribution whatever the number of voters; a record without any modality is uniform.
+    Deviation: by ``product`` the streams' probabilities are multiplied, not added (their
+    geometric mean, so that more voters do not mean more certainty). A stream that is sure that a
+    class is wrong then counts as much as one that is sure that it is right.
 
     Shapes: logits (B, M, 2, K), present (B, M) -> (B, K); every row sums to 1.
     """
-    votes = (modality_votes(logits) * present[:, :, None]).sum(dim=1)
+    heard = present[:, :, None].to(logits.dtype)
+    if rule == "product":
+        means = (logits.log_softmax(dim=-1).mean(dim=2) * heard).sum(dim=1)
+        return (means / heard.sum(dim=1).clamp(min=1)).softmax(dim=-1)
+    votes = (modality_votes(logits) * heard).sum(dim=1)
     total = votes.sum(dim=-1, keepdim=True)
     uniform = torch.full_like(votes, 1 / votes.shape[-1])
     return torch.where(total > 0, votes / total.clamp(min=torch.finfo(votes.dtype).tiny), uniform)

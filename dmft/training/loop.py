@@ -184,7 +184,7 @@ def _run_epoch(
                 for name, parameter in model.named_parameters():
                     average[name].lerp_(parameter, 1 - decay)
             total += loss.detach() * len(rows)
-            voted = overall_vote(logits.detach(), batch.present).argmax(dim=-1)
+            voted = overall_vote(logits.detach(), batch.present, config.voting.rule).argmax(-1)
             hits += (voted == data.labels[rows]).sum()
     mean_loss = float(total) / len(data.rows)
     if not np.isfinite(mean_loss):

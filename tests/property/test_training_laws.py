@@ -107,15 +107,15 @@ def test_bent_time_stays_in_order_and_inside_the_record(seed, amount, P):
 
 
 @small
-@given(seeds, st.integers(1, 4), st.integers(2, 6))
-def test_a_vote_is_a_distribution_whoever_is_absent(seed, M, K):
+@given(seeds, st.integers(1, 4), st.integers(2, 6), st.sampled_from(["sum", "product"]))
+def test_a_vote_is_a_distribution_whoever_is_absent(seed, M, K, rule):
     random = torch.Generator().manual_seed(seed)
     logits = torch.randn(5, M, 2, K, generator=random) * 10
     present = torch.rand(5, M, generator=random) > 0.5
-    vote = overall_vote(logits, present)
+    vote = overall_vote(logits, present, rule)
     torch.testing.assert_close(vote.sum(dim=1), torch.ones(5))
     order = torch.randperm(M, generator=random)
-    torch.testing.assert_close(overall_vote(logits[:, order], present[:, order]), vote)
+    torch.testing.assert_close(overall_vote(logits[:, order], present[:, order], rule), vote)
 
 
 @small

@@ -14,7 +14,14 @@ from dmft.config import (
     load_config,
     named_configurations,
 )
-from dmft.models import EncoderConfig, InputShape, ModelShape, StudentConfig, TeacherConfig
+from dmft.models import (
+    EncoderConfig,
+    InputShape,
+    ModelShape,
+    StudentConfig,
+    TeacherConfig,
+    VotingConfig,
+)
 from dmft.parsing import parse_table, to_table
 from pipeline.contract import ConfigError
 
@@ -114,6 +121,7 @@ def test_a_missing_or_wrongly_nested_value_is_named():
         (TeacherConfig, "layers", 0),
         (TeacherConfig, "fusion_tokens", 0),
         (StudentConfig, "layers", 0),
+        (VotingConfig, "rule", "veto"),
         (ModalityConfig, "n_patches", 1),
         (ModalityConfig, "geometry", "round"),
         (AugmentConfig, "time", 0.6),

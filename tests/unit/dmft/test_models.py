@@ -178,6 +178,20 @@ def test_the_votes_are_equations_11_and_12():
     torch.testing.assert_close(everyone, votes.sum(dim=1) / 4)
 
 
+def test_the_product_of_votes_is_a_geometric_mean_over_those_present():
+    logits = torch.randn(2, 2, 2, 4, generator=torch.Generator().manual_seed(0))
+    present = torch.tensor([[True, True], [False, True]])
+    probabilities = logits.softmax(-1)
+    everyone = probabilities[0].reshape(4, 4).prod(dim=0) ** (1 / 4)
+    one = probabilities[1, 1].prod(dim=0) ** (1 / 2)
+    vote = overall_vote(logits, present, "product")
+    torch.testing.assert_close(vote[0], everyone / everyone.sum())
+    torch.testing.assert_close(vote[1], one / one.sum())
+    torch.testing.assert_close(modality_votes(logits, "product")[1, 1], vote[1])
+    nobody = overall_vote(logits, torch.zeros(2, 2, dtype=torch.bool), "product")
+    torch.testing.assert_close(nobody, torch.full((2, 4), 0.25))
+
+
 def test_an_absent_modality_does_not_vote_and_nobody_voting_is_uniform():
     logits = torch.randn(2, 2, 2, 4, generator=torch.Generator().manual_seed(0))
     present = torch.tensor([[False, True], [False, False]])
