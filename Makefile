@@ -2,7 +2,7 @@
 #   make demo    fabricated recordings to a distilled student, with a summary
 #   make test    the tests
 #   make check   lint, types, import contracts, shipped manifests
-# Others: slow (the long tests), bench (the benchmarks), clean.
+# Others: slow (the long tests), bench (the benchmarks), docs (the site, into site/), clean.
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
@@ -12,7 +12,7 @@ READY := $(VENV)/.installed
 JOBS ?= 2
 DEMO ?= demo
 
-.PHONY: demo test check slow bench clean
+.PHONY: demo test check slow bench docs clean
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 found: install one, or make PYTHON=/path/to/python3.11" >&2; exit 2; }
@@ -48,5 +48,9 @@ slow: $(READY)
 bench: $(READY)
 	for b in tests/benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python -m tests.benchmarks.$$(basename $$b .py) || exit 1; done
 
+docs: $(READY)
+	$(BIN)/python docs/generate.py
+	$(BIN)/zensical build --clean --strict
+
 clean:
-	rm -rf $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(DEMO) site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
