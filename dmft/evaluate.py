@@ -185,6 +185,6 @@ def _coarse_features(
         patches = {m: cache.features[m][some].to(run.device) for m in run.info.modalities}
         for m, made in run.maker.make(patches, there.to(run.device)).items():
             n_windows = min(max(BASELINE_VALUES // made.shape[2], 1), made.shape[1])
-            pool = pooling(made.shape[1], n_windows).to(run.device)
+            pool = pooling(made.shape[1], n_windows, str(run.device))
             blocks[m].append((pool @ made).cpu())
     return {m: torch.cat(each) for m, each in blocks.items()}

@@ -159,7 +159,7 @@ def describe_run(
         split_hash=fold.split_hash,
         n_train=len(fold.train),
         n_test=len(fold.test),
-        cache_path=str(cache.path),
+        cache_path=str(cache.path.resolve()),
         cache_fingerprint=cache.spec.fingerprint,
         stored={
             name: InputShape(n_patches=spec.n_patches, n_features=spec.n_features)
@@ -168,7 +168,7 @@ def describe_run(
         classes=cache.spec.classes,
         seed=seed,
         device=on.type,
-        teachers=tuple(str(teacher.folder) for teacher in teachers),
+        teachers=tuple(str(teacher.folder.resolve()) for teacher in teachers),
         teacher_identities=tuple(teacher.info.identity for teacher in teachers),
         versions=software_versions(),
     )

@@ -6,6 +6,7 @@ deviation inside a window computed after the augmentation, on the device, a batc
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class FeaturePlan:
 
         Shapes: (B, P_stored, D_stored) -> (B, P, D).
         """
-        pool = pooling(self.stored.n_patches, self.n_patches).to(patches.device)
+        pool = pooling(self.stored.n_patches, self.n_patches, str(patches.device))
         blocks = [pool @ patches]
         if self.config.velocities:
             held = torch.cat([patches[:, :1], patches, patches[:, -1:]], dim=1)
@@ -72,7 +73,8 @@ class FeaturePlan:
         return torch.cat(blocks, dim=2)
 
 
-def pooling(n_stored: int, n_patches: int) -> Tensor:
+@functools.cache
+def pooling(n_stored: int, n_patches: int, device: str = "cpu") -> Tensor:
     """Weights that average ``n_stored`` patches into ``n_patches`` windows of equal length.
 
     A patch that lies across a border counts in both windows by its share.
@@ -84,7 +86,7 @@ def pooling(n_stored: int, n_patches: int) -> Tensor:
     overlap = torch.minimum(borders[1:, None], starts + 1) - torch.maximum(
         borders[:-1, None], starts
     )
-    return (overlap.clamp(min=0) * (n_patches / n_stored)).float()
+    return (overlap.clamp(min=0) * (n_patches / n_stored)).float().to(device)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -181,8 +181,7 @@ def _run_epoch(
         with torch.no_grad():
             if training.average_decay > 0:
                 decay = min(training.average_decay, (step + 1) / (step + 10))
-                for name, parameter in model.named_parameters():
-                    average[name].lerp_(parameter, 1 - decay)
+                torch._foreach_lerp_(list(average.values()), list(model.parameters()), 1 - decay)
             total += loss.detach() * len(rows)
             voted = overall_vote(logits.detach(), batch.present, config.voting.rule).argmax(-1)
             hits += (voted == data.labels[rows]).sum()

@@ -387,3 +387,28 @@ def test_a_model_learns_the_courses_of_people_it_has_not_seen(tmp_path):
         open_cache(path), str(tmp_path / "p.toml"), tmp_path / "r", config=config, device="cpu"
     )
     assert figures["accuracy"] > 0.8
+
+
+def test_a_run_is_evaluated_from_any_folder(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(place)
+    config = small("training.epochs=1")
+    train(open_cache("cache.zarr"), "loso.toml", tmp_path / "r", config=config, device="cpu")
+    monkeypatch.chdir(tmp_path)
+    assert evaluate("r")["n_records"] == 8
+
+
+def test_training_holds_the_cache_once(place, cache, tmp_path, monkeypatch):
+    import dmft.train
+
+    held = {}
+
+    def look(model, objective, data, *others, **settings):
+        held.update(data.patches)
+        raise PowerCutError
+
+    monkeypatch.setattr(dmft.train, "fit", look)
+    with pytest.raises(PowerCutError):
+        student(place, cache, tmp_path / "r")
+    assert {m: x.data_ptr() for m, x in held.items()} == {
+        m: x.data_ptr() for m, x in cache.features.items()
+    }
