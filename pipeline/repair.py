@@ -9,6 +9,7 @@ touched, and the next check finds what is left.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from pipeline.contract import (
     CacheSpec,
     CacheState,
     ContractError,
+    ModalitySpec,
     Presence,
     Record,
     feature_array,
@@ -123,12 +125,25 @@ def _mend_root(objects: Objects, setup: Setup, wrong: set[str]) -> CacheStore:
         spec = _described_anew(setup, records)
         for key in objects.sizes():
             top = key.removeprefix(f"{LEDGER_PREFIX}/").split("/")[0]
-            if top not in spec.modalities and key not in TRANSIENT | {RECORDS, "zarr.json"}:
+            kept = top in spec.modalities and _is_cut_as(objects, spec.modalities[top])
+            if not kept and key not in TRANSIENT | {RECORDS, "zarr.json"}:
                 objects.delete(key)
         store = CacheStore(objects, spec, records)
         store.mark(spec)
         return store
     return CacheStore(objects, spec, records)
+
+
+def _is_cut_as(objects: Objects, spec: ModalitySpec) -> bool:
+    """Whether an array's own metadata says the chunks that we would make of it."""
+    content = objects.read(f"{feature_array(spec.name)}/zarr.json")
+    chunk = [spec.records_per_chunk, spec.n_patches, spec.n_features]
+    try:
+        stored = json.loads(content or b"")
+        found = stored["chunk_grid"]["configuration"]["chunk_shape"], stored["data_type"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return found == (chunk, spec.dtype)
 
 
 def _described_anew(setup: Setup, records: tuple[Record, ...]) -> CacheSpec:

@@ -79,10 +79,7 @@ def _imagenet() -> dict[str, torch.Tensor]:
 
 
 def _from_file(path: Path) -> dict[str, torch.Tensor]:
-    import pickle
-
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     if not path.is_file():
@@ -93,10 +90,10 @@ def _from_file(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # PyTorch lets whatever its unpickler trips over through
+        reason = f"{type(error).__name__} {error}".splitlines()[0]
         raise ConfigError(
-            f"weights {str(path)!r} cannot be read as safetensors or as plain tensors: "
-            f"{str(error).splitlines()[0]}"
+            f"weights {str(path)!r} cannot be read as safetensors or as plain tensors: {reason}"
         ) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
     return {

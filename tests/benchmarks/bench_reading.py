@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.contract import CacheSpec, ModalitySpec, Presence, Record, StreamRef
+from pipeline.finish import finish
 from pipeline.ledger import Entry
 from pipeline.store import CacheStore, digest_rows, records_per_chunk
 from tests.benchmarks.common import busy_cores, clock, say, scratch
@@ -44,7 +45,6 @@ def make_cache(folder: Path, n_records: int) -> CacheSpec:
         classes=("a", "b"),
         records=records,
         modalities={"rgb": spec},
-        provenance={},
         session="benchmark",
     )
     random = np.random.default_rng(0)
@@ -63,7 +63,7 @@ def make_cache(folder: Path, n_records: int) -> CacheSpec:
             for row, digest in zip(rows, digest_rows(block), strict=True)
         ]
         store.commit("rgb", chunk, block, entries, environment={}, session="benchmark")
-    return store.finish({})
+    return finish(store, {})
 
 
 def main() -> None:

@@ -1,0 +1,65 @@
+"""Starts the real command in a session of its own, so that it can be killed whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL_CHUNKS = """
+import sys
+import pipeline.store
+pipeline.store.MAX_CHUNK_RECORDS = 2
+import cli
+cli.main(sys.argv[1:])
+"""
+"""The command line with two records a chunk, so that few records make many commits."""
+
+
+def start(arguments: Sequence[str | Path], **environment: str) -> subprocess.Popen[str]:
+    """Start ``dmft`` in its own session."""
+    return subprocess.Popen(
+        [sys.executable, "-c", SMALL_CHUNKS, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(arguments: Sequence[str | Path], **environment: str) -> tuple[int, str, str]:
+    """Run ``dmft`` to its end: exit code, output, errors."""
+    process = start(arguments, **environment)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def kill_all(process: subprocess.Popen[str]) -> None:
+    """SIGKILL to the whole process group, as a scheduler of jobs or a power cut would."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def dask_workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Worker processes of a running encode."""
+    try:
+        children = psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+    found = []
+    for child in children:
+        try:
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+        except psutil.Error:
+            continue
+    return found
