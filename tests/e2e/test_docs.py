@@ -13,6 +13,7 @@ import io
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import traceback
@@ -90,8 +91,11 @@ def is_run(page: Path) -> bool:
     return page.read_text().startswith(RUN)
 
 
-def run_shell(code: str, folder: Path) -> tuple[bool, str]:
-    """Run one block as a person would paste it, stopping at the first failure."""
+def run_shell(code: str, folder: Path, started: list[int]) -> tuple[bool, str]:
+    """Run one block as a person would paste it, stopping at the first failure.
+
+    What it starts in the background stays for the blocks after it, under a group in ``started``.
+    """
     binaries = Path(sys.executable).parent
     environment = {
         **os.environ,
@@ -99,16 +103,28 @@ def run_shell(code: str, folder: Path) -> tuple[bool, str]:
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",  # torch's threads wait for each other on busy cores
     }
-    done = subprocess.run(
+    process = subprocess.Popen(
         ["bash", "-euo", "pipefail", "-c", code],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=SECONDS_A_BLOCK,
+        start_new_session=True,
     )
-    return done.returncode == 0, done.stdout
+    started.append(process.pid)
+    output, _ = process.communicate(timeout=SECONDS_A_BLOCK)
+    return process.returncode == 0, output
+
+
+@pytest.fixture
+def started() -> Iterator[list[int]]:
+    """Process groups of a page's blocks; what is left of them is ended with the page."""
+    groups: list[int] = []
+    yield groups
+    for group in groups:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
 
 
 def run_python(block: Block, code: str, namespace: dict[str, object]) -> tuple[bool, str]:
@@ -125,7 +141,7 @@ def run_python(block: Block, code: str, namespace: dict[str, object]) -> tuple[b
 
 @pytest.mark.parametrize("page", [p for p in PAGES if is_run(p)], ids=name_of)
 def test_every_block_of_a_page_runs_in_an_empty_folder(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, started: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__docs__"}
@@ -139,7 +155,7 @@ def test_every_block_of_a_page_runs_in_an_empty_folder(
             used |= {shown} if shown in code else set()
             code = code.replace(shown, run_as)
         if block.language == "sh":
-            fine, output = run_shell(code, tmp_path)
+            fine, output = run_shell(code, tmp_path, started)
         else:
             fine, output = run_python(block, code, namespace)
         assert fine, f"{block.where} failed:\n{code}\n--- output ---\n{output}"
