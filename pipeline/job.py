@@ -22,7 +22,7 @@ from pipeline.plan import ModalityPlan, Plan, expected_keys, plan_modality
 from pipeline.preflight import DryRun, check_disk, dry_run
 from pipeline.progress import ProgressNote
 from pipeline.rawtree import RawTree
-from pipeline.repair import repair
+from pipeline.repair import is_cache, repair
 from pipeline.setup import EncodeOptions, Setup, n_cores, set_up
 from pipeline.store import CacheStore, read_spec
 from pipeline.sums import read_sums
@@ -85,7 +85,7 @@ def encode(
     callbacks = callbacks or Callbacks()
     setup = set_up(manifest, raw, location, options)
     keys = _keys(setup)
-    if not options.check_stored:
+    if not (options.check_stored and is_cache(Objects(setup.location))):
         setup.preview()  # refuses before a folder or a lock is made
     with CacheStore.locked(setup.location):
         if options.check_stored:
@@ -187,11 +187,10 @@ def _is_sealed(objects: Objects) -> bool:
 
 def _settings(store: CacheStore, setup: Setup, plan: Plan, *, session: str) -> WorkerSettings:
     on_cuda = setup.device == "cuda"
-    if setup.options.scheduler is not None:
-        n_threads, n_readers = 1, GPU_READ_THREADS if on_cuda else 1
-    else:
-        n_threads = max(1, n_cores() // max(setup.n_workers(len(plan.tasks)), 1))
-        n_readers = n_threads if on_cuda else 1
+    n_readers = 1
+    if on_cuda:
+        n_each = n_cores() // max(setup.n_workers(len(plan.tasks)), 1)
+        n_readers = GPU_READ_THREADS if setup.options.scheduler else max(1, n_each)
     return WorkerSettings(
         location=store.objects.location,
         raw=setup.raw,
@@ -202,7 +201,9 @@ def _settings(store: CacheStore, setup: Setup, plan: Plan, *, session: str) -> W
         weights_sha256=setup.weights_sha256,
         device=setup.device,
         session=session,
-        n_torch_threads=n_threads,
+        # On a CPU the bits of a convolution depend on how many threads share it, and a cache must
+        # not depend on how many workers there were: a worker has one, and a core has a worker.
+        n_torch_threads=1,
         n_read_threads=n_readers,
         max_bytes_ahead=GPU_READ_BYTES_AHEAD if on_cuda else CPU_READ_BYTES_AHEAD,
     )

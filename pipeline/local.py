@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from pipeline.encode import Encoded
@@ -27,12 +28,23 @@ def run_here(
         fail_fast: Stop after the first task with a failure.
     """
     worker = Worker(settings)
+    n_threads = _torch_threads()
 
     def on_record(modality: str, encoded: Encoded) -> None:
         on_event(Event(modality=modality, n_records=1, n_frames=encoded.length))
 
-    for task in tasks:
-        report = worker.run(task, on_record)
-        on_report(report)
-        if fail_fast and report.failures:
-            return
+    try:
+        for task in tasks:
+            report = worker.run(task, on_record)
+            on_report(report)
+            if fail_fast and report.failures:
+                return
+    finally:
+        if n_threads is not None:
+            sys.modules["torch"].set_num_threads(n_threads)
+
+
+def _torch_threads() -> int | None:
+    """Threads of the caller's PyTorch, which a worker's wish must not outlive; None without it."""
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() if torch is not None else None

@@ -22,6 +22,8 @@ from pipeline.contract import (
     Presence,
     Record,
     feature_array,
+    length_array,
+    presence_array,
 )
 from pipeline.ledger import ChunkLedger, ledger_key, read_ledger
 from pipeline.manifests import Manifest
@@ -38,11 +40,8 @@ def repair(setup: Setup) -> int:
         ContractError: the order of the cache's records cannot be found again.
     """
     objects = Objects(setup.location)
-    sizes = objects.sizes()
-    if not any(key == "zarr.json" or key.startswith(f"{LEDGER_PREFIX}/") for key in sizes):
-        return 0  # no cache of ours: nothing is touched, and the encode says what it finds
-    if not any(key not in TRANSIENT for key in sizes):
-        return 0
+    if not is_cache(objects):
+        return 0  # nothing is touched, and the encode says what it finds
     wrong = _wrong(objects)
     n_found = _mend_records(objects, setup, wrong)
     store = _mend_root(objects, setup, wrong)
@@ -60,6 +59,11 @@ def repair(setup: Setup) -> int:
         objects.delete(SUMS)
         store.mark(replace(store.spec, state=CacheState.BUILDING))
     return n_found
+
+
+def is_cache(objects: Objects) -> bool:
+    """Whether a location holds a cache, however damaged: it has a ledger."""
+    return any(key not in TRANSIENT for key in objects.sizes(LEDGER_PREFIX))
 
 
 def _wrong(objects: Objects) -> set[str]:
@@ -123,11 +127,16 @@ def _mend_root(objects: Objects, setup: Setup, wrong: set[str]) -> CacheStore:
         spec = None
     if spec is None or "zarr.json" in wrong or spec.n_records != len(records):
         spec = _described_anew(setup, records)
-        for key in objects.sizes():
-            top = key.removeprefix(f"{LEDGER_PREFIX}/").split("/")[0]
-            kept = top in spec.modalities and _is_cut_as(objects, spec.modalities[top])
-            if not kept and key not in TRANSIENT | {RECORDS, "zarr.json"}:
-                objects.delete(key)
+        ledgers = (key.split("/") for key in objects.sizes(LEDGER_PREFIX) if key.count("/") == 2)
+        for name in {modality for _, modality, _ in ledgers}:
+            if name not in spec.modalities or not _is_cut_as(objects, spec.modalities[name]):
+                for left in (
+                    f"{LEDGER_PREFIX}/{name}",
+                    feature_array(name),
+                    presence_array(name),
+                    length_array(name),
+                ):
+                    objects.delete(left)
         store = CacheStore(objects, spec, records)
         store.mark(spec)
         return store

@@ -47,6 +47,7 @@ CRASHES_BEFORE_ISOLATION = 2
 CRASHES_BEFORE_QUARANTINE = 2
 """Of a record on its own: once may be chance, such as a worker that was killed from outside."""
 NO_WORKERS_AFTER_S = 60.0
+CONNECT_TIMEOUT = "20s"
 REPORT_EVERY_S = 0.5
 
 DASK_CONFIG: Mapping[str, Any] = {
@@ -146,7 +147,7 @@ def cluster(n_workers: int, scheduler: str | None) -> Iterator[Client]:
     with dask.config.set(dict(DASK_CONFIG)):
         if scheduler is not None:
             try:
-                client = Client(scheduler, timeout="20s", set_as_default=False)
+                client = Client(scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
             except (OSError, TimeoutError, ValueError) as error:
                 raise ConfigError(
                     f"no Dask scheduler answers at {scheduler!r} ({error}): start one with "

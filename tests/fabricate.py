@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -16,6 +17,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from pipeline.encoders.weights import load_weights
 from pipeline.job import Callbacks, Summary, encode
 from pipeline.manifests import Manifest, build, save_manifest
 from pipeline.rawtree import RawTree
@@ -23,8 +25,12 @@ from pipeline.setup import EncodeOptions
 from pipeline.synthetic.utd_mhad import FOLDERS, avi_bytes, mat_bytes
 
 SIGNALS = ("skeleton", "inertial")
-SMALL_FRAMES = {"image_size": 64, "dtype": "float32", "patches": 4}
+SMALL_FRAMES = {"image_size": 32, "dtype": "float32", "patches": 4}
 """Of an encoding of frames, to be quick."""
+
+
+_load_weights = lru_cache(maxsize=2)(load_weights)
+"""Drawing 25 million random numbers takes seconds."""
 
 
 def record_ids(n: int) -> list[str]:
@@ -98,7 +104,7 @@ def encode_here(
 ) -> Summary:
     """Encode in this process, unless told otherwise, and without waiting for the disk."""
     asked = EncodeOptions(**{"n_workers": 0, "weights": "random:0", **options})
-    with patch("os.fsync"):
+    with patch("os.fsync"), patch("pipeline.encoders.weights.load_weights", _load_weights):
         return encode(manifest or manifest_of(raw), str(raw), str(cache), asked, callbacks)
 
 

@@ -1,0 +1,184 @@
+"""Encodes on Dask clusters of our own and of the user's: set up right, and refused at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from distributed import get_worker
+
+from pipeline.config import EncodingConfig, FramesEncoding
+from pipeline.contract import ConfigError
+from pipeline.job import _settings
+from pipeline.plan import Plan
+from pipeline.run import ATTRIBUTE, EncoderPlugin, cluster, run_tasks
+from pipeline.setup import EncodeOptions, set_up
+from pipeline.verify import verify
+from tests.e2e.running import ROOT, run
+from tests.fabricate import (
+    SMALL_FRAMES,
+    arrays_of,
+    assert_same_arrays,
+    encode_here,
+    manifest_of,
+    record_ids,
+    save_manifest_of,
+    write_raw,
+)
+
+N_RECORDS = 6
+TASK = ("never run",)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tree")
+    raw = write_raw(folder / "raw", record_ids(N_RECORDS))
+    encode_here(raw, folder / "here")
+    return raw, save_manifest_of(raw, folder / "raw.jsonl"), arrays_of(folder / "here")
+
+
+@pytest.fixture(scope="module")
+def own():
+    with cluster(1, None) as client:
+        yield client
+
+
+def settings_of(raw, location, **options):
+    options = EncodeOptions(weights="random:0", n_workers=1, **options)
+    setup = set_up(manifest_of(raw), str(raw), str(location), options)
+    return _settings(setup.preview(), setup, Plan(tasks=(), counts={}), session="s")
+
+
+def test_workers_are_rid_of_what_the_nanny_does_to_the_allocator(own):
+    (environment,) = own.run(lambda: dict(os.environ)).values()
+    assert environment["MALLOC_TRIM_THRESHOLD_"] == "4294967296"
+    assert environment["MALLOC_MMAP_MAX_"] == "0"
+
+
+def test_workers_have_as_many_threads_as_asked(own, tree, tmp_path):
+    def threads():
+        import torch
+
+        worker = getattr(get_worker(), ATTRIBUTE)["s"]
+        worker.network()
+        return torch.get_num_threads(), worker.settings.n_torch_threads
+
+    raw = write_raw(tmp_path / "raw", record_ids(1), ("depth",), n_frames=2)
+    config = EncodingConfig(depth=FramesEncoding(**SMALL_FRAMES))
+    for n_threads in (1, 2):
+        settings = settings_of(raw, tmp_path / "c", config=config)
+        plugin = EncoderPlugin(replace(settings, n_torch_threads=n_threads))
+        own.register_plugin(plugin)
+        assert own.submit(threads, pure=False).result() == (n_threads, n_threads)
+        own.unregister_worker_plugin(plugin.name)
+
+
+def test_a_cpu_worker_has_one_thread_whatever_the_number_of_workers(tree, tmp_path):
+    """Two threads gave other bits than one, and with them other caches for --workers 1 and 2."""
+    assert settings_of(tree[0], tmp_path / "c").n_torch_threads == 1
+
+
+def test_frames_have_the_same_bits_whatever_the_number_of_workers(tmp_path):
+    raw = write_raw(tmp_path / "raw", record_ids(3), ("depth",), n_frames=5)
+    config = EncodingConfig(depth=FramesEncoding(**SMALL_FRAMES))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.store.MAX_CHUNK_RECORDS", 1)
+        encode_here(raw, tmp_path / "here", config=config)
+        encode_here(raw, tmp_path / "two", config=config, n_workers=2)
+    assert_same_arrays(arrays_of(tmp_path / "here"), arrays_of(tmp_path / "two"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"raw": "/nowhere/raw"}, "it does not see the raw tree /nowhere/raw"),
+        ({"location": "/nowhere/c"}, "it does not see the cache /nowhere/c"),
+    ],
+)
+def test_workers_that_cannot_do_it_are_refused_at_once(changes, reason, own, tree, tmp_path):
+    settings = replace(settings_of(tree[0], tmp_path), **changes)
+    with pytest.raises(ConfigError, match=f"no worker can do this: tcp://.*: {reason}"):
+        run_tasks(own, TASK, settings, on_event=print, on_report=print)
+
+
+def test_a_gpu_asked_of_workers_without_one_is_refused_at_once(own, tree, tmp_path):
+    (has_gpu,) = own.run(lambda: __import__("torch").cuda.is_available()).values()
+    if has_gpu:
+        pytest.skip("the workers have a GPU")
+    settings = replace(settings_of(tree[0], tmp_path), device="cuda")
+    with pytest.raises(ConfigError, match=r"no worker can do this: .*: it has no GPU"):
+        run_tasks(own, TASK, settings, on_event=print, on_report=print)
+
+
+def test_two_encodes_on_one_cluster_do_not_take_each_others_settings(own, tree, tmp_path):
+    first = replace(settings_of(tree[0], tmp_path / "a"), session="a")
+    second = replace(settings_of(tree[0], tmp_path / "b"), session="b")
+    plugins = [EncoderPlugin(first), EncoderPlugin(second)]
+    for plugin in plugins:
+        own.register_plugin(plugin)
+    (found,) = own.run(
+        lambda dask_worker: {
+            session: worker.settings.location
+            for session, worker in getattr(dask_worker, ATTRIBUTE).items()
+        }
+    ).values()
+    assert found == {"a": str(tmp_path / "a"), "b": str(tmp_path / "b")}
+    for plugin in plugins:
+        own.unregister_worker_plugin(plugin.name)
+    (left,) = own.run(lambda dask_worker: list(getattr(dask_worker, ATTRIBUTE))).values()
+    assert left == []
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "not an address"])
+def test_a_dead_address_is_refused(address, tree, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.run.CONNECT_TIMEOUT", "1s")
+    with pytest.raises(ConfigError, match=f"no Dask scheduler answers at '{address}'"):
+        encode_here(tree[0], tmp_path / "c", scheduler=address)
+
+
+def test_a_scheduler_with_two_workers_of_the_users_own(tree, tmp_path):
+    raw, manifest, whole = tree
+    file = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    quiet = {"cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    worker = [*dask, "worker", "--scheduler-file", str(file), "--nthreads", "1", "--no-dashboard"]
+    processes = [
+        subprocess.Popen(
+            [
+                *dask,
+                "scheduler",
+                "--scheduler-file",
+                str(file),
+                "--port",
+                "0",
+                "--dashboard-address",
+                ":0",
+            ],
+            **quiet,
+        )
+    ]
+    try:
+        while not file.exists() or not file.read_text().endswith("}"):
+            assert processes[0].poll() is None
+            with pytest.raises(subprocess.TimeoutExpired):
+                processes[0].wait(0.05)
+        processes += [subprocess.Popen(worker, **quiet) for _ in range(2)]
+        import json
+
+        address = json.loads(file.read_text())["address"]
+        cache = tmp_path / "c"
+        code, _, err = run(
+            ["encode", manifest, "--raw", raw, "--out", cache, "--scheduler", address]
+        )
+        assert code == 0, err
+        assert_same_arrays(arrays_of(cache), whole)
+        assert verify(str(cache), full=True).findings == ()
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+        for process in processes:
+            process.wait(60)
