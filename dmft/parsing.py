@@ -78,6 +78,8 @@ def _table(kind: Any, table: Any, path: str, problems: list[str]) -> Any:
 
 
 def _value(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
+    if hint is Any:
+        return value
     if dataclasses.is_dataclass(hint):
         return _table(hint, value, path, problems)
     origin = typing.get_origin(hint)

@@ -14,7 +14,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ RUN_FILE, FOLDS_FILE, MODEL_FILE = "run.json", "folds.json", "model.safetensors"
 CHECKPOINT_FILE, EPOCHS_FILE = "checkpoint.safetensors", "epochs.jsonl"
 METRICS_FILE, PREDICTIONS_FILE = "metrics.json", "predictions.json"
 PREDICT_BATCH = 128
+UNSEALED = ("sha256", "status", "cache_path")
+"""Entries of a ``run.json`` that its hash does not cover; a cache may be moved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,14 @@ class RunInfo:
     """Median over the epochs."""
     versions: Mapping[str, str] | None = None
     """Of the software that trained it."""
+    dataset: str = ""
+    """Data set of the cache: names the readers that raw files of it need."""
+    encodings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """How the cache says that each modality was encoded; empty in runs of earlier versions."""
+    encoder_weights: str = ""
+    """Name of the weights that the cache's frames passed; their hash stands in ``encodings``."""
+    model_sha256: str = ""
+    """Of ``model.safetensors``; empty until it is written, and in runs of earlier versions."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -99,6 +109,8 @@ class RunInfo:
         """SHA-256 over everything that decides the weights."""
         skipped = {"status", "n_parameters", "saved_bytes", "seconds_per_epoch", "versions"}
         skipped |= {"cache_path", "teachers", "protocol"}
+        # What the cache's fingerprint stands for already, and what follows from the weights.
+        skipped |= {"dataset", "encodings", "encoder_weights", "model_sha256"}
         deciding = {k: v for k, v in to_table(self).items() if k not in skipped}
         deciding["modalities"] = list(self.stored)
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
@@ -106,7 +118,27 @@ class RunInfo:
     def to_json(self) -> dict[str, Any]:
         """As it stands in ``run.json``."""
         head = {"format": RUN_FORMAT, "version": RUN_VERSION, "identity": self.identity}
-        return head | to_table(self)
+        table = head | to_table(self)
+        return table | {"sha256": seal_of(table)}
+
+
+def seal_of(table: Mapping[str, Any]) -> str:
+    """SHA-256 over the entries of a ``run.json`` but for those in ``UNSEALED``."""
+    sealed = {k: v for k, v in table.items() if k not in UNSEALED}
+    return hashlib.sha256(json.dumps(sealed, sort_keys=True).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file.
+
+    Raises:
+        ContractError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ContractError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def software_versions() -> dict[str, str]:
@@ -125,9 +157,10 @@ def read_info(folder: Path) -> RunInfo:
     """Read ``run.json`` of one fold's folder.
 
     Raises:
-        ContractError: it is not a run folder, or of another version.
+        ContractError: it is not a run folder, of another version, or not what was written.
     """
     table = read_json(folder / RUN_FILE, "a run folder that 'dmft train' wrote")
+    header = {key: table.get(key) for key in ("format", "version")}
     if table.pop("format", None) != RUN_FORMAT:
         raise ContractError(f"{folder / RUN_FILE} does not describe a run: wanted '{RUN_FORMAT}'")
     version = table.pop("version", None)
@@ -136,8 +169,17 @@ def read_info(folder: Path) -> RunInfo:
             f"{folder} has run version {version!r}; this software reads {RUN_VERSION}. "
             "Train again, or install the version that wrote it."
         )
+    found, wanted = table.get("sha256"), seal_of({**table, **header})
     table.pop("identity", None)
-    return parse_table(RunInfo, table, where=str(folder / RUN_FILE))
+    table.pop("sha256", None)
+    info = parse_table(RunInfo, table, where=str(folder / RUN_FILE))
+    # Earlier versions wrote no hash, and none of the entries that need one.
+    if found != wanted and (found is not None or info.encodings or info.model_sha256):
+        raise ContractError(
+            f"{folder / RUN_FILE} is not what was written: its entries have SHA-256 "
+            f"{wanted[:12]!r}, it says {str(found)[:12]!r}. Restore it, or train again."
+        )
+    return info
 
 
 def read_json(path: Path, wanted: str) -> dict[str, Any]:
@@ -221,13 +263,19 @@ class TrainedRun:
         for some in torch.split(rows, PREDICT_BATCH):
             patches = {m: cache.features[m][some].to(self.device) for m in self.info.modalities}
             present = present_of(cache, self.info.modalities)[some].to(self.device)
-            features = self.maker.make(patches, present)
-            batch = Batch(
-                features=features, present=present, targets=None, inputs=self.maker.inputs
-            )
-            with torch.no_grad():
-                found.append(self.model(batch.features, batch.present).cpu())
+            found.append(self.logits_of(patches, present).cpu())
         return torch.cat(found)
+
+    def logits_of(self, patches: Mapping[str, Tensor], present: Tensor) -> Tensor:
+        """Logits of one batch of stored patches, on the run's device.
+
+        Shapes: patches {m: (B, P_stored, D_stored)}, finite, present (B, M) -> (B, M, 2, K).
+        """
+        features = self.maker.make(patches, present)
+        batch = Batch(features=features, present=present, targets=None, inputs=self.maker.inputs)
+        with torch.no_grad():
+            logits: Tensor = self.model(batch.features, batch.present)
+        return logits
 
     def predict(self, cache: Cache, rows: Tensor) -> Tensor:
         """Voted probabilities of some records.
@@ -255,6 +303,12 @@ def load_run(folder: str | Path, device: str | torch.device = "cpu") -> TrainedR
         raise ContractError(
             f"{folder / MODEL_FILE} belongs to another run ({header.get('identity')!r}, wanted "
             f"{info.identity!r}): the folder's files have been mixed up. Train again."
+        )
+    found = file_sha256(folder / MODEL_FILE) if info.model_sha256 else ""
+    if found != info.model_sha256:
+        raise ContractError(
+            f"{folder / MODEL_FILE} has SHA-256 {found[:12]!r}, wanted {info.model_sha256[:12]!r}: "
+            "it is not what the run wrote. Restore it, or train again."
         )
     target = torch.device(device)
     maker = FeatureMaker(

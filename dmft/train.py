@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,10 +25,12 @@ from dmft.run_folder import (
     EPOCHS_FILE,
     FOLDS_FILE,
     METRICS_FILE,
+    MODEL_FILE,
     RUN_FILE,
     RunInfo,
     TrainedRun,
     build_model,
+    file_sha256,
     load_run,
     read_info,
     read_json,
@@ -171,7 +173,15 @@ def describe_run(
         teachers=tuple(str(teacher.folder.resolve()) for teacher in teachers),
         teacher_identities=tuple(teacher.info.identity for teacher in teachers),
         versions=software_versions(),
+        dataset=cache.spec.dataset,
+        encodings={name: dict(cache.modality_spec(name).encoding) for name in cache.modalities},
+        encoder_weights=_weights_name(cache),
     )
+
+
+def _weights_name(cache: Cache) -> str:
+    weights = cache.spec.provenance.get("weights")
+    return str(weights.get("name", "")) if isinstance(weights, Mapping) else ""
 
 
 def hard_objective(config: RunConfig) -> Objective:
@@ -270,6 +280,7 @@ def _fit_fold(
         n_parameters=sum(p.numel() for p in model.parameters()),
         saved_bytes=saved,
         seconds_per_epoch=diary.seconds_per_epoch,
+        model_sha256=file_sha256(folder / MODEL_FILE),
     )
     write_json(folder / RUN_FILE, finished.to_json())
     (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
@@ -333,6 +344,10 @@ def _difference(found: RunInfo, wanted: RunInfo) -> str:
         "seconds_per_epoch",
         "versions",
         "cache_path",
+        "dataset",
+        "encodings",
+        "encoder_weights",
+        "model_sha256",
     )
     a, b = flat(to_table(found)), flat(to_table(wanted))
     differing = [
