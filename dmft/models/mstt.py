@@ -37,7 +37,7 @@ class TokenStream(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Eq. (2) with positions, Eq. (3) without; then the layers."""
         projected = self.project(tokens)
-        hidden = torch.cat([self.class_token.expand(len(tokens), -1, -1), projected], dim=1)
+        hidden = torch.cat([self.class_token.expand(tokens.shape[0], -1, -1), projected], dim=1)
         if self.positions is not None:
             hidden = hidden + self.positions
         encoded: Tensor = self.layers(hidden)
