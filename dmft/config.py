@@ -20,8 +20,8 @@ from dmft.models.config import (
     VotingConfig,
     require,
 )
-from dmft.parsing import parse_table, to_table
 from pipeline.contract import ConfigError
+from pipeline.contract.settings import merge_tables, parse_table, table_of_change, to_table
 
 GEOMETRIES = ("none", "points", "axes")
 LOSSES = ("per_stream", "summed_softmax")
@@ -192,7 +192,7 @@ def load_config(name_or_file: str = "default", changes: Sequence[str] = ()) -> R
     """
     table = _table_of(name_or_file)
     for change in changes:
-        table = _merge(table, _table_of_change(change))
+        table = merge_tables(table, table_of_change(change))
     where = f"configuration {name_or_file}" + (f" with {', '.join(changes)}" if changes else "")
     return parse_table(RunConfig, table, where=where)
 
@@ -205,7 +205,7 @@ def change_config(config: RunConfig, changes: Sequence[str]) -> RunConfig:
     """
     table = to_table(config)
     for change in changes:
-        table = _merge(table, _table_of_change(change))
+        table = merge_tables(table, table_of_change(change))
     return parse_table(RunConfig, table, where=f"the configuration with {', '.join(changes)}")
 
 
@@ -225,28 +225,4 @@ def _table_of(name_or_file: str) -> dict[str, Any]:
     if base not in named_configurations():
         names = ", ".join(named_configurations())
         raise ConfigError(f"{path}: base is {base!r}: wanted one of {names}")
-    return _merge(_table_of(base), table)
-
-
-def _table_of_change(change: str) -> dict[str, Any]:
-    path, equals, text = change.partition("=")
-    keys = path.strip().split(".")
-    if not equals or len(keys) < 2 or not all(keys):
-        raise ConfigError(f"--set {change!r}: wanted section.key=value, as training.epochs=20")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    for key in reversed(keys):
-        value = {key: value}
-    assert isinstance(value, dict)
-    return value
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        old = merged.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merge(old, value) if both and isinstance(old, Mapping) else value
-    return merged
+    return merge_tables(_table_of(base), table)

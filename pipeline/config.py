@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.contract.errors import ConfigError
-from pipeline.contract.strict import parse
+from pipeline.contract.settings import merge_tables, parse_table, table_of_change
 
 
 def _positive(*, window: int, stride: int, **others: int) -> None:
@@ -113,19 +114,22 @@ class EncodingConfig:
         return encoding
 
 
-def load_config(path: Path | None) -> EncodingConfig:
-    """Read an encoding configuration; None gives the defaults.
+def load_config(path: Path | None, changes: Sequence[str] = ()) -> EncodingConfig:
+    """Read an encoding configuration, None for the defaults; apply ``section.key=value`` changes.
 
     Raises:
         ConfigError: the file cannot be read or says something wrong; every problem is named.
     """
-    if path is None:
-        return EncodingConfig()
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
-    return parse(EncodingConfig, table, where=str(path))
+    table: dict[str, Any] = {}
+    if path is not None:
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: {error}") from error
+    for change in changes:
+        table = merge_tables(table, table_of_change(change))
+    where = " with ".join([str(path or "the defaults"), ", ".join(changes)][: 1 + bool(changes)])
+    return parse_table(EncodingConfig, table, where=where)
 
 
 def to_table(encoding: ModalityEncoding) -> dict[str, Any]:

@@ -37,6 +37,13 @@ if TYPE_CHECKING:
     help="TOML with windows, strides, patches and normalisation.  [default: measured defaults]",
 )
 @click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="One setting of --config, as rgb.every=2; repeatable.",
+)
+@click.option(
     "--weights",
     default="imagenet",
     show_default=True,
@@ -74,6 +81,7 @@ def encode(
     out: str,
     modalities: str,
     config: Path | None,
+    changes: tuple[str, ...],
     weights: str,
     device: str,
     workers: int | None,
@@ -105,7 +113,7 @@ def encode(
     from pipeline.setup import EncodeOptions
 
     options = EncodeOptions(
-        config=load_config(config),
+        config=load_config(config, changes),
         modalities=tuple(name.strip() for name in modalities.split(",") if name.strip()),
         weights=weights,
         device=device,

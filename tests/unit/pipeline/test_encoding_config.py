@@ -80,3 +80,15 @@ def test_depths_out_of_order_are_refused(near, far):
 def test_a_modality_without_an_encoding_is_refused():
     with pytest.raises(ConfigError, match="no encoding for modality 'smell': have rgb"):
         EncodingConfig().of("smell")
+
+
+def test_a_setting_of_the_command_line_lies_over_the_file(tmp_path):
+    path = tmp_path / "c.toml"
+    path.write_text("[rgb]\nevery = 4\npatches = 8\n")
+    config = load_config(path, ["rgb.every=2", "skeleton.scale=none"])
+    assert (config.rgb.every, config.rgb.patches, config.skeleton.scale) == (2, 8, "none")
+
+
+def test_a_wrong_setting_of_the_command_line_is_named():
+    with pytest.raises(ConfigError, match=r"rgb\.evry is not a setting"):
+        load_config(None, ["rgb.evry=2"])

@@ -1,0 +1,157 @@
+"""Settings: plain tables to frozen dataclasses and back, strictly.
+
+Both programs keep their configuration this way. Every key must be a field and every value of the
+field's type; all problems of a table are gathered with their paths and reported at once. It knows
+no field by name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pipeline.contract.errors import ConfigError
+
+Config = TypeVar("Config")
+
+
+def parse_table(kind: type[Config], table: Mapping[str, Any], *, where: str) -> Config:
+    """Build ``kind`` from ``table``, which was read from ``where``.
+
+    Raises:
+        ConfigError: listing every unknown key, wrong type and broken invariant with its path.
+    """
+    problems: list[str] = []
+    parsed = _table(kind, table, "", problems)
+    if problems:
+        raise ConfigError(f"{where} has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
+    assert isinstance(parsed, kind)
+    return parsed
+
+
+def to_table(config: Any) -> dict[str, Any]:
+    """Return the nested plain table of a dataclass, ready for JSON and for :func:`parse_table`."""
+    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+
+
+def merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with the entries of ``over`` laid over it, table by table."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            merged[key] = merge_tables(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def table_of_change(change: str) -> dict[str, Any]:
+    """Read a command line's ``section.key=value``; a value that is not TOML is a text.
+
+    Raises:
+        ConfigError: it is not of that form.
+    """
+    path, equals, text = change.partition("=")
+    keys = path.strip().split(".")
+    if not equals or len(keys) < 2 or not all(keys):
+        raise ConfigError(f"--set {change!r}: wanted section.key=value, as training.epochs=20")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for key in reversed(keys):
+        value = {key: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_table(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, tuple) else value
+
+
+def _table(kind: Any, table: Any, path: str, problems: list[str]) -> Any:
+    if not isinstance(table, Mapping):
+        problems.append(f"{path or 'the file'} is {table!r}: wanted a table")
+        return None
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    prefix = f"{path}." if path else ""
+    before = len(problems)
+    for key in table:
+        if key not in fields:
+            known = ", ".join(fields)
+            problems.append(f"{prefix}{key} is not a setting: wanted one of {known}")
+    for name, field in fields.items():
+        optional = (
+            field.default is not dataclasses.MISSING
+            or field.default_factory is not dataclasses.MISSING
+        )
+        if name not in table and not optional:
+            problems.append(f"{prefix}{name} is missing: wanted {_wanted(hints[name])}")
+    values = {
+        name: _value(hints[name], table[name], f"{prefix}{name}", problems)
+        for name in fields
+        if name in table
+    }
+    if len(problems) > before:
+        return None
+    try:
+        return kind(**values)
+    except ConfigError as error:
+        problems.append(f"{prefix}{error}")
+        return None
+
+
+def _value(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
+    if hint is Any:
+        return value
+    if dataclasses.is_dataclass(hint):
+        return _table(hint, value, path, problems)
+    origin = typing.get_origin(hint)
+    if origin is typing.Literal:
+        if value not in typing.get_args(hint):
+            problems.append(f"{path} is {value!r}: wanted {_wanted(hint)}")
+        return value
+    if origin is types.UnionType:
+        inner = next(each for each in typing.get_args(hint) if each is not types.NoneType)
+        return None if value is None else _value(inner, value, path, problems)
+    if origin is tuple and isinstance(value, (list, tuple)):
+        inner = typing.get_args(hint)[0]
+        return tuple(_value(inner, v, f"{path}[{i}]", problems) for i, v in enumerate(value))
+    if origin is not None and issubclass(origin, Mapping) and isinstance(value, Mapping):
+        inner = typing.get_args(hint)[1]
+        return {str(k): _value(inner, v, f"{path}.{k}", problems) for k, v in value.items()}
+    if hint is float and type(value) is int:
+        return float(value)
+    if origin is not None or type(value) is not hint:
+        problems.append(f"{path} is {value!r}: wanted {_wanted(hint)}")
+    return value
+
+
+def _wanted(hint: Any) -> str:
+    origin = typing.get_origin(hint)
+    if origin is types.UnionType:
+        return " or ".join(_wanted(each) for each in typing.get_args(hint))
+    if origin is typing.Literal:
+        return " or ".join(repr(each) for each in typing.get_args(hint))
+    if origin is tuple:
+        return f"a list of {_wanted(typing.get_args(hint)[0])}"
+    if origin is not None or dataclasses.is_dataclass(hint):
+        return "a table"
+    names = {
+        int: "a whole number",
+        float: "a number",
+        str: "a text",
+        bool: "true or false",
+        types.NoneType: "nothing",
+    }
+    return names.get(hint, str(hint))
