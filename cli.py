@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("dmft.commands.train:train", "Train a teacher or a student on a cache."),
     "distill": ("dmft.commands.distill:distill", "Distil a trained teacher into a student."),
     "evaluate": ("dmft.commands.evaluate:evaluate", "Measure a run on its test fold."),
+    "experiment": ("dmft.commands.experiment:experiment", "Train a whole grid of models."),
 }
 """Command name to where it lives and its line in the overview, in the order of use."""
 

@@ -68,7 +68,7 @@ def open_cache(path: str | Path, modalities: Sequence[str] | None = None) -> Cac
     """
     path = Path(path)
     group = _open_group(path)
-    spec = CacheSpec.from_json(group.attrs.asdict().get(CACHE_ATTRIBUTE), where=str(path))
+    spec = _spec_of(group, path)
     if spec.state is not CacheState.COMPLETE:
         raise ContractError(
             f"{path} is in state '{spec.state}': its encoding has not ended. "
@@ -115,6 +115,19 @@ def open_cache(path: str | Path, modalities: Sequence[str] | None = None) -> Cac
         features=features,
         present=torch.from_numpy(present),
     )
+
+
+def read_spec(path: str | Path) -> CacheSpec:
+    """Read what a cache says of itself, and none of its arrays.
+
+    Raises:
+        ContractError: it is not a cache of this schema version.
+    """
+    return _spec_of(_open_group(Path(path)), Path(path))
+
+
+def _spec_of(group: zarr.Group, path: Path) -> CacheSpec:
+    return CacheSpec.from_json(group.attrs.asdict().get(CACHE_ATTRIBUTE), where=str(path))
 
 
 def _open_group(path: Path) -> zarr.Group:

@@ -68,13 +68,15 @@ class TeacherConfig:
     layers: int = 2
     """L_MSTT: layers of each spatial and temporal stream before fusion."""
     fusion_layers: int = 2
-    """L_TMT: layers of each temporal mid-fusion module."""
+    """L_TMT: layers of each temporal mid-fusion module; 0 for none, so that only votes meet."""
     fusion_tokens: int = 4
     """F: tokens that two modalities exchange."""
 
     def __post_init__(self) -> None:
-        for name in ("layers", "fusion_layers", "fusion_tokens"):
+        for name in ("layers", "fusion_tokens"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "a positive number")
+        wanted = "0 for late fusion, or a positive number"
+        require(self.fusion_layers >= 0, "fusion_layers", self.fusion_layers, wanted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ class PairFusion(nn.Module):
         """Hand the averaged tokens from layer to layer; return both streams without them."""
         narrow, wide = (second, first) if self.swapped else (first, second)
         present = present.flip(1) if self.swapped else present
-        tokens = self.tokens.expand(len(first), -1, -1)
+        tokens = self.tokens.expand(first.shape[0], -1, -1)
         for layer in self.layers:
             tokens, narrow, wide = layer(tokens, narrow, wide, present)
         return (wide, narrow) if self.swapped else (narrow, wide)
@@ -90,6 +90,7 @@ class MidFusion(nn.Module):
             {
                 f"{a}-{b}": PairFusion((widths[a], widths[b]), config, encoder)
                 for a, b in combinations(self.modalities, 2)
+                if config.fusion_layers
             }
         )
 
@@ -97,13 +98,13 @@ class MidFusion(nn.Module):
         """Eq. (10): each modality's output is the mean over its M - 1 pairs.
 
         Deviation: Eq. (10) writes C(M, 2) terms; a modality is in only M - 1 of the pairs. With
-        one modality there is no pair and its stream passes unchanged.
+        one modality, or without fusion layers, there is no pair and a stream passes unchanged.
         """
+        if not self.pairs:
+            return dict(streams)
         outputs: dict[str, list[Tensor]] = {m: [] for m in self.modalities}
         for (i, a), (j, b) in combinations(enumerate(self.modalities), 2):
             fused = self.pairs[f"{a}-{b}"](streams[a], streams[b], present[:, [i, j]])
             outputs[a].append(fused[0])
             outputs[b].append(fused[1])
-        return {
-            m: torch.stack(each).mean(dim=0) if each else streams[m] for m, each in outputs.items()
-        }
+        return {m: torch.stack(each).mean(dim=0) for m, each in outputs.items()}

@@ -19,6 +19,7 @@ from dmft.models import (
 from dmft.models.layers import EncoderLayer, SelfAttention, fitting_heads, sinusoids
 from dmft.models.mid_fusion import FusionLayer, MidFusion
 from dmft.models.mstt import Mstt
+from pipeline.contract import ConfigError
 
 PAPER = EncoderConfig(
     width=0, norm="post", activation="relu", temporal_encoding=False, narrow_above=0
@@ -198,3 +199,23 @@ def test_an_absent_modality_does_not_vote_and_nobody_voting_is_uniform():
     vote = overall_vote(logits, present)
     torch.testing.assert_close(vote[0], modality_votes(logits)[0, 1] / 2)
     torch.testing.assert_close(vote[1], torch.full((4,), 0.25))
+
+
+def test_a_teacher_without_fusion_layers_exchanges_nothing_and_holds_no_tokens():
+    inputs = {m: InputShape(n_patches=8, n_features=6) for m in ("skeleton", "inertial")}
+    shape = ModelShape(inputs=inputs, n_classes=3)
+    encoder = EncoderConfig(width=8, feed_forward=8)
+    teacher = Teacher(shape, TeacherConfig(fusion_layers=0), encoder).eval()
+    assert not list(teacher.fusion.parameters())
+    features = {m: torch.randn(2, 8, 6) for m in inputs}
+    present = torch.ones(2, 2, dtype=torch.bool)
+    before = teacher(features, present)
+    features["inertial"] = torch.randn(2, 8, 6)
+    after = teacher(features, present)
+    assert torch.equal(before[:, 0], after[:, 0]), "the skeleton's streams saw the inertial ones"
+    assert not torch.equal(before[:, 1], after[:, 1])
+
+
+def test_a_negative_number_of_fusion_layers_is_refused():
+    with pytest.raises(ConfigError, match="fusion_layers is -1: wanted 0 for late fusion"):
+        TeacherConfig(fusion_layers=-1)

@@ -1,0 +1,209 @@
+"""``dmft experiment``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from dmft.experiments import Result, Row
+
+
+@click.command(short_help="Train a whole grid of models, resumably.")
+@click.argument("file", metavar="FILE", required=False)
+@click.option("--cache", type=click.Path(path_type=Path), help="The feature cache.  [required]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of results; several experiments may share one.  [required]",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    help="Trainings at a time, a process and a thread each; 0 for this process alone. "
+    "[default: one a core; 1 on a GPU]",
+)
+@click.option("--seeds", help="Instead of the file's, separated by commas.")
+@click.option("--config", help="Instead of the file's: default, paper, or a TOML file.")
+@click.option(
+    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Beside the file's; repeatable."
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to train; auto takes a GPU where there is one.",
+)
+@click.option("--list", "only_list", is_flag=True, help="Show what would be done, and stop.")
+def experiment(
+    file: str | None,
+    cache: Path | None,
+    out: Path | None,
+    workers: int | None,
+    seeds: str | None,
+    config: str | None,
+    changes: tuple[str, ...],
+    epochs: int | None,
+    device: str,
+    only_list: bool,
+) -> None:
+    """Train every model of FILE on CACHE; without FILE, name the experiments that are shipped.
+
+    FILE is a TOML file or the name of a shipped experiment. Rows that are finished are not
+    trained again; the same command goes on where it was stopped.
+    """
+    from dmft.experiments import (
+        load_experiment,
+        plan_rows,
+        run_experiment,
+        shipped_experiments,
+    )
+
+    if file is None:
+        for name in shipped_experiments():
+            click.echo(f"{name:<24}{load_experiment(name).description}")
+        return
+    for value, name in ((cache, "--cache"), (out, "--out")):
+        if value is None and not (only_list and name == "--out"):
+            raise click.UsageError(f"{name} is missing: wanted 'dmft experiment FILE {name} ...'")
+    assert cache is not None
+    from dmft.experiments.grid import override
+    from dmft.train import resolve_device
+
+    target = resolve_device(device)
+    all_changes = (*changes, *([f"training.epochs={epochs}"] if epochs else []))
+    asked = override(load_experiment(file), seeds=seeds, config=config, changes=all_changes)
+    rows = plan_rows(asked, _columns_of(cache), target)
+    if only_list:
+        for row in rows:
+            click.echo(f"{row.folder}  {row.title}")
+        click.echo(f"{len(rows)} rows.", err=True)
+        return
+    assert out is not None
+    if workers is None:
+        workers = 1 if target.type == "cuda" else len(os.sched_getaffinity(0))
+    watcher = RowProgress(workers)
+    try:
+        outcome = run_experiment(
+            rows, cache, out, experiment=asked.name, n_workers=workers, watcher=watcher
+        )
+    except KeyboardInterrupt:
+        watcher.close()
+        n_done = watcher.n_found + watcher.n_done
+        click.echo(
+            f"\nStopped with {n_done} of {len(rows)} rows finished. Nothing is lost: "
+            "run the same command to go on.",
+            err=True,
+        )
+        sys.exit(130)
+    finally:
+        watcher.close()
+    click.echo(
+        f"{len(rows)} rows: {outcome.n_done} trained, {outcome.n_found} finished before, "
+        f"{len(outcome.failures)} failed."
+    )
+    if outcome.failures:
+        click.echo("Next: the same command again, which tries the failed rows once more.")
+        sys.exit(1)
+    click.echo(f"Next: dmft tables {out}")
+
+
+def _columns_of(path: Path) -> Any:
+    """The cache with its smallest modality: enough to plan by."""
+    from dmft.data.cache import open_cache, read_spec
+
+    modalities = read_spec(path).modalities
+    smallest = min(modalities, key=lambda m: modalities[m].n_patches * modalities[m].n_features)
+    return open_cache(path, [smallest])
+
+
+class RowProgress:
+    """A bar with the time left on a terminal, a line a row elsewhere; on standard error."""
+
+    def __init__(self, n_workers: int) -> None:
+        self.n_workers = max(n_workers, 1)
+        self.n_rows = self.n_found = self.n_done = 0
+        self.epochs: dict[str, int] = {}
+        self.n_epochs, self.began = 0, time.monotonic()
+        self.bar: Any = None
+        self.task: Any = None
+
+    def start(self, rows: Sequence[Row], n_found: int) -> None:
+        """Begin."""
+        self.n_rows, self.n_found = len(rows), n_found
+        self.n_epochs = sum(row.config.training.epochs for row in rows)
+        self.began = time.monotonic()
+        if n_found:
+            click.echo(f"{n_found} rows are finished already, {len(rows)} are left.", err=True)
+        if rows and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+            self.bar = Progress(
+                TextColumn("{task.fields[rows]}"),
+                BarColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[left]}"),
+                console=Console(stderr=True),
+            )
+            self.task = self.bar.add_task("", total=self.n_epochs, rows="", left="")
+            self.bar.start()
+            self._show()
+
+    def epoch(self, row: Row, done: int) -> None:
+        """Move the bar."""
+        self.epochs[row.key] = done
+        self._show()
+
+    def end(self, row: Row, result: Result) -> None:
+        """Say how a row went."""
+        self._finish(row)
+        self._say(
+            f"[{self.n_done}/{self.n_rows}] {row.title}: {result.metric} {result.score:.2%}, "
+            f"{result.seconds_per_epoch:.2f} s an epoch"
+        )
+
+    def failed(self, row: Row, why: str) -> None:
+        """Say why a row failed."""
+        self._finish(row)
+        self._say(f"[{self.n_done}/{self.n_rows}] FAILED {row.title}: {why}")
+
+    def _finish(self, row: Row) -> None:
+        self.n_done += 1
+        self.epochs[row.key] = row.config.training.epochs
+
+    @property
+    def left(self) -> str:
+        """The time left in words, by the epochs that are done."""
+        done = sum(self.epochs.values())
+        if not done or self.n_done == self.n_rows:
+            return ""
+        seconds = (time.monotonic() - self.began) / done * (self.n_epochs - done)
+        return f"{seconds:.0f} s left" if seconds < 90 else f"{seconds / 60:.0f} min left"
+
+    def _show(self) -> None:
+        if self.bar is not None:
+            rows = f"{self.n_done}/{self.n_rows} rows"
+            done = sum(self.epochs.values())
+            self.bar.update(self.task, completed=done, rows=rows, left=self.left)
+
+    def _say(self, line: str) -> None:
+        if self.bar is not None:
+            self._show()
+            self.bar.console.print(line, markup=False, highlight=False)
+        else:
+            click.echo(f"{line}{', ' if self.left else ''}{self.left}", err=True)
+
+    def close(self) -> None:
+        """Stop the bar, also after an error."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None

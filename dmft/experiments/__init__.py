@@ -1,0 +1,25 @@
+"""Many trainings from one small file: a grid, its rows, a results file.
+
+Read ``grid.py`` (what a file may say), ``plan.py`` (its rows and their keys), ``pool.py``
+(processes), ``runner.py`` (one row, and all of them) and ``results.py`` (the file they end in).
+"""
+
+from dmft.experiments.grid import Experiment, Grid, load_experiment, shipped_experiments
+from dmft.experiments.plan import Row, plan_rows
+from dmft.experiments.results import RESULTS_FILE, Result, read_results
+from dmft.experiments.runner import Outcome, RunWatcher, run_experiment
+
+__all__ = [
+    "RESULTS_FILE",
+    "Experiment",
+    "Grid",
+    "Outcome",
+    "Result",
+    "Row",
+    "RunWatcher",
+    "load_experiment",
+    "plan_rows",
+    "read_results",
+    "run_experiment",
+    "shipped_experiments",
+]

@@ -1,0 +1,159 @@
+"""An experiment file: which protocols, modalities, models, fusions, tokens and seeds to cross.
+
+It is TOML, read strictly. It names no cache and no folder: those are given where it is run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dmft.models.config import require
+from dmft.parsing import parse_table
+from pipeline.contract import ConfigError
+
+MODELS = ("teacher", "student", "distilled")
+FUSIONS = ("none", "late", "mid")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """One block of an experiment: everything in it is crossed with everything else."""
+
+    protocols: tuple[str, ...]
+    """Shipped protocols by name, or TOML files, looked for beside the experiment first."""
+    modalities: tuple[tuple[str, ...], ...]
+    """Sets of modalities, as ``[["skeleton", "inertial"], ["inertial"]]``."""
+    models: tuple[str, ...] = MODELS
+    """``teacher``, ``student`` (raw: on labels alone), ``distilled`` (trains its teachers too)."""
+    fusion: tuple[str, ...] = ("mid",)
+    """How the teacher joins modalities: ``mid`` (tokens, paper 3.3), ``late`` (only the vote of
+    Eq. (12)), ``none`` (each modality of a set alone). A student has no fusion but the vote."""
+    fusion_tokens: tuple[int, ...] = ()
+    """F of the teacher; empty for the configuration's."""
+    folds: tuple[str, ...] = ("all",)
+    """Folds by name or number, or all."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Sources of everything random; one training each."""
+    config: str = "default"
+    """Named configuration, or a TOML file."""
+    set: tuple[str, ...] = ()
+    """Changes to it, as ``training.epochs=20``."""
+    set_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """More changes for one model alone: ``{ student = [...], distilled = [...] }``."""
+    teacher_seeds: tuple[int, ...] = ()
+    """Seeds of the teachers that teach each student together; empty for the student's own seed."""
+
+    def __post_init__(self) -> None:
+        for name in ("protocols", "modalities", "models", "fusion", "folds", "seeds"):
+            values = getattr(self, name)
+            require(bool(values), name, list(values), "at least one")
+        for name, known in (("models", MODELS), ("fusion", FUSIONS)):
+            for value in getattr(self, name):
+                require(value in known, name, value, f"one of {', '.join(known)}")
+        for each in self.modalities:
+            wanted = "sets of at least one modality, each named once"
+            require(bool(each) and len(set(each)) == len(each), "modalities", list(each), wanted)
+        for tokens in self.fusion_tokens:
+            require(tokens >= 1, "fusion_tokens", tokens, "positive numbers")
+        for name in self.set_for:
+            require(name in MODELS, "set_for", name, f"one of {', '.join(MODELS)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """An experiment file."""
+
+    name: str
+    """For people, and noted in every row that it asked for first."""
+    description: str = ""
+    """For people."""
+    grids: tuple[Grid, ...]
+    """Blocks, done in this order."""
+
+    def __post_init__(self) -> None:
+        require(bool(self.grids), "grids", list(self.grids), "at least one [[grids]]")
+
+
+def shipped_experiments() -> tuple[str, ...]:
+    """Names of the experiments that come with the software."""
+    folder = importlib.resources.files("data_manifests") / "experiments"
+    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
+
+
+def load_experiment(name_or_file: str) -> Experiment:
+    """Read a shipped experiment by name, or a TOML file.
+
+    Raises:
+        ConfigError: there is none of that name, or it is not a valid experiment.
+    """
+    beside: Path | None = None
+    if name_or_file in shipped_experiments():
+        shipped = importlib.resources.files("data_manifests") / "experiments"
+        text = (shipped / f"{name_or_file}.toml").read_text()
+    elif Path(name_or_file).is_file():
+        text = Path(name_or_file).read_text(errors="replace")
+        beside = Path(name_or_file).parent
+    else:
+        raise ConfigError(
+            f"experiment {name_or_file!r} is neither a file nor one of "
+            f"{', '.join(shipped_experiments())}"
+        )
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"experiment {name_or_file} is not valid TOML: {error}") from error
+    if beside is not None:
+        _resolve_files(table, beside)
+    return parse_table(Experiment, table, where=f"experiment {name_or_file}")
+
+
+def override(
+    experiment: Experiment,
+    *,
+    seeds: str | None = None,
+    config: str | None = None,
+    changes: Sequence[str] = (),
+) -> Experiment:
+    """Return the experiment with other seeds or another configuration, and with more changes.
+
+    Raises:
+        ConfigError: ``seeds`` is not a list of whole numbers.
+    """
+    grids = []
+    for grid in experiment.grids:
+        if seeds is not None:
+            grid = dataclasses.replace(grid, seeds=_whole_numbers(seeds))
+        if config is not None:
+            grid = dataclasses.replace(grid, config=config)
+        grids.append(dataclasses.replace(grid, set=(*grid.set, *changes)))
+    return dataclasses.replace(experiment, grids=tuple(grids))
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(each) for each in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--seeds {text!r}: wanted whole numbers, as 0,1,2") from error
+
+
+def _resolve_files(table: dict[str, object], beside: Path) -> None:
+    """Give protocols and configurations that lie beside the experiment their path."""
+    grids = table.get("grids")
+    for grid in grids if isinstance(grids, list) else []:
+        if not isinstance(grid, dict):
+            continue
+        protocols = grid.get("protocols")
+        if isinstance(protocols, list):
+            grid["protocols"] = [_beside(name, beside) for name in protocols]
+        if "config" in grid:
+            grid["config"] = _beside(grid["config"], beside)
+
+
+def _beside(name: object, folder: Path) -> object:
+    found = isinstance(name, str) and name.endswith(".toml") and (folder / name).is_file()
+    return str(folder / str(name)) if found else name

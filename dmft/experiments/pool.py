@@ -1,0 +1,156 @@
+"""Processes that each do one task at a time; one that dies costs its own task and no other.
+
+``concurrent.futures`` gives up all its tasks when one process is killed, so this does not use it.
+Processes are spawned, not forked, because torch's threads do not survive a fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from pipeline.contract import DmftError
+
+Report = Callable[[Any], None]
+"""What a task tells while it runs."""
+Work = Callable[[Any, Report], Any]
+"""A task and its :data:`Report` to a result; importable by name."""
+
+
+class OrphanedError(Exception):
+    """The process that gave out the task is gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a task."""
+
+    what: str
+    """progress, said (a warning), done, failed (the task raised) or died (its process did)."""
+    ticket: str
+    """Which task."""
+    content: Any
+    """What it told, its warning, its result, its error in words, or the exit code."""
+
+
+class _Worker:
+    """One process and the task that it has."""
+
+    def __init__(self, context: Any, work: Work) -> None:
+        self.connection, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(target=_serve, args=(theirs, work), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.ticket: str | None = None
+
+
+class Pool:
+    """A fixed number of spawned processes."""
+
+    def __init__(self, n_workers: int, work: Work) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self._work = work
+        self._workers = [_Worker(self._context, work) for _ in range(n_workers)]
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join(timeout=10)
+            worker.connection.close()
+
+    @property
+    def n_idle(self) -> int:
+        """Processes without a task."""
+        return sum(worker.ticket is None for worker in self._workers)
+
+    @property
+    def process_ids(self) -> tuple[int, ...]:
+        """Of all processes."""
+        return tuple(worker.process.pid or 0 for worker in self._workers)
+
+    def give(self, ticket: str, task: Any) -> None:
+        """Hand a task to an idle process."""
+        worker = next(worker for worker in self._workers if worker.ticket is None)
+        worker.ticket = ticket
+        # One that has died in between is found by wait().
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            worker.connection.send(task)
+
+    def wait(self, timeout_s: float) -> Sequence[Event]:
+        """Return what has happened, or nothing after ``timeout_s``."""
+        by_channel = {worker.connection: worker for worker in self._workers}
+        events = []
+        for channel in wait(list(by_channel), timeout_s):
+            worker = by_channel[channel]
+            try:
+                what, content = worker.connection.recv()
+            except (EOFError, ConnectionResetError):
+                events += self._bury(worker)
+                continue
+            ticket = worker.ticket
+            assert ticket is not None
+            if what not in ("progress", "said"):
+                worker.ticket = None
+            events.append(Event(what=what, ticket=ticket, content=content))
+        return events
+
+    def _bury(self, worker: _Worker) -> list[Event]:
+        """Replace a dead process."""
+        worker.process.join(timeout=10)
+        code, ticket = worker.process.exitcode, worker.ticket
+        worker.connection.close()
+        self._workers[self._workers.index(worker)] = _Worker(self._context, self._work)
+        return [] if ticket is None else [Event(what="died", ticket=ticket, content=code)]
+
+
+class _Forwarder(logging.Handler):
+    """Hands warnings to the parent, which says each once."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(logging.WARNING)
+        self.connection = connection
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one."""
+        self.connection.send(("said", record.getMessage()))
+
+
+def _serve(connection: Connection, work: Work) -> None:
+    """Do tasks until the other side closes; runs in the spawned process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    parent = multiprocessing.parent_process()
+
+    def report(content: Any) -> None:
+        if parent is not None and not parent.is_alive():
+            raise OrphanedError
+        connection.send(("progress", content))
+
+    logging.getLogger().addHandler(_Forwarder(connection))
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            return
+        try:
+            answer = ("done", work(task, report))
+        except (OrphanedError, BrokenPipeError):
+            return
+        except DmftError as error:
+            answer = ("failed", str(error))
+        except Exception as error:
+            answer = ("failed", f"{type(error).__name__}: {error}")
+        try:
+            connection.send(answer)
+        except BrokenPipeError:
+            return
