@@ -15,6 +15,7 @@ from torch import Tensor
 from dmft.data import Cache, open_cache
 from dmft.data.features import pooling
 from dmft.metrics import accuracy, class_accuracies, figures, macro_f1, nearest_neighbour
+from dmft.missing import missing_modalities
 from dmft.models import STREAMS, overall_vote
 from dmft.protocols import Fold, make_fold
 from dmft.run_folder import (
@@ -63,6 +64,7 @@ def measure(run: TrainedRun, cache: Cache, fold: Fold) -> FoldFigures:
         "split_hash": fold.split_hash,
         "classes": list(info.classes),
         **figures(logits, present, labels, info.modalities, info.config.voting.rule),
+        "missing_modalities": missing_modalities(run, cache, rows),
         "nearest_neighbour_accuracy": baseline,
         "n_parameters": info.n_parameters,
         "saved_bytes": info.saved_bytes,
@@ -116,7 +118,7 @@ def evaluate(
 
 def summarise(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Mean over folds of what is quoted, and the sum of their confusion matrices."""
-    matrix: Tensor = torch.stack([torch.tensor(r["confusion"]) for r in reports]).sum(dim=0)
+    matrix = _added([r["confusion"] for r in reports])
     first = reports[0]
 
     def mean(*path: str) -> float:
@@ -134,6 +136,12 @@ def summarise(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
         | {s: {k: mean("modalities", m, s, k) for k in measures} for s in STREAMS}
         for m in first["modalities"]
     }
+    # Runs that were measured by earlier versions have neither of the two.
+    if all("confusion" in of for r in reports for of in r["modalities"].values()):
+        for m, of in modalities.items():
+            of["confusion"] = _added([r["modalities"][m]["confusion"] for r in reports]).tolist()
+            of["n_records"] = sum(r["modalities"][m]["n_records"] for r in reports)
+    left = list(zip(*(r.get("missing_modalities", ()) for r in reports), strict=False))
     accuracies = [report["accuracy"] for report in reports]
     return {
         **{k: first[k] for k in ("kind", "protocol", "metric", "seed", "classes")},
@@ -148,12 +156,25 @@ def summarise(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "modalities": modalities,
         "class_accuracy": class_accuracies(matrix),
         "confusion": matrix.tolist(),
+        "missing_modalities": [
+            {"modalities": each[0]["modalities"], "n_records": sum(e["n_records"] for e in each)}
+            | {k: statistics.fmean(e[k] for e in each) for k in measures}
+            for each in left
+        ],
         "nearest_neighbour_accuracy": mean("nearest_neighbour_accuracy"),
         "n_parameters": first["n_parameters"],
         "saved_bytes": first["saved_bytes"],
         "seconds_per_epoch": mean("seconds_per_epoch"),
         "folds": [{k: r[k] for k in ("fold", "accuracy", "macro_f1")} for r in reports],
     }
+
+
+def _added(matrices: Sequence[list[list[int]]]) -> Tensor:
+    """Sum of the folds' confusion matrices.
+
+    Shapes: F lists (K, K) -> (K, K).
+    """
+    return torch.stack([torch.tensor(matrix) for matrix in matrices]).sum(dim=0)
 
 
 def _baseline(run: TrainedRun, cache: Cache, fold: Fold) -> float:

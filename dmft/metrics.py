@@ -62,7 +62,7 @@ def figures(
         rows = present[:, column]
         own = confusion(labels[rows], votes[rows, column].argmax(dim=-1), K)
         by_modality[name] = {"accuracy": accuracy(own), "macro_f1": macro_f1(own)}
-        by_modality[name]["n_records"] = int(rows.sum())
+        by_modality[name] |= {"n_records": int(rows.sum()), "confusion": own.tolist()}
         for stream, stream_name in enumerate(STREAMS):
             streamed = confusion(labels[rows], logits[rows, column, stream].argmax(dim=-1), K)
             by_modality[name][stream_name] = {

@@ -43,3 +43,15 @@ def test_the_nearest_neighbour_is_sought_over_common_modalities():
     only_first = torch.tensor([[True, False], [True, True]])
     found = nearest_neighbour(train, both, test, only_first)
     assert found.tolist() == [1, 0]
+
+
+def test_a_modality_has_a_confusion_matrix_of_its_own():
+    certain = torch.tensor([[9.0, 0.0], [0.0, 9.0]])
+    logits = torch.stack(
+        [torch.stack([certain, certain], 1), torch.stack([certain.flip(1)] * 2, 1)]
+    )
+    found = figures(
+        logits.transpose(0, 1), torch.ones(2, 2, dtype=torch.bool), torch.tensor([0, 1]), ("a", "b")
+    )
+    assert found["modalities"]["a"]["confusion"] == [[1, 0], [0, 1]]
+    assert found["modalities"]["b"]["confusion"] == [[0, 1], [1, 0]]
