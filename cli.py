@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "distill": ("dmft.commands.distill:distill", "Distil a trained teacher into a student."),
     "evaluate": ("dmft.commands.evaluate:evaluate", "Measure a run on its test fold."),
     "experiment": ("dmft.commands.experiment:experiment", "Train a whole grid of models."),
+    "tables": ("dmft.commands.tables:tables", "The paper's tables, ours beside the published."),
 }
 """Command name to where it lives and its line in the overview, in the order of use."""
 

@@ -1,0 +1,49 @@
+"""``dmft tables``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="The paper's tables, ours beside the published figures.")
+@click.argument("results", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--table", "numbers", multiple=True, type=click.IntRange(1, 8), help="Only this; repeatable."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["markdown", "csv", "latex"]),
+    default="markdown",
+    show_default=True,
+    help="What is printed; all three are written.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of the files. [default: DIR/tables]",
+)
+def tables(results: Path, numbers: tuple[int, ...], form: str, output: Path | None) -> None:
+    """Print Tables 1 to 8 from the results in DIR, which 'dmft experiment' wrote.
+
+    Each of our figures is a mean over folds and seeds with its spread over both. Tables without
+    any result of ours are named, with the experiment that makes them, and not printed.
+    """
+    from dmft.experiments.results import read_results
+    from dmft.tables import build_tables, load_published, render, write_tables
+
+    built = build_tables(load_published(), read_results(results))
+    names = {f"table-{number}" for number in numbers}
+    chosen = [table for table in built if not names or table.name in names]
+    folder = output or results / "tables"
+    files = write_tables(chosen, folder)
+    shown = [table for table in chosen if table.has_ours or names]
+    click.echo("\n".join(render(table, form) for table in shown), nl=False)
+    for table in chosen:
+        if not table.has_ours:
+            wanted = " or ".join(f"'dmft experiment {name}'" for name in table.experiments)
+            click.echo(f"{table.name} has nothing of ours yet: {wanted} makes it.", err=True)
+    click.echo(f"{len(files)} files are in {folder}.", err=True)
