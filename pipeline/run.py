@@ -54,7 +54,7 @@ DASK_CONFIG: Mapping[str, Any] = {
     # The nanny sets 65536, which makes glibc give back and fault again every activation's pages: a
     # ResNet forward at half its speed. Setting it at all also stops glibc from learning a larger
     # size for mapped blocks, with the same effect, so mapping is turned off as well
-    # (tests/benchmarks/malloc_threshold.py).
+    # (tests/benchmarks/bench_malloc.py).
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 4294967296,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_MAX_": 0,
     # One poisonous input would take three more workers with it before Dask says so.

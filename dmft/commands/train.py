@@ -72,7 +72,8 @@ def train(
         torch.set_num_threads(threads)
     all_changes = [*changes, *([f"training.epochs={epochs}"] if epochs else [])]
     settings = load_config(config, all_changes)
-    opened = open_cache(cache, modalities.split(",") if modalities else None)
+    names = [name.strip() for name in (modalities or "").split(",") if name.strip()]
+    opened = open_cache(cache, names or None)
     watcher = ProgressWatcher()
     try:
         figures = run(

@@ -26,6 +26,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(on_cpu, str(temporary), metadata={"dmft": json.dumps(header, sort_keys=True)})
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(0o666 & ~umask)  # safetensors makes files that only their owner can read
     replace_durably(temporary, path)
 
 

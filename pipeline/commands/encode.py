@@ -287,14 +287,21 @@ def _print(summary: Summary, seconds: float, out: str) -> None:
             f"{spec.n_features}) {spec.dtype}"
         )
     for record_id, modality, failure in summary.failures[:20]:
-        click.echo(f"failed: {record_id} {modality} {failure.path}: {failure.message}", err=True)
+        named = failure.path or ""
+        where = "" if named in failure.message else f" {named}:"
+        click.echo(f"failed: {record_id} {modality}:{where} {failure.message}", err=True)
     if len(summary.failures) > 20:
         click.echo(f"... and {len(summary.failures) - 20} more; --json lists all", err=True)
-    if summary.plan.tasks:
-        click.echo(f"{summary.plan.n_pending} recordings encoded in {seconds:.1f} s: {out}")
-    else:
+    n_failed, n_tried = len(summary.failures), summary.plan.n_pending
+    if not summary.plan.tasks:
         click.echo(f"{out} is up to date, {seconds:.1f} s")
+    elif n_failed:
+        click.echo(f"{n_tried} recordings tried in {seconds:.1f} s, {n_failed} failed: {out}")
+    else:
+        click.echo(f"{n_tried} recordings encoded in {seconds:.1f} s: {out}")
     if summary.stopped:
         click.echo("Stopped at the first failure, as asked; run again to go on.", err=True)
+    elif not any(counts["present"] for counts in summary.counts.values()):
+        click.echo("Next: mend what failed and run the same command again.")
     else:
         click.echo(f"Next: dmft train {out} --protocol NAME --model teacher --out RUN")

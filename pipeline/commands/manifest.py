@@ -32,7 +32,7 @@ _SHOWN = 10
 """Ignored files and incomplete records that the summary names."""
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def manifest() -> None:
     """Build and check manifests: the ordered list of a data set's records and files."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def synth() -> None:
     """Fabricate raw recordings to try things on.
 
@@ -115,5 +115,5 @@ def utd_mhad(
     click.echo(
         f"{len(records)} records ({', '.join(modalities)}; {written / 1e6:.1f} MB) in {out} "
         f"after {time.monotonic() - started:.0f} s. Next: "
-        f"dmft manifest build utd-mhad {out} -o {out.name}.jsonl"
+        f"dmft manifest build utd-mhad {out} -o {out.resolve().name}.jsonl"
     )
