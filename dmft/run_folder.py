@@ -25,6 +25,8 @@ from torch import Tensor, nn
 from dmft.config import RunConfig
 from dmft.data import Batch, Cache, FeatureMaker, Statistics
 from dmft.data.features import FeaturePlan
+from dmft.hashes import file_sha256, seal_of
+from dmft.hashes import read_json as read_json
 from dmft.models import InputShape, ModelShape, Student, Teacher, overall_vote
 from dmft.parsing import parse_table, to_table
 from dmft.protocols import FoldRule, Protocol
@@ -38,8 +40,6 @@ RUN_FILE, FOLDS_FILE, MODEL_FILE = "run.json", "folds.json", "model.safetensors"
 CHECKPOINT_FILE, EPOCHS_FILE = "checkpoint.safetensors", "epochs.jsonl"
 METRICS_FILE, PREDICTIONS_FILE = "metrics.json", "predictions.json"
 PREDICT_BATCH = 128
-UNSEALED = ("sha256", "status", "cache_path")
-"""Entries of a ``run.json`` that its hash does not cover; a cache may be moved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,25 +122,6 @@ class RunInfo:
         return table | {"sha256": seal_of(table)}
 
 
-def seal_of(table: Mapping[str, Any]) -> str:
-    """SHA-256 over the entries of a ``run.json`` but for those in ``UNSEALED``."""
-    sealed = {k: v for k, v in table.items() if k not in UNSEALED}
-    return hashlib.sha256(json.dumps(sealed, sort_keys=True).encode()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file.
-
-    Raises:
-        ContractError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ContractError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
 def software_versions() -> dict[str, str]:
     """Versions that a run was made with."""
     names = ("dmft", "torch", "numpy", "zarr", "safetensors")
@@ -180,23 +161,6 @@ def read_info(folder: Path) -> RunInfo:
             f"{wanted[:12]!r}, it says {str(found)[:12]!r}. Restore it, or train again."
         )
     return info
-
-
-def read_json(path: Path, wanted: str) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        ContractError: there is none.
-    """
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise ContractError(f"{path} does not exist: wanted {wanted}") from error
-    except (OSError, ValueError) as error:
-        raise ContractError(f"{path} cannot be read ({error}): wanted {wanted}") from error
-    if not isinstance(content, dict):
-        raise ContractError(f"{path} holds {type(content).__name__}: wanted {wanted}")
-    return content
 
 
 def fold_folders(folder: Path) -> tuple[Path, ...]:

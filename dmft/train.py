@@ -16,6 +16,7 @@ import torch
 from dmft.config import RunConfig
 from dmft.data import Batch, Cache, FeatureMaker, make_features
 from dmft.evaluate import measure, summarise, write_figures
+from dmft.hashes import file_sha256, read_json
 from dmft.losses import HARD_LOSSES
 from dmft.models import InputShape
 from dmft.protocols import Fold, choose_folds, load_protocol
@@ -30,10 +31,8 @@ from dmft.run_folder import (
     RunInfo,
     TrainedRun,
     build_model,
-    file_sha256,
     load_run,
     read_info,
-    read_json,
     save_model,
     software_versions,
 )

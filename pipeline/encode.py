@@ -142,11 +142,7 @@ class Encoder:
         try:
             signal = self._read(record)
             assert isinstance(signal, Signal)
-            if isinstance(self.encoding, SkeletonEncoding):
-                patches = skeleton.encode_skeleton(signal.values, self.encoding)
-            else:
-                assert isinstance(self.encoding, InertialEncoding)
-                patches = inertial.encode_inertial(signal.values, self.encoding)
+            patches = encode_signal(signal.values, self.encoding)
         except RecordingError as error:
             return self._failed(record, error)
         except Exception as error:  # whatever its numbers did: this record's fault, no one else's
@@ -230,6 +226,20 @@ class Encoder:
             length=length,
             sources=self._sources.pop(record.id, ()),
         )
+
+
+def encode_signal(values: NDArray[np.float32], encoding: ModalityEncoding) -> NDArray[np.float32]:
+    """Encode a recording that needs no network.
+
+    Shapes: values (T, ...) as its reader gives them; returns (P, D).
+
+    Raises:
+        RecordingError: the values cannot be encoded.
+    """
+    if isinstance(encoding, SkeletonEncoding):
+        return skeleton.encode_skeleton(values, encoding)
+    assert isinstance(encoding, InertialEncoding)
+    return inertial.encode_inertial(values, encoding)
 
 
 def encoder_version(modality: str) -> int:

@@ -5,23 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pipeline.config import (
-    FramesEncoding,
-    InertialEncoding,
-    ModalityEncoding,
-    SkeletonEncoding,
-)
-from pipeline.contract import ConfigError, Presence, RecordingError
+from pipeline.contract import Presence, RecordingError
 from pipeline.ledger import Entry
 from pipeline.rawtree import RawTree
+from pipeline.recorded import encoder_as_recorded
 from pipeline.store import CacheStore
-
-if TYPE_CHECKING:
-    from pipeline.encode import Encoder
 
 TOLERANCE = 2e-2
 """Relative error up to which a row encoded on another machine counts as the same."""
@@ -82,7 +74,15 @@ def check_by_encoding(
     chosen = random.Random(seed).sample(pool, min(n_records, len(pool)))
     findings = []
     for modality in sorted({modality for modality, _ in chosen}):
-        encoder = _encoder(store, tree, modality, weights)
+        spec = store.spec.modalities[modality]
+        name = weights or str(store.spec.provenance.get("weights", {}).get("name"))
+        encoder = encoder_as_recorded(
+            dataset=store.spec.dataset,
+            modality=modality,
+            stored=spec.encoding,
+            tree=tree,
+            weights=name,
+        )
         records = [by_id[record_id] for which, record_id in chosen if which == modality]
         for encoded in encoder.encode(records):
             entry = entries[modality][encoded.record_id]
@@ -111,45 +111,3 @@ def _difference(fresh: Any, stored: Any, at: int) -> str | None:
     left, right = fresh.astype(np.float64), stored[at].astype(np.float64)
     error = float(np.linalg.norm(left - right) / max(float(np.linalg.norm(right)), 1e-12))
     return None if error <= TOLERANCE else f"differs by {error:.3g} (relative)"
-
-
-def _encoder(store: CacheStore, tree: RawTree, modality: str, weights: str | None) -> Encoder:
-    """The encoder that a cache's own description asks for."""
-    from pipeline.encode import Encoder
-
-    spec = store.spec.modalities[modality]
-    encoding = encoding_of(modality, spec.encoding)
-    network = None
-    if isinstance(encoding, FramesEncoding):
-        import torch
-
-        from pipeline.encoders.frames import FrameNetwork
-        from pipeline.encoders.weights import load_weights
-
-        name = weights or str(store.spec.provenance.get("weights", {}).get("name"))
-        loaded = load_weights(name)
-        if loaded.sha256 != spec.encoding["weights_sha256"]:
-            raise ConfigError(
-                f"weights {name!r} are not those that {modality} was encoded with: give them "
-                "with --weights"
-            )
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        assert encoding.dtype != "auto"
-        network = FrameNetwork(loaded, device=device, dtype=encoding.dtype)
-    return Encoder(
-        dataset=store.spec.dataset, modality=modality, tree=tree, encoding=encoding, network=network
-    )
-
-
-def encoding_of(modality: str, stored: Mapping[str, Any]) -> ModalityEncoding:
-    """The configuration that a cache's metadata holds, as it was."""
-    from dataclasses import fields
-
-    kind: type[ModalityEncoding] = {
-        "rgb": FramesEncoding,
-        "depth": FramesEncoding,
-        "skeleton": SkeletonEncoding,
-        "inertial": InertialEncoding,
-    }[modality]
-    names = {field.name for field in fields(kind)}
-    return kind(**{name: value for name, value in stored.items() if name in names})

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dmft.run_folder import MODEL_FILE, RUN_FILE, file_sha256, load_run, read_info
+from dmft.hashes import file_sha256
+from dmft.run_folder import MODEL_FILE, RUN_FILE, load_run, read_info
 from pipeline.contract import ContractError
 from tests.trained import make_place
 

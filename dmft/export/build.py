@@ -1,0 +1,350 @@
+"""Write an export of a run, check it against the run, and measure what 8-bit weights cost.
+
+The folder appears whole or not at all, and not if the graph and the run disagree.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dmft.data import open_cache
+from dmft.export.card import model_card
+from dmft.export.folder import (
+    ARCHIVE_FILE,
+    CARD_FILE,
+    EXPORT_FILE,
+    GRAPH_FILE,
+    INT8_FILE,
+    METADATA_KEY,
+    ExportedFile,
+    ExportedGraph,
+    ExportInfo,
+    StoredShape,
+    start_session,
+)
+from dmft.export.graph import Recogniser, example_inputs
+from dmft.protocols import make_fold
+from dmft.run_folder import (
+    PREDICT_BATCH,
+    TrainedRun,
+    check_cache_fits,
+    fold_folders,
+    load_run,
+    present_of,
+    software_versions,
+)
+from dmft.training.checkpoint import write_json
+from pipeline.contract import ConfigError, ContractError
+
+log = logging.getLogger(__name__)
+
+OPSET = 20
+TOLERANCE = 1e-4
+"""Largest difference of a probability between the run and its graph."""
+N_EXAMPLES = 64
+"""Made-up records that a graph is checked on where there is no cache."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """Records to compare the run and its graphs on."""
+
+    patches: Mapping[str, NDArray[Any]]
+    """Shapes: {m: (B, P_stored, D_stored)}."""
+    present: NDArray[np.bool_]
+    """Shapes: (B, M)."""
+    labels: NDArray[np.int64] | None
+    """Shapes: (B,); None where the records are made up."""
+    is_test: NDArray[np.bool_] | None
+    """Shapes: (B,), true on the run's test side; None where the records are made up."""
+
+
+def export(
+    run_folder: str | Path,
+    out: str | Path,
+    *,
+    cache_path: str | Path | None = None,
+    int8: bool = True,
+) -> ExportInfo:
+    """Export the run of one fold into the new folder ``out``.
+
+    Args:
+        run_folder: A finished run.
+        out: The export's folder; it must not exist.
+        cache_path: Records to check on; by default the run's cache, or made-up records where
+            that is gone.
+        int8: Write the graph with 8-bit weights too.
+
+    Raises:
+        ConfigError: the run has several folds.
+        ContractError: the run is damaged, ``out`` exists, or the graph disagrees with the run.
+    """
+    folder, out = Path(run_folder), Path(out)
+    if fold_folders(folder) != (folder,):
+        raise ConfigError(
+            f"{folder} holds several folds: name one of them, {fold_folders(folder)[0]}"
+        )
+    if out.exists():
+        raise ContractError(f"{out} exists: choose another folder, or remove it")
+    run = load_run(folder)
+    trial = gather_records(run, cache_path)
+    info = describe(run)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
+        building = Path(name) / "export"
+        building.mkdir()
+        write_graphs(run, info, building, int8=int8)
+        figures = compare(run, info, building, trial)
+        info = dataclasses.replace(info, figures=figures)
+        (building / CARD_FILE).write_text(model_card(info, run.info))
+        files = {
+            file.name: ExportedFile(
+                n_bytes=file.stat().st_size, sha256=hashlib.sha256(file.read_bytes()).hexdigest()
+            )
+            for file in sorted(building.iterdir())
+        }
+        info = dataclasses.replace(info, files=files)
+        write_json(building / EXPORT_FILE, info.to_json())
+        building.rename(out)
+    return info
+
+
+def describe(run: TrainedRun) -> ExportInfo:
+    """What an export of a run says of itself before anything is measured."""
+    return ExportInfo(
+        run_identity=run.info.identity,
+        kind=run.info.kind,
+        dataset=run.info.dataset,
+        classes=run.info.classes,
+        inputs={
+            name: StoredShape(n_patches=shape.n_patches, n_features=shape.n_features)
+            for name, shape in run.info.stored.items()
+        },
+        voting=run.info.config.voting.rule,
+        encodings=run.info.encodings,
+        encoder_weights=run.info.encoder_weights,
+        n_parameters=run.info.n_parameters,
+        versions=software_versions()
+        | {name: metadata.version(name) for name in ("onnx", "onnxruntime")},
+    )
+
+
+def write_graphs(
+    run: TrainedRun, info: ExportInfo, folder: Path, *, int8: bool, archive: bool = True
+) -> None:
+    """Write the graph, and where wanted the 8-bit one and the torch.export archive."""
+    program = trace(run)
+    write_onnx(program, info, folder / GRAPH_FILE)
+    if int8:
+        quantise(folder / GRAPH_FILE, folder / INT8_FILE, info)
+    if archive:
+        # An archive would keep the examples as a pickle.
+        program._example_inputs = None
+        torch.export.save(program, str(folder / ARCHIVE_FILE))
+
+
+def trace(run: TrainedRun) -> torch.export.ExportedProgram:
+    """The run as one program with any number of records."""
+    module = Recogniser(run).eval()
+    # Two records or more: a dimension of one would be taken for a constant.
+    patches, present = example_inputs(run, 3)
+    batch = torch.export.Dim("batch", min=1)
+    dynamic = {"patches": {name: {0: batch} for name in patches}, "present": {0: batch}}
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        module(patches, present)  # fills the cache of pooling weights with real numbers
+        program = torch.export.export(module, (patches, present), dynamic_shapes=dynamic)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # names folders of the machine that exports
+    return program
+
+
+def write_onnx(program: torch.export.ExportedProgram, info: ExportInfo, path: Path) -> None:
+    """Write a program as ONNX, with the facts about it and without notes of the exporter."""
+    import onnx
+
+    names = [*info.inputs, "present"]
+    with warnings.catch_warnings(), quiet("torch.onnx", "onnxscript", "onnx_ir"):
+        warnings.simplefilter("ignore")
+        converted = torch.onnx.export(
+            program,
+            input_names=names,
+            output_names=["probabilities", "votes"],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert converted is not None
+    model = converted.model_proto
+    for part in (*model.graph.node, *model.graph.initializer, model.graph):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    del model.graph.value_info[:]  # the exporter's shapes contradict its own transposed weights
+    for value in (*model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    add_metadata(model, info)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def add_metadata(model: Any, info: ExportInfo) -> None:
+    """Put the facts into a graph: all of them as JSON, and the labels once more by themselves."""
+    import onnx
+
+    facts = {METADATA_KEY: info.metadata(), "classes": "\n".join(info.classes)}
+    onnx.helper.set_model_props(model, facts)
+
+
+def quantise(source: Path, path: Path, info: ExportInfo) -> None:
+    """Write a graph with 8-bit weights, one scale a column; activations are scaled as they come.
+
+    One bit of the range is left unused, because sums of products saturate on processors without
+    8-bit dot products (x86 before VNNI).
+    """
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder, quiet(""):
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(
+            str(source), str(prepared), skip_symbolic_shape=True, skip_onnx_shape=True
+        )
+        quantize_dynamic(
+            str(prepared),
+            str(path),
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            reduce_range=True,
+        )
+    model = onnx.load(str(path))
+    add_metadata(model, info)
+    onnx.save(model, str(path))
+
+
+class quiet:  # noqa: N801  (used as a statement, like contextlib's)
+    """Raise the level of some loggers for a while; their advice is about files made here."""
+
+    def __init__(self, *names: str) -> None:
+        self.levels = {logging.getLogger(name): logging.getLogger(name).level for name in names}
+
+    def __enter__(self) -> None:
+        for logger in self.levels:
+            logger.setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        for logger, level in self.levels.items():
+            logger.setLevel(level)
+
+
+def gather_records(run: TrainedRun, cache_path: str | Path | None) -> Trial:
+    """Every record of the run's cache or of the one named, or made-up ones.
+
+    Raises:
+        ContractError: the named cache cannot be used, or the run's own has changed.
+    """
+    path = Path(cache_path or run.info.cache_path)
+    if cache_path is None and not path.exists():
+        log.warning("the run's cache %s is gone: checking on made-up records", path)
+        patches, present = example_inputs(run, N_EXAMPLES)
+        present[: len(present) // 2, 0] = present.shape[1] == 1
+        arrays = {name: values.numpy() for name, values in patches.items()}
+        return Trial(patches=arrays, present=present.numpy(), labels=None, is_test=None)
+    cache = open_cache(path, run.info.modalities)
+    check_cache_fits(run.info, cache)
+    rows = present_of(cache, run.info.modalities).any(dim=1)
+    fold = make_fold(run.info.fold, cache, run.info.protocol.name)
+    is_test = np.zeros(len(cache), dtype=bool)
+    is_test[fold.test.numpy()] = True
+    keep = rows.numpy()
+    return Trial(
+        patches={name: cache.features[name].numpy()[keep] for name in run.info.modalities},
+        present=present_of(cache, run.info.modalities).numpy()[keep],
+        labels=cache.labels.numpy()[keep],
+        is_test=is_test[keep],
+    )
+
+
+Predict = Callable[[Mapping[str, NDArray[Any]], NDArray[np.bool_]], NDArray[np.float32]]
+
+
+def compare(run: TrainedRun, info: ExportInfo, folder: Path, trial: Trial) -> dict[str, Any]:
+    """Run and graphs on the same records: differences, and accuracies where labels are known.
+
+    Raises:
+        ContractError: the graph in single precision disagrees with the run.
+    """
+    module = Recogniser(run).eval()
+
+    def by_run(patches: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]) -> Any:
+        tensors = {name: torch.from_numpy(values).float() for name, values in patches.items()}
+        with torch.no_grad():
+            return module(tensors, torch.from_numpy(present))[0].numpy()
+
+    wanted = in_batches(by_run, trial)
+    made_up = trial.labels is None
+    figures: dict[str, Any] = {"n_records": len(wanted), "made_up": made_up}
+    figures["run"] = accuracies(wanted, trial)
+    for name in (GRAPH_FILE, INT8_FILE):
+        if not (folder / name).exists():
+            continue
+        graph = ExportedGraph(info=info, session=start_session((folder / name).read_bytes()))
+        found = in_batches(graph.probabilities, trial)
+        figures[name] = {
+            "largest_difference": float(np.abs(found - wanted).max()),
+            "same_top1": float((found.argmax(axis=1) == wanted.argmax(axis=1)).mean()),
+            **accuracies(found, trial),
+        }
+    check_agreement(figures[GRAPH_FILE], wanted)
+    return figures
+
+
+def check_agreement(figures: Mapping[str, Any], wanted: NDArray[np.float32]) -> None:
+    """Refuse a graph that is not the run.
+
+    Raises:
+        ContractError: a probability or a first place differs.
+    """
+    difference, same = figures["largest_difference"], figures["same_top1"]
+    ranked = np.sort(wanted, axis=1)
+    tied = float((ranked[:, -1] - ranked[:, -2] <= 2 * TOLERANCE).mean())
+    if difference > TOLERANCE or same < 1 - tied:
+        raise ContractError(
+            f"the graph disagrees with the run: a probability by {difference:.2g} (up to "
+            f"{TOLERANCE:g} is allowed), and {same:.2%} of {len(wanted)} records have the same "
+            "first place. Nothing was exported; this is a bug of the software that exports."
+        )
+
+
+def in_batches(predict: Predict, trial: Trial) -> NDArray[np.float32]:
+    """Probabilities of all records, some at a time."""
+    found = []
+    for start in range(0, len(trial.present), PREDICT_BATCH):
+        rows = slice(start, start + PREDICT_BATCH)
+        patches = {name: values[rows] for name, values in trial.patches.items()}
+        found.append(predict(patches, trial.present[rows]))
+    return np.concatenate(found)
+
+
+def accuracies(probabilities: NDArray[np.float32], trial: Trial) -> dict[str, float]:
+    """Part of the records that are right: on the test side, and on all."""
+    if trial.labels is None or trial.is_test is None:
+        return {}
+    right = probabilities.argmax(axis=1) == trial.labels
+    figures = {"accuracy_all": float(right.mean())}
+    if trial.is_test.any():
+        figures["accuracy"] = float(right[trial.is_test].mean())
+    return figures
