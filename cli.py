@@ -22,8 +22,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("dmft.commands.train:train", "Train a teacher or a student on a cache."),
     "distill": ("dmft.commands.distill:distill", "Distil a trained teacher into a student."),
     "evaluate": ("dmft.commands.evaluate:evaluate", "Measure a run on its test fold."),
+    "report": ("dmft.commands.report:report", "Show runs on one page, for a browser."),
     "experiment": ("dmft.commands.experiment:experiment", "Train a whole grid of models."),
     "tables": ("dmft.commands.tables:tables", "The paper's tables, ours beside the published."),
+    "compare": ("dmft.commands.compare:compare", "Test whether one run is better than another."),
 }
 """Command name to where it lives and its line in the overview, in the order of use."""
 

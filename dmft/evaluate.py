@@ -131,7 +131,7 @@ def summarise(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return statistics.fmean(found)
 
     measures = ("accuracy", "macro_f1")
-    modalities = {
+    modalities: dict[str, dict[str, Any]] = {
         m: {k: mean("modalities", m, k) for k in measures}
         | {s: {k: mean("modalities", m, s, k) for k in measures} for s in STREAMS}
         for m in first["modalities"]

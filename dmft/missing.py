@@ -48,7 +48,9 @@ def _votes(run: TrainedRun, cache: Cache, rows: Tensor, present: Tensor) -> Tens
     Shapes: rows (B,), present (B, M) -> (B, K).
     """
     logits = [torch.zeros(0, len(run.info.modalities), 2, len(run.info.classes))]
-    for some, there in zip(rows.split(PREDICT_BATCH), present.split(PREDICT_BATCH), strict=True):
+    for some, there in zip(
+        torch.split(rows, PREDICT_BATCH), torch.split(present, PREDICT_BATCH), strict=True
+    ):
         if not len(some):
             continue
         patches = {

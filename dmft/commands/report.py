@@ -1,0 +1,38 @@
+"""``dmft report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(short_help="Show runs on one page, to read in a browser or to send.")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("report.html"),
+    show_default=True,
+    help="Where to write the page.",
+)
+@click.option("--title", help="Heading of the page. [default: the protocol's name]")
+def report(runs: tuple[Path, ...], output: Path, title: str | None) -> None:
+    """Write what RUNS have found as one HTML page that needs no network and no other file.
+
+    RUNS are run folders, or folders that hold some; single folds of one run are put together, and
+    runs that differ in the seed alone are averaged. Exit code 1 if some could not be shown.
+    """
+    import sys
+
+    from dmft.report import load_runs
+    from dmft.report.html import write_report
+
+    loaded, skipped = load_runs(runs)
+    n_bytes = write_report(loaded, output, skipped=skipped, title=title)
+    for line in skipped:
+        click.echo(f"not shown: {line}", err=True)
+    click.echo(f"{output}: {len(loaded)} runs, {n_bytes / 1e6:.2f} MB")
+    click.echo(f"Next: open {output} in a browser")
+    sys.exit(1 if skipped else 0)

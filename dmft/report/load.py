@@ -1,0 +1,248 @@
+"""Run folders to plain data: one fold, several folds, many runs; finished ones only.
+
+Folders of single folds that differ in nothing but the fold become one run, as if ``--fold all``
+had trained them. Only JSON is read: neither weights nor caches need to be there. What cannot be
+shown is listed with its reason, never dropped in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dmft.evaluate import summarise
+from dmft.parsing import to_table
+from dmft.run_folder import (
+    EPOCHS_FILE,
+    FOLDS_FILE,
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    RUN_FILE,
+    RunInfo,
+    fold_folders,
+    read_info,
+    read_json,
+)
+from pipeline.contract import ContractError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """One test record."""
+
+    record: str
+    """Its id."""
+    label: int
+    """Its class."""
+    predicted: int
+    """The class that the overall vote chose."""
+    probability: float
+    """What the vote gave to that class."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredFold:
+    """One fold's folder, read."""
+
+    folder: Path
+    """Where it was found."""
+    info: RunInfo
+    """What it is."""
+    figures: Mapping[str, Any]
+    """Its ``metrics.json``."""
+    predictions: tuple[Prediction, ...]
+    """In the order of the file; empty where the file is missing."""
+    epochs: tuple[Mapping[str, float], ...]
+    """Its ``epochs.jsonl``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One run: a model trained and measured on the folds of a protocol."""
+
+    name: str
+    """Short and unique among the runs that were loaded together."""
+    setting: str
+    """Equal for runs that differ in nothing but the seed."""
+    folds: tuple[MeasuredFold, ...]
+    """At least one."""
+    figures: Mapping[str, Any]
+    """Over all folds: as :func:`dmft.evaluate.summarise` gives them."""
+
+    def __post_init__(self) -> None:
+        if not self.folds:
+            raise ContractError(f"run {self.name!r} has no folds: wanted at least one")
+
+    @property
+    def info(self) -> RunInfo:
+        """Of the first fold; the others differ in their records alone."""
+        return self.folds[0].info
+
+    @property
+    def predictions(self) -> tuple[Prediction, ...]:
+        """Of all folds."""
+        return tuple(each for fold in self.folds for each in fold.predictions)
+
+
+def load_runs(folders: Sequence[Path]) -> tuple[tuple[Measured, ...], tuple[str, ...]]:
+    """Read runs, and folders of runs; return them and a line for each that cannot be shown.
+
+    Raises:
+        ContractError: a folder does not exist, or there is no finished run in any of them.
+    """
+    skipped: list[str] = []
+    groups: dict[str, list[MeasuredFold]] = {}
+    for top in folders:
+        if not top.is_dir():
+            raise ContractError(f"{top} is not a folder: wanted a run, or a folder of runs")
+        for run in _find_runs(top):
+            for fold in _read_folds(run, skipped):
+                key = _group_of(run, fold, groups)
+                groups.setdefault(key, []).append(fold)
+    if not groups:
+        shown = ", ".join(map(str, folders))
+        why = f" ({'; '.join(skipped)})" if skipped else ""
+        raise ContractError(
+            f"{shown}: no finished run in there{why}. Make one with 'dmft train', or name its "
+            f"folder, the one with {RUN_FILE} or {FOLDS_FILE}."
+        )
+    places = [_place(each) for each in groups.values()]
+    names = _short_names(places)
+    runs = [
+        Measured(
+            name=name,
+            setting=_setting_of(folds[0].info),
+            folds=tuple(folds),
+            figures=summarise([dict(fold.figures) for fold in folds]),
+        )
+        for name, folds in zip(names, groups.values(), strict=True)
+    ]
+    return tuple(runs), tuple(skipped)
+
+
+def _find_runs(top: Path) -> Iterator[Path]:
+    """Run folders in and below a folder, in the order of their names."""
+    if (top / RUN_FILE).exists() or (top / FOLDS_FILE).exists():
+        yield top
+        return
+    for below in sorted(top.iterdir()):
+        if below.is_dir() and not below.is_symlink() and not below.name.startswith("."):
+            yield from _find_runs(below)
+
+
+def _read_folds(run: Path, skipped: list[str]) -> Iterator[MeasuredFold]:
+    for folder in fold_folders(run):
+        try:
+            found = _read_fold(folder)
+        except ContractError as error:
+            skipped.append(str(error))
+            continue
+        if isinstance(found, str):
+            skipped.append(f"{folder}: {found}")
+        else:
+            yield found
+
+
+def _read_fold(folder: Path) -> MeasuredFold | str:
+    """Read one fold; or say why it cannot be shown.
+
+    Raises:
+        ContractError: a file is damaged or missing.
+    """
+    info = read_info(folder)
+    if info.status != "complete":
+        return "its training has not ended; the same command again goes on with it"
+    if not (folder / METRICS_FILE).exists():
+        return "it has no figures yet; the same 'dmft train' or 'dmft distill' again measures it"
+    figures = read_json(folder / METRICS_FILE, "a run's figures")
+    K = len(info.classes)
+    shape = [len(row) for row in figures.get("confusion", [])]
+    if figures.get("classes") != list(info.classes) or shape != [K] * K:
+        return f"its {METRICS_FILE} has not the run's {K} classes; remove it and train again"
+    return MeasuredFold(
+        folder=folder,
+        info=info,
+        figures=figures,
+        predictions=_read_predictions(folder / PREDICTIONS_FILE, K),
+        epochs=_read_epochs(folder / EPOCHS_FILE),
+    )
+
+
+def _read_predictions(path: Path, n_classes: int) -> tuple[Prediction, ...]:
+    if not path.exists():
+        return ()
+    content = read_json(path, "a run's predictions")
+    try:
+        columns = [content[key] for key in ("records", "labels", "predicted", "probabilities")]
+        return tuple(
+            Prediction(
+                record=str(record),
+                label=_class(label, n_classes),
+                predicted=_class(predicted, n_classes),
+                probability=float(votes[predicted]),
+            )
+            for record, label, predicted, votes in zip(*columns, strict=True)
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ContractError(
+            f"{path} is damaged ({type(error).__name__}: {error}): remove it and the "
+            f"{METRICS_FILE} beside it, and train again to measure anew"
+        ) from error
+
+
+def _class(value: Any, n_classes: int) -> int:
+    if type(value) is not int or not 0 <= value < n_classes:
+        raise ValueError(f"{value!r} is not a class from 0 to {n_classes - 1}")
+    return value
+
+
+def _read_epochs(path: Path) -> tuple[Mapping[str, float], ...]:
+    if not path.exists():
+        return ()
+    try:
+        return tuple(json.loads(line) for line in path.read_text().splitlines())
+    except ValueError as error:
+        raise ContractError(f"{path} is damaged ({error}): wanted a JSON object a line") from error
+
+
+def _setting_of(info: RunInfo) -> str:
+    """Hash of what a run is, its seed, its fold and its machine apart."""
+    table = to_table(info)
+    kept = ("kind", "config", "cache_fingerprint", "stored", "classes")
+    content = {key: table[key] for key in kept} | {"protocol": info.protocol.name}
+    content["modalities"] = list(info.stored)
+    content["n_teachers"] = len(info.teacher_identities)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _group_of(run: Path, fold: MeasuredFold, groups: Mapping[str, list[MeasuredFold]]) -> str:
+    """Which run a fold belongs to: its own folder's, or that of its single-fold siblings."""
+    if fold.folder != run:
+        return str(run)
+    key = f"{run.parent}/{_setting_of(fold.info)}/{fold.info.seed}/{fold.info.protocol.metric}"
+    held = {each.info.fold.name for each in groups.get(key, [])}
+    return f"{run}" if fold.info.fold.name in held else key
+
+
+def _place(folds: Sequence[MeasuredFold]) -> Path:
+    """The folder that names a run."""
+    if len(folds) == 1:
+        return folds[0].folder
+    first = folds[0].folder
+    together = first.parent
+    has_list = (together / FOLDS_FILE).exists()
+    return together if has_list else together / f"{first.name} and {len(folds) - 1} more"
+
+
+def _short_names(places: Sequence[Path]) -> list[str]:
+    """Last parts of the paths, as many as tell them apart."""
+    resolved = [place.resolve().parts for place in places]
+    for depth in range(1, max(map(len, resolved)) + 1):
+        names = ["/".join(parts[-depth:]) for parts in resolved]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{'/'.join(parts[-2:])} ({n})" for n, parts in enumerate(resolved, start=1)]
