@@ -75,13 +75,14 @@ def experiment(
         if value is None and not (only_list and name == "--out"):
             raise click.UsageError(f"{name} is missing: wanted 'dmft experiment FILE {name} ...'")
     assert cache is not None
+    from dmft.data.cache import open_columns
     from dmft.experiments.grid import override
     from dmft.train import resolve_device
 
     target = resolve_device(device)
     all_changes = (*changes, *([f"training.epochs={epochs}"] if epochs else []))
     asked = override(load_experiment(file), seeds=seeds, config=config, changes=all_changes)
-    rows = plan_rows(asked, _columns_of(cache), target)
+    rows = plan_rows(asked, open_columns(cache), target)
     if only_list:
         for row in rows:
             click.echo(f"{row.folder}  {row.title}")
@@ -114,15 +115,6 @@ def experiment(
         click.echo("Next: the same command again, which tries the failed rows once more.")
         sys.exit(1)
     click.echo(f"Next: dmft tables {out}")
-
-
-def _columns_of(path: Path) -> Any:
-    """The cache with its smallest modality: enough to plan by."""
-    from dmft.data.cache import open_cache, read_spec
-
-    modalities = read_spec(path).modalities
-    smallest = min(modalities, key=lambda m: modalities[m].n_patches * modalities[m].n_features)
-    return open_cache(path, [smallest])
 
 
 class RowProgress:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from zarr.errors import BaseZarrError
 
+from dmft.data.chunks import finite_rows, read_rows
 from pipeline.contract import (
     CACHE_ATTRIBUTE,
     CacheSpec,
@@ -126,6 +127,17 @@ def read_spec(path: str | Path) -> CacheSpec:
     return _spec_of(_open_group(Path(path)), Path(path))
 
 
+def open_columns(path: str | Path) -> Cache:
+    """Open a cache for its records and columns, with the features of its smallest modality alone.
+
+    Raises:
+        ContractError: it is not a complete cache of this schema version.
+    """
+    modalities = read_spec(path).modalities
+    smallest = min(modalities, key=lambda m: modalities[m].n_patches * modalities[m].n_features)
+    return open_cache(path, [smallest])
+
+
 def _spec_of(group: zarr.Group, path: Path) -> CacheSpec:
     return CacheSpec.from_json(group.attrs.asdict().get(CACHE_ATTRIBUTE), where=str(path))
 
@@ -150,17 +162,18 @@ def _array(group: zarr.Group, name: str, path: Path) -> Any:
 
 
 def _read(group: zarr.Group, name: str, path: Path) -> NDArray[Any]:
-    return _read_rows(_array(group, name, path), name, slice(None), path)
-
-
-def _read_rows(array: Any, name: str, rows: slice, path: Path) -> NDArray[Any]:
+    array = _array(group, name, path)
     try:
-        return np.asarray(array[rows])
+        return np.asarray(array[:])
     except (ValueError, RuntimeError, OSError) as error:
-        raise ContractError(
-            f"{path}: array {name!r} is damaged ({type(error).__name__}: {error}). "
-            "Run 'dmft cache verify' on it."
-        ) from error
+        raise _damaged(path, name, error) from error
+
+
+def _damaged(path: Path, name: str, error: Exception) -> ContractError:
+    return ContractError(
+        f"{path}: array {name!r} is damaged ({type(error).__name__}: {error}). "
+        "Run 'dmft cache verify' on it."
+    )
 
 
 def _load_features(
@@ -170,25 +183,23 @@ def _load_features(
     ids: Sequence[str],
     path: Path,
 ) -> Tensor:
-    """Read one modality block by block into one tensor, so that memory holds it once."""
+    """Read one modality into one tensor, so that memory holds it once."""
     array = _array(group, feature_array(spec.name), path)
     shape = (len(ids), spec.n_patches, spec.n_features)
     if tuple(array.shape) != shape:
         raise ContractError(
             f"{path}: array {spec.name!r} has shape {tuple(array.shape)}: wanted {shape}"
         )
-    features = np.zeros(shape, dtype=spec.dtype)
-    for start in range(0, len(ids), spec.records_per_chunk):
-        rows = slice(start, start + spec.records_per_chunk)
-        if not present[rows].any():
-            continue
-        block = _read_rows(array, spec.name, rows, path)
-        broken = present[rows] & ~np.isfinite(block).all(axis=(1, 2))
-        if broken.any():
-            record = ids[start + int(np.argmax(broken))]
-            raise ContractError(
-                f"{path}: {spec.name} of record {record!r} is marked present and is not finite. "
-                "Run 'dmft cache verify' on it."
-            )
-        features[rows][present[rows]] = block[present[rows]]
+    try:
+        features = read_rows(path / feature_array(spec.name), array, present)
+    except (ValueError, RuntimeError, OSError) as error:
+        raise _damaged(path, spec.name, error) from error
+    broken = ~finite_rows(features, present)
+    if broken.any():
+        record = ids[int(np.argmax(broken))]
+        raise ContractError(
+            f"{path}: {spec.name} of record {record!r} is marked present and is not finite. "
+            "Run 'dmft cache verify' on it."
+        )
+    features[~present] = 0
     return torch.from_numpy(features)
