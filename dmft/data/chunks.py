@@ -1,0 +1,101 @@
+"""Rows of a feature array straight from its chunks' files, several chunks at a time.
+
+A cache's chunks are raw little-endian rows and a CRC-32C (the cache format), so a chunk can be
+read into the place where it is wanted and checked there. Through Zarr's general pipeline the same
+bytes take about three times as long (tests/benchmarks/bench_reading.py). Arrays stored in any
+other way, such as a compressed copy of a cache, are read through Zarr.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import google_crc32c  # comes with zarr, whose checksum this is
+import numpy as np
+from numpy.typing import NDArray
+from zarr.codecs import BytesCodec, Crc32cCodec
+
+CHECKSUM_BYTES = 4
+N_THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+_NOT_FINITE: dict[Any, tuple[Any, int, int]] = {
+    np.dtype("<f2"): (np.dtype("<u2"), 0x7FFF, 0x7C00),
+    np.dtype("<f4"): (np.dtype("<u4"), 0x7FFFFFFF, 0x7F800000),
+}
+"""As whole numbers of this type, with the sign masked off: from this one on not finite."""
+
+
+class ChunkError(ValueError):
+    """A chunk is missing, cut short, or not what its checksum says."""
+
+
+def read_rows(folder: Path, array: Any, wanted: NDArray[np.bool_]) -> NDArray[Any]:
+    """Read the chunks that hold a wanted row; rows of the other chunks are zero.
+
+    Args:
+        folder: The array's folder.
+        array: Shapes: (N, P, D), chunked along its first axis alone.
+        wanted: Shapes: (N,).
+
+    Raises:
+        ChunkError: a chunk is damaged.
+    """
+    rows = np.zeros(array.shape, dtype=array.dtype)
+    size = array.chunks[0]
+    starts = [s for s in range(0, len(rows), size) if wanted[s : s + size].any()]
+    if not _is_plain(array):
+        for start in starts:
+            rows[start : start + size] = array[start : start + size]
+        return rows
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        for _ in pool.map(lambda start: _read_chunk(folder, rows, start, size), starts):
+            pass
+    return rows
+
+
+def finite_rows(rows: NDArray[Any], wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether each row is finite; rows that are not wanted are not looked at.
+
+    Shapes: rows (N, P, D), wanted (N,) -> (N,).
+    """
+    kind, mask, limit = _NOT_FINITE[rows.dtype]
+    bits = rows.reshape(len(rows), -1).view(kind)
+
+    def look(row: int) -> bool:
+        return not wanted[row] or bool((bits[row] & kind.type(mask)).max() < limit)
+
+    with ThreadPoolExecutor(N_THREADS) as pool:
+        return np.fromiter(pool.map(look, range(len(rows)), chunksize=64), bool, len(rows))
+
+
+def _is_plain(array: Any) -> bool:
+    codecs: Any = getattr(array.metadata, "codecs", ())
+    if [type(codec) for codec in codecs] != [BytesCodec, Crc32cCodec]:
+        return False
+    little = getattr(codecs[0].endian, "value", codecs[0].endian) == "little"
+    return little and array.chunks[1:] == array.shape[1:] and array.dtype in _NOT_FINITE
+
+
+def _read_chunk(folder: Path, rows: NDArray[Any], start: int, size: int) -> None:
+    """Read one chunk into its place; the last may hold fewer rows than it stores."""
+    path = folder / "c" / str(start // size) / "0" / "0"
+    n_bytes = size * rows[0].nbytes
+    try:
+        with path.open("rb", buffering=0) as file:
+            whole = start + size <= len(rows)
+            place: Any = rows[start : start + size]
+            if not whole:
+                place = np.empty((size, *rows.shape[1:]), rows.dtype)
+            n_read = file.readinto(memoryview(place).cast("B"))
+            checksum = file.read()
+    except FileNotFoundError as error:
+        raise ChunkError(f"{path} is missing") from error
+    if n_read != n_bytes or len(checksum) != CHECKSUM_BYTES:
+        found = n_read + len(checksum)
+        raise ChunkError(f"{path} holds {found} bytes: wanted {n_bytes + CHECKSUM_BYTES}")
+    if google_crc32c.value(place.view(np.uint8)).to_bytes(4, "little") != checksum:
+        raise ChunkError(f"{path} is not what its checksum says")
+    if not whole:
+        rows[start:] = place[: len(rows) - start]
