@@ -24,7 +24,7 @@ $(READY): pyproject.toml
 demo: $(READY)
 	rm -rf $(DEMO)
 	mkdir -p $(DEMO)
-	$(BIN)/dmft synth utd-mhad $(DEMO)/raw --subjects 4 --actions 8 --trials 2 --seed 0
+	$(BIN)/dmft synth utd-mhad $(DEMO)/raw --subjects 4 --actions 8 --trials 4 --seed 0
 	$(BIN)/dmft manifest build utd-mhad $(DEMO)/raw -o $(DEMO)/demo.jsonl
 	$(BIN)/dmft encode $(DEMO)/demo.jsonl --raw $(DEMO)/raw --out $(DEMO)/demo.zarr --weights random:0 --set rgb.every=2 --set depth.every=2
 	$(BIN)/dmft train $(DEMO)/demo.zarr --protocol utd-loso --model teacher --out $(DEMO)/teacher
