@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "experiment": ("dmft.commands.experiment:experiment", "Train a whole grid of models."),
     "tables": ("dmft.commands.tables:tables", "The paper's tables, ours beside the published."),
     "compare": ("dmft.commands.compare:compare", "Test whether one run is better than another."),
+    "robustness": ("dmft.commands.robustness:robustness", "Measure runs with a failing modality."),
 }
 """Command name to where it lives and its line in the overview, in the order of use."""
 

@@ -1,0 +1,90 @@
+"""``dmft robustness``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command(short_help="Measure runs with a modality lost or failing.")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option(
+    "--cache",
+    "cache_path",
+    type=click.Path(path_type=Path),
+    help="Measure on this cache. [default: the one that the runs were trained on]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Also write the JSON to a file."
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to predict; auto takes a GPU where there is one.",
+)
+def robustness(
+    runs: tuple[str, ...],
+    cache_path: Path | None,
+    as_json: bool,
+    output: Path | None,
+    device: str,
+) -> None:
+    """Print what each RUN still gets right when one modality is removed or fails at test time.
+
+    A RUN is the folder of a run, of all its folds, or runs of an experiment, averaged:
+    DIR#model=teacher. Give a teacher and its student to see them side by side. A modality that is
+    removed is known to be absent; of the faults the model is not told.
+    """
+    from dmft.compare import run_folders
+    from dmft.robustness import robustness as measure
+    from dmft.train import resolve_device
+
+    target = resolve_device(device).type
+    reports = {}
+    for run in runs:
+        folders = run_folders(run)
+
+        def tell(n_done: int, run: str = run, n_all: int = len(folders)) -> None:
+            click.echo(f"{run}: {n_done} of {n_all} measured", err=True)
+
+        reports[run] = measure(
+            folders, cache_path=cache_path, device=target, on_run=tell if len(folders) > 1 else None
+        )
+    text = json.dumps(reports, indent=2)
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text + "\n")
+    click.echo(text if as_json else robustness_text(reports))
+
+
+def robustness_text(reports: dict[str, dict[str, Any]]) -> str:
+    """Return a Markdown table: a line a fault, a column a run, and what the fault costs."""
+    from dmft.robustness import FAULTS, INTACT
+
+    rows = list(dict.fromkeys(fault for report in reports.values() for fault in report["faults"]))
+    names = [f"{'/'.join(report['kinds'])} ({run})" for run, report in reports.items()]
+    lines = ["| at test time | " + " | ".join(f"{name} | cost" for name in names) + " |"]
+    lines.append("| :--- |" + " ---: | ---: |" * len(names))
+    for row in rows:
+        cells = [row]
+        for report in reports.values():
+            faults, metric = report["faults"], report["metric"]
+            if row not in faults:
+                cells += ["-", "-"]
+                continue
+            score = faults[row][metric]
+            cost = faults[INTACT][metric] - score
+            cells += [f"{score:.2%}", "" if row == INTACT else f"{cost:+.2%}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    n_runs = ", ".join(str(report["n_runs"]) for report in reports.values())
+    metrics = ", ".join(dict.fromkeys(report["metric"] for report in reports.values()))
+    lines += ["", f"Figures are {metrics}, means over {n_runs} runs (folds and seeds)."]
+    lines += [f"{fault.name}: {fault.meaning}." for fault in FAULTS]
+    lines.append("Train with --set augment.drop_modality=0.2 to lose less of a lost modality.")
+    return "\n".join(lines)
