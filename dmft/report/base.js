@@ -36,6 +36,9 @@ function text(svg, x, y, content, more = {}) {
   return element;
 }
 
+/** Width of a drawing that can be narrow: what the page has. */
+const room = (most) => Math.max(340, Math.min(most, document.body.clientWidth - 30));
+
 const percent = (part, digits = 1) =>
   part === null || part === undefined ? "–" : (100 * part).toFixed(digits) + " %";
 

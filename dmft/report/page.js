@@ -10,7 +10,7 @@ const shorten = (name, n = 22) => (name.length > n ? name.slice(0, n - 1) + "…
 function overview() {
   const figure = document.getElementById("overview");
   if (!figure) return;
-  const rows = found.runs, step = 24, width = 900, top = 26;
+  const rows = found.runs, step = 24, width = room(900), top = 26;
   const label = (run) => (run.name === run.kind ? run.kind : `${shorten(run.name, 24)} · ${run.kind}`);
   const left = 20 + 6.6 * Math.max(...rows.map((run) => label(run).length));
   const height = top + rows.length * step + 40;
@@ -18,11 +18,11 @@ function overview() {
   const x0 = Math.max(0, Math.floor(lowest * 10) / 10 - 0.02);
   const X = (part) => left + (width - left - 90) * ((part - x0) / (1 - x0));
   const svg = canvas(width, height, "Accuracy of every run with its 95 % interval");
-  for (const part of ticks(x0, 1, 6)) {
+  for (const part of ticks(x0, 1, width / 110)) {
     svg.append(draw("line", { x1: X(part), x2: X(part), y1: top - 6, y2: height - 34, stroke: "var(--grid)" }));
     text(svg, X(part), height - 18, percent(part, 0), { "text-anchor": "middle", fill: "var(--soft)" });
   }
-  text(svg, left, height - 3, "pooled accuracy; line: 95 % interval; cross: nearest neighbour", { fill: "var(--soft)" });
+  text(svg, 4, height - 3, "pooled accuracy; line: 95 % interval; cross: nearest neighbour", { fill: "var(--soft)" });
   const kinds = { teacher: 0, student: 1, distilled: 2 };
   rows.forEach((run, i) => {
     const y = top + i * step + 6;
@@ -46,7 +46,7 @@ function byFold() {
 
 /** Rows of marks, one mark a series; the legend is drawn into the figure, so that it is saved. */
 function dots(figure, name, label, rows, series) {
-  const width = 900, step = 24, left = 20 + 6.6 * Math.max(...rows.map((row) => shorten(row).length), 6);
+  const width = room(900), step = 24, left = 20 + 6.6 * Math.max(...rows.map((row) => shorten(row).length), 6);
   const legend = series.map((each) => each.name.length * 6.8 + 34);
   let lines = 1, used = 0;
   const places = legend.map((w) => {
@@ -63,7 +63,7 @@ function dots(figure, name, label, rows, series) {
     svg.append(mark(each.kind, places[i][0], places[i][1] - 4));
     text(svg, places[i][0] + 11, places[i][1], each.name);
   });
-  for (const part of ticks(x0, 1, 8)) {
+  for (const part of ticks(x0, 1, width / 90)) {
     svg.append(draw("line", { x1: X(part), x2: X(part), y1: top - 8, y2: height - 24, stroke: "var(--grid)" }));
     text(svg, X(part), height - 8, percent(part, 0), { "text-anchor": "middle", fill: "var(--soft)" });
   }
@@ -207,7 +207,7 @@ function curvesFigure(figure, run) {
     }
     const all = folds.length > 1 ? [...folds, { name: "mean of the folds", kind: 0, dash: 0, points: mean }] : folds.map((each) => ({ ...each, kind: 0 }));
     const part = key === "accuracy";
-    show(figure, lines(760, 300, `Training curve of ${run.name}: ${key}`, all, {
+    show(figure, lines(room(760), 300, `Training curve of ${run.name}: ${key}`, all, {
       xLabel: folds.length > 1 ? "epoch; thick: mean of the folds, thin: each fold" : "epoch", yLabel: part ? "accuracy of training" : key,
       yRange: part ? [0, 1] : undefined, format: part ? (v) => percent(v, 0) : undefined }), `${key}-${run.name}`);
   };

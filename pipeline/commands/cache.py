@@ -129,3 +129,32 @@ def verify(
     verdict = f"{len(report.findings)} problems" if report.findings else "all is well"
     click.echo(f"{verdict}: {', '.join(looked)}, {time.monotonic() - started:.1f} s")
     sys.exit(1 if report.findings else 0)
+
+
+@cache.command()
+@click.argument("location", metavar="CACHE")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("view.html"),
+    show_default=True,
+    help="Where to write the page.",
+)
+@click.option("--records", default=8, show_default=True, help="How many records to draw.")
+def view(location: str, output: Path, records: int) -> None:
+    """Write what is in CACHE as one HTML page: counts, gaps, ranges, outliers, a few records.
+
+    The page needs no network and no other file. Suspect records are also printed.
+    """
+    from pipeline.view import write_view
+
+    n_bytes, suspects = write_view(location, output, n_shown=records)
+    for odd in suspects:
+        click.echo(
+            f"suspect: {odd.record_id}: {odd.what} is {odd.value:.3g}, "
+            f"the median is {odd.median:.3g}",
+            err=True,
+        )
+    click.echo(f"{output}: {n_bytes / 1e6:.2f} MB, {len(suspects)} suspects")
+    click.echo(f"Next: open {output} in a browser")

@@ -1,0 +1,207 @@
+// Shared parts of the pages: pipeline/page/base.js and dmft/report/base.js are the same file.
+"use strict";
+
+const SVG = "http://www.w3.org/2000/svg";
+const VARIABLES = ["paper", "panel", "ink", "soft", "line", "grid", "accent", "heat", "miss",
+  "on-heat", "c0", "c1", "c2", "c3", "c4", "c5"];
+
+/** An SVG element; text is set as text, never as markup. */
+function draw(name, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  for (const child of children)
+    element.append(typeof child === "object" ? child : document.createTextNode(child));
+  return element;
+}
+
+/** An HTML element; the same. */
+function make(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  for (const child of children)
+    element.append(typeof child === "object" ? child : document.createTextNode(child));
+  return element;
+}
+
+function canvas(width, height, label) {
+  const svg = draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img",
+    "aria-label": label, "font-size": 12, fill: "var(--ink)" });
+  svg.append(draw("title", {}, label));
+  return svg;
+}
+
+function text(svg, x, y, content, more = {}) {
+  const element = draw("text", { x, y, ...more }, content);
+  svg.append(element);
+  return element;
+}
+
+/** Width of a drawing that can be narrow: what the page has. */
+const room = (most) => Math.max(340, Math.min(most, document.body.clientWidth - 30));
+
+const percent = (part, digits = 1) =>
+  part === null || part === undefined ? "–" : (100 * part).toFixed(digits) + " %";
+
+/** A mark of its own shape for each series, so that colour is never alone. */
+function mark(kind, x, y, size = 5) {
+  const fill = `var(--c${kind % 6})`;
+  const shapes = [
+    () => draw("path", { d: `M${x} ${y - size - 1}l${size + 1} ${size + 1}l${-size - 1} ${size + 1}l${-size - 1} ${-size - 1}z`, fill }),
+    () => draw("circle", { cx: x, cy: y, r: size - 0.5, fill: "var(--paper)", stroke: fill, "stroke-width": 2 }),
+    () => draw("path", { d: `M${x} ${y - size}l${size} ${2 * size - 1}h${-2 * size}z`, fill }),
+    () => draw("rect", { x: x - size + 1, y: y - size + 1, width: 2 * size - 2, height: 2 * size - 2, fill: "var(--paper)", stroke: fill, "stroke-width": 2 }),
+    () => draw("path", { d: `M${x - size} ${y - size}l${2 * size} ${2 * size}M${x + size} ${y - size}l${-2 * size} ${2 * size}`, stroke: fill, "stroke-width": 2.5, fill: "none" }),
+    () => draw("path", { d: `M${x} ${y + size}l${size} ${-2 * size + 1}h${-2 * size}z`, fill }),
+  ];
+  return shapes[kind % shapes.length]();
+}
+
+const DASHES = ["", "7 3", "2 3", "9 3 2 3", "12 4", "4 2"];
+
+/** Lines over a common x; series are {name, points: [[x, y], ...], kind, thin}. */
+function lines(width, height, label, series, { xLabel, yLabel, yRange, format, xRange }) {
+  const svg = canvas(width, height, label);
+  const left = 56, right = 12, top = 12, bottom = 44;
+  const all = series.flatMap((each) => each.points).filter((p) => Number.isFinite(p[1]));
+  const xs = all.map((p) => p[0]), ys = all.map((p) => p[1]);
+  const low = (list) => list.reduce((a, b) => Math.min(a, b), Infinity);
+  const high = (list) => list.reduce((a, b) => Math.max(a, b), -Infinity);
+  const [x0, x1] = xRange || [low(xs), high(xs)];
+  let [y0, y1] = yRange || [low(ys), high(ys)];
+  if (!all.length) return svg;
+  if (y0 === y1) { y0 -= 0.5; y1 += 0.5; }
+  const X = (x) => left + (width - left - right) * (x1 > x0 ? (x - x0) / (x1 - x0) : 0.5);
+  const Y = (y) => height - bottom - (height - top - bottom) * ((y - y0) / (y1 - y0));
+  for (const y of ticks(y0, y1, 5)) {
+    svg.append(draw("line", { x1: left, x2: width - right, y1: Y(y), y2: Y(y), stroke: "var(--grid)" }));
+    text(svg, left - 6, Y(y) + 4, format ? format(y) : trim(y), { "text-anchor": "end", fill: "var(--soft)" });
+  }
+  for (const x of ticks(x0, x1, 8))
+    text(svg, X(x), height - bottom + 16, trim(x), { "text-anchor": "middle", fill: "var(--soft)" });
+  text(svg, left, height - 8, xLabel, { fill: "var(--soft)" });
+  if (yLabel) text(svg, width - right, height - 8, yLabel, { "text-anchor": "end", fill: "var(--soft)" });
+  for (const each of series) {
+    const points = each.points.filter((p) => Number.isFinite(p[1]));
+    const d = points.map((p, i) => `${i ? "L" : "M"}${X(p[0]).toFixed(1)} ${Y(p[1]).toFixed(1)}`).join("");
+    const path = draw("path", { d, fill: "none", stroke: `var(--c${each.kind % 6})`,
+      "stroke-width": each.thin ? 1 : 2, "stroke-dasharray": DASHES[(each.dash ?? each.kind) % 6],
+      "stroke-opacity": each.thin ? 0.55 : 1 });
+    path.append(draw("title", {}, each.name));
+    svg.append(path);
+  }
+  return svg;
+}
+
+function trim(value) { return String(+value.toPrecision(3)); }
+
+function ticks(low, high, n) {
+  const rough = (high - low) / n;
+  if (!(rough > 0)) return [low];
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((f) => f * power).find((s) => s >= rough);
+  const found = [];
+  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(k * step);
+  return found;
+}
+
+/** Put a drawing into a figure, with its two buttons; the same place is drawn again later. */
+function show(figure, svg, name) {
+  const place = figure.querySelector(".drawing");
+  place.replaceChildren(svg);
+  let bar = figure.querySelector(".save");
+  if (!bar) {
+    bar = make("div", { class: "bar save controls" });
+    for (const kind of ["SVG", "PNG"]) {
+      const button = make("button", { type: "button" }, `Save as ${kind}`);
+      button.addEventListener("click", () => save(figure.querySelector(".drawing svg"), bar.dataset.name, kind));
+      bar.append(button);
+    }
+    place.after(bar);
+  }
+  bar.dataset.name = name.replace(/[^A-Za-z0-9_-]+/g, "-");
+}
+
+/** The drawing as a file of its own: light colours written out, a background, no variables. */
+function standalone(svg) {
+  const probe = make("span", { "data-theme": "light", hidden: "" });
+  document.body.append(probe);
+  const style = getComputedStyle(probe);
+  const colours = Object.fromEntries(VARIABLES.map((v) => [v, style.getPropertyValue(`--${v}`).trim()]));
+  probe.remove();
+  const copy = svg.cloneNode(true);
+  for (const dropped of copy.querySelectorAll(".cursor")) dropped.remove();
+  copy.setAttribute("xmlns", SVG);
+  copy.setAttribute("font-family", "Helvetica, Arial, sans-serif");
+  copy.insertBefore(draw("rect", { width: "100%", height: "100%", fill: "#ffffff" }), copy.firstChild);
+  return new XMLSerializer().serializeToString(copy)
+    .replace(/var\(--([a-z0-9-]+)\)/g, (_, name) => colours[name] ?? "#000000");
+}
+
+async function save(svg, name, kind) {
+  const source = standalone(svg);
+  if (kind === "SVG") return download(new Blob([source], { type: "image/svg+xml" }), `${name}.svg`);
+  const image = new Image();
+  image.src = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(source);
+  await image.decode();
+  const sheet = document.createElement("canvas");
+  sheet.width = svg.width.baseVal.value * 2;
+  sheet.height = svg.height.baseVal.value * 2;
+  sheet.getContext("2d").drawImage(image, 0, 0, sheet.width, sheet.height);
+  sheet.toBlob((blob) => download(blob, `${name}.png`));
+}
+
+function download(blob, name) {
+  const link = make("a", { href: URL.createObjectURL(blob), download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+/** Every table with the class sorts by the column whose heading is pressed. */
+function sortableTables() {
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const headings = [...table.tHead.rows[0].cells];
+    headings.forEach((heading, column) => {
+      const button = make("button", { type: "button" }, heading.textContent);
+      heading.replaceChildren(button);
+      button.addEventListener("click", () => {
+        const numbers = heading.classList.contains("n");
+        const old = heading.getAttribute("aria-sort");
+        const down = old ? old === "ascending" : numbers;
+        headings.forEach((each) => each.removeAttribute("aria-sort"));
+        heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const key = (row) => row.cells[column].dataset.value ?? row.cells[column].textContent;
+        const compare = (a, b) => {
+          const [x, y] = [key(a), key(b)];
+          if (!numbers) return x.localeCompare(y, undefined, { numeric: true });
+          const [p, q] = [parseFloat(x), parseFloat(y)];
+          if (Number.isNaN(p) || Number.isNaN(q)) return Number.isNaN(q) - Number.isNaN(p);
+          return p - q;
+        };
+        const body = table.tBodies[0];
+        const rows = [...body.rows].sort((a, b) => (down ? -compare(a, b) : compare(a, b)));
+        body.append(...rows);
+      });
+    });
+  }
+}
+
+function themeSwitch() {
+  const button = document.getElementById("theme");
+  const root = document.documentElement;
+  const names = ["", "dark", "light"];
+  const put = (name) => {
+    if (name) root.dataset.theme = name; else delete root.dataset.theme;
+    button.textContent = `Colours: ${name || "as the system"}`;
+  };
+  let now = "";
+  try { now = localStorage.getItem("dmft-theme") || ""; } catch { /* a mail reader may forbid it */ }
+  put(names.includes(now) ? now : "");
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    now = names[(names.indexOf(root.dataset.theme || "") + 1) % names.length];
+    put(now);
+    try { localStorage.setItem("dmft-theme", now); } catch { /* then it is forgotten */ }
+  });
+}
