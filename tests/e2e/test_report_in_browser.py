@@ -1,0 +1,214 @@
+"""The report and the view of a cache in a real browser: sorted, switched, saved, no complaint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dmft.config import load_config
+from dmft.data import open_cache
+from dmft.distill import distill
+from dmft.report import load_runs
+from dmft.report.html import write_report
+from dmft.train import train
+from pipeline.view import write_view
+from tests.e2e.browser import Browser, find_browser, started
+from tests.fabricate import encode_here, record_ids, write_raw
+from tests.factories import write_cache
+
+CHROMIUM = find_browser()
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+SMALL = ("encoder.width=8", "encoder.feed_forward=8", "training.epochs=2")
+FIRST_COLUMN = (
+    "[...document.querySelectorAll('#runs-table tbody tr')].map(r => r.cells[0].innerText)"
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    assert CHROMIUM is not None
+    with started(CHROMIUM, tmp_path_factory.mktemp("profile")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A teacher, a raw and a distilled student on 27 classes."""
+    folder = tmp_path_factory.mktemp("report")
+    write_cache(folder / "cache.zarr", n_subjects=2, n_classes=27, n_trials=1, noise=1.5)
+    (folder / "p.toml").write_text('name = "p"\n[leave_one_out]\nattribute = "subject"\n')
+    cache, runs = open_cache(folder / "cache.zarr"), folder / "runs"
+    config, protocol = load_config("default", SMALL), str(folder / "p.toml")
+    for kind in ("teacher", "student"):
+        train(cache, protocol, runs / kind, kind=kind, config=config, fold="all", device="cpu")
+    distill(cache, [runs / "teacher"], runs / "distilled", config=config, device="cpu")
+    write_report(load_runs([runs])[0], folder / "report.html")
+    return folder / "report.html"
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("view")
+    raw = write_raw(folder / "raw", record_ids(8))
+    encode_here(raw, folder / "c.zarr")
+    write_view(str(folder / "c.zarr"), folder / "view.html")
+    return folder / "view.html"
+
+
+def assert_content(browser: Browser, page: Path) -> None:
+    """Nothing complained, and nothing but the page itself was asked for."""
+    browser.run("new Promise(done => setTimeout(done, 50))")
+    assert browser.complaints == []
+    asked = {address for address in browser.requests if not address.startswith("data:")}
+    assert asked <= {page.resolve().as_uri()}
+
+
+def test_the_report_opens_quickly_and_draws_every_figure(browser: Browser, report: Path) -> None:
+    seconds = browser.open(report)
+    assert seconds < 10, "about a tenth of a second on an idle machine"
+    assert browser.run("document.querySelectorAll('figure svg').length") == 5
+    confusion = "document.querySelector('section:not([hidden]) .confusion svg')"
+    assert browser.run(f"{confusion}.querySelectorAll('text').length") > 2 * 27
+    assert_content(browser, report)
+
+
+def test_a_table_sorts_both_ways_and_says_so(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    press = "document.querySelector('#runs-table th button').click()"
+    heading = "document.querySelector('#runs-table th').getAttribute('aria-sort')"
+    browser.run(press)
+    assert browser.run(FIRST_COLUMN) == ["distilled", "student", "teacher"]
+    assert browser.run(heading) == "ascending"
+    browser.run(press)
+    assert browser.run(FIRST_COLUMN) == ["teacher", "student", "distilled"]
+    assert browser.run(heading) == "descending"
+    browser.run(
+        "[...document.querySelectorAll('#runs-table th button')]"
+        ".find(b => b.innerText === 'accuracy').click()"
+    )
+    cells = (
+        "[...document.querySelectorAll('#runs-table tbody tr')].map(r => +r.cells[5].dataset.value)"
+    )
+    found = browser.run(cells)
+    assert found == sorted(found, reverse=True)
+    assert_content(browser, report)
+
+
+def test_a_figure_switches_between_votes_and_runs(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    label = (
+        "document.querySelector('section:not([hidden]) .confusion svg').getAttribute('aria-label')"
+    )
+    assert "of distilled, all modalities" in browser.run(label)
+    browser.run(
+        "{const s = document.querySelector('section:not([hidden]) .confusion select');"
+        "s.value = 'inertial'; s.dispatchEvent(new Event('change'))}"
+    )
+    assert "of distilled, inertial" in browser.run(label)
+    browser.run(
+        "{const s = document.getElementById('run');"
+        "s.value = '2'; s.dispatchEvent(new Event('change'))}"
+    )
+    assert "of teacher, all modalities" in browser.run(label)
+    assert browser.run("document.querySelectorAll('section[data-run]:not([hidden])').length") == 1
+    assert_content(browser, report)
+
+
+def test_the_matrix_is_read_with_the_keyboard(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    browser.run("document.querySelector('section:not([hidden]) .confusion svg').focus()")
+    status = "document.querySelector('section:not([hidden]) .confusion .status').innerText"
+    browser.press("ArrowRight")
+    assert browser.run(status).startswith("class_0 taken for class_1:")
+    browser.press("ArrowDown")
+    assert browser.run(status).startswith("class_1 recognised:")
+    i, j = browser.run("found.runs[0].errors[0].slice(1, 3)")
+    browser.run("document.querySelector('section:not([hidden]) .confusion svg').focus()")
+    for _ in range(i - 1):
+        browser.press("ArrowDown")
+    for _ in range(abs(j - 1)):
+        browser.press("ArrowRight" if j > 1 else "ArrowLeft")
+    if i == 0:
+        browser.press("ArrowUp")
+    browser.press("Enter")
+    assert browser.run("found.runs[0].errors[0][0]") in browser.run(status)
+
+
+@pytest.mark.parametrize("kind", ["SVG", "PNG"])
+def test_a_figure_is_saved_as_a_file_of_its_own(browser: Browser, report: Path, kind: str) -> None:
+    browser.open(report)
+    browser.run(
+        "window.saved = new Promise(done => {"
+        "HTMLAnchorElement.prototype.click = function () {"
+        "done(this.download)}});"
+        "window.blobs = []; const old = URL.createObjectURL;"
+        "URL.createObjectURL = (b) => { window.blobs.push(b); return old(b); };"
+        f"[...document.querySelectorAll('section:not([hidden]) .confusion .save button')]"
+        f".find(b => b.innerText.endsWith('{kind}')).click()"
+    )
+    assert browser.run("window.saved") == f"confusion-distilled-all-modalities.{kind.lower()}"
+    start = browser.run(
+        "window.blobs[0].slice(0, 200).arrayBuffer().then(b => [...new Uint8Array(b)])"
+    )
+    if kind == "PNG":
+        assert bytes(start).startswith(b"\x89PNG")
+        return
+    text = browser.run("window.blobs[0].text()")
+    assert text.startswith("<svg")
+    assert "var(" not in text
+    assert 'xmlns="http://www.w3.org/2000/svg"' in text
+    assert_content(browser, report)
+
+
+def test_colours_follow_the_switch_and_stay(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    paper = "getComputedStyle(document.body).backgroundColor"
+    assert browser.run(paper) == "rgb(255, 255, 255)"
+    browser.run("document.getElementById('theme').click()")
+    assert browser.run(paper) == "rgb(20, 23, 27)"
+    assert browser.run("document.getElementById('theme').innerText") == "Colours: dark"
+    browser.run("document.getElementById('theme').click()")
+    assert browser.run(paper) == "rgb(255, 255, 255)"
+    browser.run("localStorage.clear()")
+    assert_content(browser, report)
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_but_tables_and_figures_is_wider_than_the_window(
+    browser: Browser, report: Path, view: Path, width: int
+) -> None:
+    for page in (report, view):
+        browser.open(page, width=width)
+        assert browser.run("document.documentElement.scrollWidth") <= width
+        assert_content(browser, page)
+
+
+def test_every_control_has_a_name(browser: Browser, report: Path, view: Path) -> None:
+    for page in (report, view):
+        browser.open(page)
+        nameless = browser.run(
+            "[...document.querySelectorAll('button, select, input, svg[role=img]')].filter(e =>"
+            " !(e.getAttribute('aria-label') || e.textContent || (e.labels && e.labels.length)))"
+            ".map(e => e.outerHTML.slice(0, 80))"
+        )
+        assert nameless == []
+
+
+def test_the_view_plays_a_skeleton_and_changes_the_record(browser: Browser, view: Path) -> None:
+    browser.open(view)
+    about = "document.querySelector('#drawn p').innerText"
+    first = browser.run(about)
+    patch = "document.querySelector('#drawn input[type=range]').value"
+    before = browser.run(patch)
+    browser.run("new Promise(done => setTimeout(done, 400))")
+    assert browser.run(patch) != before
+    browser.run(
+        "{const s = document.getElementById('record');"
+        "s.value = '1'; s.dispatchEvent(new Event('change'))}"
+    )
+    assert browser.run(about) != first
+    assert browser.run("document.querySelectorAll('#drawn svg').length") == 4
+    assert_content(browser, view)
