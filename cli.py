@@ -27,10 +27,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tables": ("dmft.commands.tables:tables", "The paper's tables, ours beside the published."),
     "compare": ("dmft.commands.compare:compare", "Test whether one run is better than another."),
     "robustness": ("dmft.commands.robustness:robustness", "Measure runs with a failing modality."),
+    "predict": ("recognise.commands.predict:predict", "Raw recordings to activities."),
+    "export": ("dmft.commands.export:export", "A run as ONNX, to use without PyTorch."),
+    "bench": ("dmft.commands.bench:bench", "What runs cost: time, bytes, memory."),
 }
 """Command name to where it lives and its line in the overview, in the order of use."""
 
-EXTRAS = {"av", "dask", "distributed", "fsspec", "h5py", "isal", "pandas", "scipy", "torchvision"}
+EXTRAS = {
+    "encode": {"av", "dask", "distributed", "fsspec", "h5py", "isal", "pandas", "scipy"}
+    | {"torchvision"},
+    "export": {"onnx", "onnxruntime", "onnxscript"},
+}
+"""Extra to the packages that it installs."""
 
 
 class LazyGroup(click.Group):
@@ -48,7 +56,7 @@ class LazyGroup(click.Group):
         try:
             command = getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] in EXTRAS:
+            if _extra_of(error):
                 raise click.ClickException(_missing_extra(cmd_name, error)) from error
             raise
         assert isinstance(command, click.Command)
@@ -60,10 +68,17 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
+def _extra_of(error: ModuleNotFoundError) -> str | None:
+    package = (error.name or "").partition(".")[0]
+    return next((extra for extra, packages in EXTRAS.items() if package in packages), None)
+
+
 def _missing_extra(command: str, error: ModuleNotFoundError) -> str:
+    extra = _extra_of(error)
+    whose = {"encode": "the encoder's packages", "export": "the packages for exports"}
     return (
-        f"'dmft {command}' needs the encoder's packages and {error.name} is not installed. "
-        "Install them with: pip install 'dmft[encode]'"
+        f"'dmft {command}' needs {whose[extra or 'encode']} and {error.name} is not installed. "
+        f"Install them with: pip install 'dmft[{extra}]'"
     )
 
 
@@ -80,6 +95,7 @@ def dmft() -> None:
       dmft train raw.zarr --protocol utd-loso --model teacher --out teacher
       dmft distill raw.zarr --teacher teacher --out student
       dmft evaluate student
+      dmft predict student --raw raw
 
     Exit codes: 0 done, 1 finished with quarantined records or a failed check, 2 wrong use.
     """
@@ -93,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRAS:
+        if not _extra_of(error):
             raise
         click.echo(f"Error: {_missing_extra(sys.argv[1] if sys.argv[1:] else '', error)}", err=True)
         sys.exit(2)

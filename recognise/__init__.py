@@ -9,5 +9,18 @@ trainer's.
 
 from recognise.predict import Prediction, predict
 from recognise.recogniser import Recogniser, load_recogniser
+from recognise.stream import Row, Slicer
+from recognise.timeline import Activity, Moment, moments, timeline
 
-__all__ = ["Prediction", "Recogniser", "load_recogniser", "predict"]
+__all__ = [
+    "Activity",
+    "Moment",
+    "Prediction",
+    "Recogniser",
+    "Row",
+    "Slicer",
+    "load_recogniser",
+    "moments",
+    "predict",
+    "timeline",
+]

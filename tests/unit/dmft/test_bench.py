@@ -1,0 +1,64 @@
+"""What a model costs: measured for every form of every run, and counted where it can be."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from dmft.bench import bench, multiply_adds, peak_bytes
+from dmft.commands.bench import bench as command
+from dmft.run_folder import load_run
+from pipeline.contract import ConfigError, ContractError
+from tests.trained import make_place
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return make_place(tmp_path_factory.mktemp("bench"))
+
+
+@pytest.fixture(scope="module")
+def printed(trained):
+    done = CliRunner().invoke(command, [str(trained.run), "--seconds", "0.01", "--json"])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_every_form_of_a_run_is_measured(printed):
+    assert [row["model"].rpartition(" ")[2] for row in printed] == ["PyTorch", "ONNX", "int8"]
+    for row in printed:
+        assert 0 < row["median_ms"] <= row["p99_ms"]
+        assert set(row["records_per_s"]) == {"1", "32"}
+        assert row["peak_bytes"] >= row["base_bytes"] > 0
+
+
+def test_a_graph_needs_less_memory_than_pytorch_and_8_bits_fewer_bytes(printed):
+    by_run, by_graph, by_int8 = printed
+    assert by_graph["peak_bytes"] < by_run["peak_bytes"]
+    assert by_int8["model_bytes"] < by_graph["model_bytes"]
+
+
+def test_multiply_adds_are_counted_attention_included(trained):
+    run = load_run(trained.run)
+    # Width 16, 16 hidden: projections 16 * (48 + 16 + 32) a token, attention 2 * 16 a pair.
+    tokens = {"skeleton": (121, 33), "inertial": (13, 33)}
+    layers = sum(T * 16 * 96 + T * T * 32 for pair in tokens.values() for T in pair)
+    into = 16 * (120 * 32 + 32 * 120 + 12 * 32 + 32 * 12)
+    heads = 4 * 16 * len(run.info.classes)
+    pooling = 32 * 64 * 60 * 2 + 32 * 128 * 6 * 3
+    assert multiply_adds(run) == layers + into + heads + pooling
+
+
+def test_memory_is_that_of_this_process():
+    before = peak_bytes()
+    held = bytearray(64 << 20)
+    assert peak_bytes() - before >= len(held) // 2
+
+
+def test_what_cannot_be_measured_is_refused(trained, tmp_path):
+    with pytest.raises(ConfigError, match=r"runs is \[\]: wanted at least one"):
+        bench([])
+    with pytest.raises(ConfigError, match="seconds is 0: wanted a positive number"):
+        bench([trained.run], seconds=0)
+    with pytest.raises(ContractError, match=r"run\.json does not exist"):
+        bench([tmp_path])
