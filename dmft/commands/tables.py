@@ -10,7 +10,11 @@ import click
 @click.command(short_help="The paper's tables, ours beside the published figures.")
 @click.argument("results", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
-    "--table", "numbers", multiple=True, type=click.IntRange(1, 8), help="Only this; repeatable."
+    "--table",
+    "only",
+    multiple=True,
+    type=click.Choice([*"12345678", "fusion"]),
+    help="Only this; repeatable.",
 )
 @click.option(
     "--format",
@@ -26,17 +30,18 @@ import click
     type=click.Path(path_type=Path),
     help="Folder of the files. [default: DIR/tables]",
 )
-def tables(results: Path, numbers: tuple[int, ...], form: str, output: Path | None) -> None:
+def tables(results: Path, only: tuple[str, ...], form: str, output: Path | None) -> None:
     """Print Tables 1 to 8 from the results in DIR, which 'dmft experiment' wrote.
 
-    Each of our figures is a mean over folds and seeds with its spread over both. Tables without
-    any result of ours are named, with the experiment that makes them, and not printed.
+    Results with several kinds of fusion make one more table, of ours alone. Each of our figures is
+    a mean over folds and seeds with its spread over both. Tables without any result of ours are
+    named, with the experiment that makes them, and not printed.
     """
     from dmft.experiments.results import read_results
     from dmft.tables import build_tables, load_published, render, write_tables
 
     built = build_tables(load_published(), read_results(results))
-    names = {f"table-{number}" for number in numbers}
+    names = {each if each == "fusion" else f"table-{each}" for each in only}
     chosen = [table for table in built if not names or table.name in names]
     folder = output or results / "tables"
     files = write_tables(chosen, folder)
@@ -46,4 +51,7 @@ def tables(results: Path, numbers: tuple[int, ...], form: str, output: Path | No
         if not table.has_ours:
             wanted = " or ".join(f"'dmft experiment {name}'" for name in table.experiments)
             click.echo(f"{table.name} has nothing of ours yet: {wanted} makes it.", err=True)
+    if "fusion" in names and not any(table.name == "fusion" for table in built):
+        makes = "'dmft experiment fusion-utd' or 'dmft experiment fusion-mmact'"
+        click.echo(f"fusion has nothing of ours yet: {makes} makes it.", err=True)
     click.echo(f"{len(files)} files are in {folder}.", err=True)

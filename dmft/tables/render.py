@@ -54,7 +54,8 @@ def _cells(line: Line) -> dict[str, str]:
         folds = f"{ours.n_folds}"
         if ours.n_folds < ours.n_folds_wanted:
             folds += f" of {ours.n_folds_wanted}"
-        runs = f"{folds} folds x {ours.n_seeds} seeds"
+        runs = f"{folds} {_plural('fold', ours.n_folds_wanted)} x {ours.n_seeds} "
+        runs += _plural("seed", ours.n_seeds)
     return {
         "protocol": line.protocol,
         "modalities": "+".join(line.modalities),
@@ -70,6 +71,10 @@ def _cells(line: Line) -> dict[str, str]:
         "recipe": "" if ours is None else ours.recipe,
         "note": line.note,
     }
+
+
+def _plural(word: str, n: int) -> str:
+    return word if n == 1 else f"{word}s"
 
 
 def _number(value: float | None, *, sign: bool = False) -> str:

@@ -267,6 +267,12 @@ def test_the_command_prints_what_there_is_and_names_what_is_missing(tmp_path):
     ]
 
 
+def test_a_table_of_fusion_that_nothing_was_measured_for_is_named(tmp_path):
+    append_result(tmp_path, result())
+    shown = invoke("tables", tmp_path, "--table", "fusion")
+    assert "fusion has nothing of ours yet: 'dmft experiment fusion-utd'" in shown.stderr
+
+
 def test_the_command_refuses_a_folder_without_results(tmp_path):
     shown = CliRunner().invoke(dmft, ["tables", str(tmp_path)])
     assert "results.jsonl does not exist" in str(shown.exception)
