@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "distill": ("dmft.commands.distill:distill", "Distil a trained teacher into a student."),
     "evaluate": ("dmft.commands.evaluate:evaluate", "Measure a run on its test fold."),
     "report": ("dmft.commands.report:report", "Show runs on one page, for a browser."),
+    "figures": ("dmft.commands.figures:figures", "Draw runs for a paper, as PDF or SVG."),
     "experiment": ("dmft.commands.experiment:experiment", "Train a whole grid of models."),
     "tables": ("dmft.commands.tables:tables", "The paper's tables, ours beside the published."),
     "compare": ("dmft.commands.compare:compare", "Test whether one run is better than another."),
@@ -30,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("recognise.commands.predict:predict", "Raw recordings to activities."),
     "export": ("dmft.commands.export:export", "A run as ONNX, to use without PyTorch."),
     "bench": ("dmft.commands.bench:bench", "What runs cost: time, bytes, memory."),
+    "doctor": ("dmft.commands.doctor:doctor", "Say what a bug report needs to know."),
+    "completion": ("dmft.commands.completion:completion", "Complete with the Tab key."),
 }
 """Command name to where it lives and its line in the overview, in the order of use."""
 
@@ -37,6 +40,7 @@ EXTRAS = {
     "encode": {"av", "dask", "distributed", "fsspec", "h5py", "isal", "pandas", "scipy"}
     | {"torchvision"},
     "export": {"onnx", "onnxruntime", "onnxscript"},
+    "report": {"matplotlib"},
 }
 """Extra to the packages that it installs."""
 
@@ -76,6 +80,7 @@ def _extra_of(error: ModuleNotFoundError) -> str | None:
 def _missing_extra(command: str, error: ModuleNotFoundError) -> str:
     extra = _extra_of(error)
     whose = {"encode": "the encoder's packages", "export": "the packages for exports"}
+    whose |= {"report": "the package for figures"}
     return (
         f"'dmft {command}' needs {whose[extra or 'encode']} and {error.name} is not installed. "
         f"Install them with: pip install 'dmft[{extra}]'"
