@@ -27,8 +27,8 @@ demo: $(READY)
 	$(BIN)/dmft synth utd-mhad $(DEMO)/raw --subjects 4 --actions 8 --trials 4 --seed 0
 	$(BIN)/dmft manifest build utd-mhad $(DEMO)/raw -o $(DEMO)/demo.jsonl
 	$(BIN)/dmft encode $(DEMO)/demo.jsonl --raw $(DEMO)/raw --out $(DEMO)/demo.zarr --weights random:0 --set rgb.every=2 --set depth.every=2
-	$(BIN)/dmft train $(DEMO)/demo.zarr --protocol utd-loso --model teacher --out $(DEMO)/teacher
-	$(BIN)/dmft distill $(DEMO)/demo.zarr --teacher $(DEMO)/teacher --out $(DEMO)/student
+	$(BIN)/dmft train $(DEMO)/demo.zarr --protocol utd-loso --model teacher --epochs 25 --threads 1 --out $(DEMO)/teacher
+	$(BIN)/dmft distill $(DEMO)/demo.zarr --teacher $(DEMO)/teacher --epochs 25 --threads 1 --out $(DEMO)/student
 	$(BIN)/dmft evaluate $(DEMO)/teacher
 	$(BIN)/dmft evaluate $(DEMO)/student
 
