@@ -29,6 +29,17 @@ if TYPE_CHECKING:
     help="Trainings at a time, a process and a thread each; 0 for this process alone. "
     "[default: one a core; 1 on a GPU]",
 )
+@click.option(
+    "--modalities",
+    multiple=True,
+    help="Only this set of the file's, separated by commas; repeatable. [default: all sets]",
+)
+@click.option(
+    "--protocol",
+    "protocols",
+    multiple=True,
+    help="Only this protocol of the file's; repeatable. [default: all]",
+)
 @click.option("--seeds", help="Instead of the file's, separated by commas.")
 @click.option("--config", help="Instead of the file's: default, paper, or a TOML file.")
 @click.option(
@@ -48,6 +59,8 @@ def experiment(
     cache: Path | None,
     out: Path | None,
     workers: int | None,
+    modalities: tuple[str, ...],
+    protocols: tuple[str, ...],
     seeds: str | None,
     config: str | None,
     changes: tuple[str, ...],
@@ -81,7 +94,14 @@ def experiment(
 
     target = resolve_device(device)
     all_changes = (*changes, *([f"training.epochs={epochs}"] if epochs else []))
-    asked = override(load_experiment(file), seeds=seeds, config=config, changes=all_changes)
+    asked = override(
+        load_experiment(file),
+        seeds=seeds,
+        config=config,
+        changes=all_changes,
+        modalities=modalities,
+        protocols=protocols,
+    )
     rows = plan_rows(asked, open_columns(cache), target)
     if only_list:
         for row in rows:

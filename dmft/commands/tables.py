@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+OWN = ("fusion", "folds", "people", "calibration")
+"""Tables that the paper does not have."""
+
 
 @click.command(short_help="The paper's tables, ours beside the published figures.")
 @click.argument("results", metavar="DIR", type=click.Path(path_type=Path))
@@ -13,7 +16,7 @@ import click
     "--table",
     "only",
     multiple=True,
-    type=click.Choice([*"12345678", "fusion"]),
+    type=click.Choice([*"12345678", *OWN]),
     help="Only this; repeatable.",
 )
 @click.option(
@@ -33,25 +36,24 @@ import click
 def tables(results: Path, only: tuple[str, ...], form: str, output: Path | None) -> None:
     """Print Tables 1 to 8 from the results in DIR, which 'dmft experiment' wrote.
 
-    Results with several kinds of fusion make one more table, of ours alone. Each of our figures is
-    a mean over folds and seeds with its spread over both. Tables without any result of ours are
-    named, with the experiment that makes them, and not printed.
+    Each of our figures is a mean over folds and seeds with its spread over both. Tables without
+    any result of ours are named, with the experiment that makes them, and not printed. Four more
+    are written and printed when asked for: kinds of fusion, each fold, each person, calibration.
     """
     from dmft.experiments.results import read_results
     from dmft.tables import build_tables, load_published, render, write_tables
 
     built = build_tables(load_published(), read_results(results))
-    names = {each if each == "fusion" else f"table-{each}" for each in only}
+    names = {each if each in OWN else f"table-{each}" for each in only}
     chosen = [table for table in built if not names or table.name in names]
     folder = output or results / "tables"
     files = write_tables(chosen, folder)
-    shown = [table for table in chosen if table.has_ours or names]
+    shown = [table for table in chosen if names or (table.has_ours and table.name not in OWN)]
     click.echo("\n".join(render(table, form) for table in shown), nl=False)
     for table in chosen:
         if not table.has_ours:
             wanted = " or ".join(f"'dmft experiment {name}'" for name in table.experiments)
             click.echo(f"{table.name} has nothing of ours yet: {wanted} makes it.", err=True)
-    if "fusion" in names and not any(table.name == "fusion" for table in built):
-        makes = "'dmft experiment fusion-utd' or 'dmft experiment fusion-mmact'"
-        click.echo(f"fusion has nothing of ours yet: {makes} makes it.", err=True)
+    for name in sorted(names - {table.name for table in built}):
+        click.echo(f"{name} has nothing yet: the results in {results} hold none of it.", err=True)
     click.echo(f"{len(files)} files are in {folder}.", err=True)

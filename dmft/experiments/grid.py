@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.resources
+import itertools
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -118,20 +119,46 @@ def override(
     seeds: str | None = None,
     config: str | None = None,
     changes: Sequence[str] = (),
+    modalities: Sequence[str] = (),
+    protocols: Sequence[str] = (),
 ) -> Experiment:
-    """Return the experiment with other seeds or another configuration, and with more changes.
+    """Return the experiment with other seeds or another configuration, more changes, or a part.
+
+    Args:
+        experiment: As its file says.
+        seeds: Instead of the file's, as ``0,1``.
+        config: Instead of the file's.
+        changes: Beside the file's.
+        modalities: Keep only these sets, each as ``skeleton,inertial``; all of them where empty.
+        protocols: Keep only these; all of them where empty.
 
     Raises:
-        ConfigError: ``seeds`` is not a list of whole numbers.
+        ConfigError: ``seeds`` is not a list of whole numbers, or no part of the file is kept.
     """
+    wanted = [frozenset(each.split(",")) for each in modalities]
     grids = []
     for grid in experiment.grids:
+        sets = tuple(s for s in grid.modalities if not wanted or frozenset(s) in wanted)
+        names = tuple(name for name in grid.protocols if not protocols or name in protocols)
+        if not sets or not names:
+            continue
+        grid = dataclasses.replace(grid, modalities=sets, protocols=names)
         if seeds is not None:
             grid = dataclasses.replace(grid, seeds=_whole_numbers(seeds))
         if config is not None:
             grid = dataclasses.replace(grid, config=config)
         grids.append(dataclasses.replace(grid, set=(*grid.set, *changes)))
+    if not grids:
+        has = sorted({(p, ",".join(s)) for g in experiment.grids for p, s in _places(g)})
+        raise ConfigError(
+            f"experiment {experiment.name} has nothing for modalities {list(modalities)} and "
+            f"protocols {list(protocols)}: it has {'; '.join(f'{p} {s}' for p, s in has)}"
+        )
     return dataclasses.replace(experiment, grids=tuple(grids))
+
+
+def _places(grid: Grid) -> Iterator[tuple[str, tuple[str, ...]]]:
+    return itertools.product(grid.protocols, grid.modalities)
 
 
 def _whole_numbers(text: str) -> tuple[int, ...]:

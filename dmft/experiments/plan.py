@@ -191,7 +191,7 @@ def described(cache: Cache, modalities: tuple[str, ...]) -> Cache:
         if name not in cache.spec.modalities:
             raise ContractError(
                 f"{cache.path} has no modality {name!r}: it has "
-                f"{', '.join(cache.spec.modalities)}. Encode {name} as well, or leave it out of "
-                "the experiment."
+                f"{', '.join(cache.spec.modalities)}. Encode {name} as well, or choose sets "
+                "without it (--modalities)."
             )
     return dataclasses.replace(cache, modalities=modalities)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dmft.experiments.results import Result
 from dmft.tables.published import OVERALL, Figure, Published
 
 LABEL_DIGITS = 6
-ABLATION = "fusion"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +80,7 @@ class Table:
 
 
 def build_tables(published: Published, results: Sequence[Result]) -> tuple[Table, ...]:
-    """Return the paper's tables, and one of ours alone on fusion where it was measured."""
+    """Return the paper's tables, and those of ours alone for which there is anything."""
     labels = _labels(results)
     tables = []
     for info in published.tables:
@@ -113,17 +112,26 @@ def build_tables(published: Published, results: Sequence[Result]) -> tuple[Table
                 experiments=info.experiments,
             )
         )
-    ablation = tuple(_fusion_lines(results, labels))
-    if ablation:
-        tables.append(
-            Table(
-                name=ABLATION,
-                title="Fusion of the teacher (not in the paper)",
-                unit="the protocol's own figure, %",
-                lines=ablation,
-            )
-        )
-    return tuple(tables)
+    return (*tables, *_own_tables(results, labels))
+
+
+def _own_tables(results: Sequence[Result], labels: dict[str, str]) -> Iterator[Table]:
+    """Tables that the paper does not have, where there is anything to put into them."""
+    score = "the protocol's own figure, %"
+    for name, title, unit, lines in (
+        ("fusion", "Fusion of the teacher", score, _fusion_lines(results, labels)),
+        ("folds", "Each fold", score, _lines(results, labels, _fold_parts)),
+        ("people", "Each person", "accuracy, %", _lines(results, labels, _person_parts)),
+        (
+            "calibration",
+            "Calibration error of the voted probabilities",
+            "%",
+            _lines(results, labels, _calibration_parts),
+        ),
+    ):
+        found = tuple(lines)
+        if found:
+            yield Table(name=name, title=f"{title} (not in the paper)", unit=unit, lines=found)
 
 
 def _what(figure: Figure) -> str:
@@ -221,20 +229,73 @@ def summarise(results: Sequence[Result], read: Callable[[Result], float], recipe
     )
 
 
+Place = tuple[str, tuple[str, ...], str, str, int]
+"""Protocol, modalities, model, fusion and tokens: what results are averaged within."""
+Part = tuple[str, Sequence[Result], Callable[[Result], float]]
+"""A line's name, its results and what is read from them."""
+
+
+def _placed(results: Iterable[Result]) -> Iterator[tuple[Place, list[Result]]]:
+    places: dict[Place, list[Result]] = {}
+    for r in results:
+        place = (r.protocol, r.modalities, r.model, r.fusion, r.fusion_tokens)
+        places.setdefault(place, []).append(r)
+    yield from sorted(places.items())
+
+
+def _lines(
+    results: Sequence[Result],
+    labels: dict[str, str],
+    parts: Callable[[Sequence[Result]], Iterator[Part]],
+) -> Iterator[Line]:
+    """Lines of ours alone: each place and recipe, taken apart."""
+    for (protocol, modalities, model, fusion, tokens), group in _placed(results):
+        for label, chosen in _grouped(group, labels).items():
+            for name, some, read in parts(chosen):
+                yield Line(
+                    protocol=protocol,
+                    modalities=modalities,
+                    method=f"{model}, fusion {fusion}",
+                    fusion_tokens=tokens,
+                    what=name,
+                    ours=summarise(some, read, label),
+                )
+
+
 def _fusion_lines(results: Sequence[Result], labels: dict[str, str]) -> Iterator[Line]:
     teachers = [result for result in results if result.model == "teacher"]
-    if not any(result.fusion != "mid" for result in teachers):
-        return
-    places: dict[tuple[str, tuple[str, ...], str, int], list[Result]] = {}
-    for result in teachers:
-        place = (result.protocol, result.modalities, result.fusion, result.fusion_tokens)
-        places.setdefault(place, []).append(result)
-    for (protocol, modalities, fusion, tokens), group in sorted(places.items()):
-        for label, chosen in _grouped(group, labels).items():
-            yield Line(
-                protocol=protocol,
-                modalities=modalities,
-                method=f"teacher, fusion {fusion}",
-                fusion_tokens=tokens,
-                ours=summarise(chosen, lambda result: 100 * result.score, label),
-            )
+    if any(result.fusion != "mid" for result in teachers):
+        yield from _lines(teachers, labels, lambda chosen: iter([("", chosen, _score)]))
+
+
+def _score(result: Result) -> float:
+    return 100 * result.score
+
+
+def _fold_parts(results: Sequence[Result]) -> Iterator[Part]:
+    names = dict.fromkeys(result.fold for result in results)
+    for name in sorted(names, key=_natural) if len(names) > 1 else ():
+        of_fold = [replace(r, n_folds=1) for r in results if r.fold == name]
+        yield name, of_fold, _score
+
+
+def _person_parts(results: Sequence[Result]) -> Iterator[Part]:
+    people = {person for result in results for person in result.subjects}
+    for person in sorted(people, key=_natural):
+        measured = [result for result in results if person in result.subjects]
+        n_folds = len({result.fold for result in measured})
+        yield (
+            f"person {person}",
+            [replace(result, n_folds=n_folds) for result in measured],
+            lambda result, person=person: 100 * result.subjects[person].accuracy,  # type: ignore[misc]
+        )
+
+
+def _calibration_parts(results: Sequence[Result]) -> Iterator[Part]:
+    yield "", results, lambda result: 100 * result.calibration_error
+
+
+def _natural(name: str) -> tuple[str, int]:
+    """So that subject-10 comes after subject-2."""
+    digits = name[len(name.rstrip("0123456789")) :]
+    return name.removesuffix(digits), int(digits or 0)

@@ -86,9 +86,7 @@ def _number(value: float | None, *, sign: bool = False) -> str:
 def _shown(table: Table) -> tuple[tuple[str, ...], list[dict[str, str]]]:
     """Columns that say something in this table, and its cells."""
     rows = [_cells(line) for line in table.lines]
-    kept = tuple(
-        name for name in COLUMNS if name in ("published", "ours") or any(r[name] for r in rows)
-    )
+    kept = tuple(n for n in COLUMNS if n == "ours" or any(r[n] not in ("", NONE) for r in rows))
     return kept, rows
 
 

@@ -130,6 +130,16 @@ def test_seeds_configuration_and_settings_can_be_given_beside_the_file(place):
         override(asked, seeds="1,x")
 
 
+def test_a_part_of_a_file_can_be_chosen():
+    asked = load_experiment("table-5-utd")
+    (grid,) = override(asked, modalities=("inertial,skeleton",)).grids
+    assert (grid.protocols, grid.modalities) == (("utd-50-50",), (("skeleton", "inertial"),))
+    (grid,) = override(asked, protocols=("utd-loso",), modalities=("rgb,skeleton",)).grids
+    assert (grid.protocols, grid.modalities) == (("utd-loso",), (("rgb", "skeleton"),))
+    with pytest.raises(ConfigError, match=r"nothing for modalities \['depth'\].*utd-loso rgb,skel"):
+        override(asked, modalities=("depth",))
+
+
 # -- the rows --------------------------------------------------------------------------------------
 
 

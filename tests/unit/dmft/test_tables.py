@@ -12,6 +12,7 @@ from cli import dmft
 from dmft.experiments.results import (
     Measured,
     MeasuredModality,
+    MeasuredSubject,
     Result,
     append_result,
 )
@@ -172,12 +173,34 @@ def test_a_protocol_that_quotes_f1_is_measured_by_f1():
     assert of_skeleton.ours.mean == pytest.approx(50)
 
 
+def own(results):
+    return {t.name: t for t in build_tables(load_published(PUBLISHED), results)[1:]}
+
+
 def test_fusion_has_a_table_of_ours_alone():
     late = result(fusion="late", fusion_tokens=0, accuracy=0.7)
-    *_, table = build_tables(load_published(PUBLISHED), [result(), late])
-    assert table.name == "fusion"
-    assert [line.method for line in table.lines] == ["teacher, fusion late", "teacher, fusion mid"]
-    assert len(build_tables(load_published(PUBLISHED), [result()])) == 1
+    lines = own([result(), late])["fusion"].lines
+    assert [line.method for line in lines] == ["teacher, fusion late", "teacher, fusion mid"]
+    assert [line.ours.mean for line in lines] == pytest.approx([70, 90])
+    assert "fusion" not in own([result()])
+
+
+def test_folds_and_people_are_averaged_over_seeds():
+    people = {"2": MeasuredSubject(n_records=4, accuracy=0.25)}
+    ten = {"10": MeasuredSubject(n_records=4, accuracy=0.75)}
+    results = [
+        result(0, "s-10", accuracy=0.9, subjects=ten),
+        result(0, "s-2", accuracy=0.5, subjects=people),
+        result(1, "s-2", accuracy=0.7, subjects=people),
+    ]
+    tables = own(results)
+    folds = {line.what: line.ours for line in tables["folds"].lines}
+    assert list(folds) == ["s-2", "s-10"]
+    assert folds["s-2"].mean == pytest.approx(60)
+    assert folds["s-2"].n_seeds == 2
+    named = {line.what: line.ours.mean for line in tables["people"].lines}
+    assert named == pytest.approx({"person 2": 25, "person 10": 75})
+    assert tables["calibration"].lines[0].ours.mean == pytest.approx(10)
 
 
 def test_the_shipped_figures_are_the_papers():
@@ -257,7 +280,7 @@ def test_the_command_prints_what_there_is_and_names_what_is_missing(tmp_path):
     )
     assert "## Table 2" not in shown.stdout
     assert "table-2 has nothing of ours yet: 'dmft experiment table-2' makes it." in shown.stderr
-    assert len(list((tmp_path / "tables").iterdir())) == 24
+    assert len(list((tmp_path / "tables").iterdir())) == 27
     one = invoke("tables", tmp_path, "--table", 3, "--format", "csv", "-o", tmp_path / "t")
     assert one.stdout.startswith("protocol,modalities,method")
     assert sorted(p.name for p in (tmp_path / "t").iterdir()) == [
@@ -267,10 +290,12 @@ def test_the_command_prints_what_there_is_and_names_what_is_missing(tmp_path):
     ]
 
 
-def test_a_table_of_fusion_that_nothing_was_measured_for_is_named(tmp_path):
+def test_a_table_that_nothing_was_measured_for_is_named(tmp_path):
     append_result(tmp_path, result())
     shown = invoke("tables", tmp_path, "--table", "fusion")
-    assert "fusion has nothing of ours yet: 'dmft experiment fusion-utd'" in shown.stderr
+    assert "fusion has nothing yet: the results in" in shown.stderr
+    shown = invoke("tables", tmp_path, "--table", "calibration")
+    assert "| p | skeleton+inertial | teacher, fusion mid | 4 | 10.00 |" in shown.stdout
 
 
 def test_the_command_refuses_a_folder_without_results(tmp_path):
