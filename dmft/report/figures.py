@@ -71,7 +71,7 @@ def accuracy_figure(runs: Sequence[Measured]) -> Figure:
         run.name if run.name == run.info.kind else f"{run.name} ({run.info.kind})" for run in runs
     ]
     axes.set_yticks(range(len(runs)), labels)
-    axes.invert_yaxis()
+    axes.set_ylim(len(runs) - 0.4, -0.6)
     axes.set_xlabel("accuracy (%), with its 95 % interval")
     axes.grid(axis="x", color="#e6e9ee")
     return figure

@@ -347,45 +347,34 @@ def _paired(kinds: Mapping[str, Sequence[Measured]]) -> str:
 
 
 def _missing(runs: Sequence[Measured]) -> str:
+    """Accuracy with fewer modalities, a mean over the seeds of each setting."""
     rows: list[list[Cell]] = []
-    for run in runs:
-        found = run.figures.get("missing_modalities", [])
-        whole = run.figures["accuracy"]
-        if found:
-            rows.append(
-                [
-                    run.name,
-                    run.info.kind,
-                    "all",
-                    Number(run.figures["n_records"], f"{run.figures['n_records']:,}"),
-                    _share(whole),
-                    Number(0.0, "–"),
-                    _share(run.figures["macro_f1"]),
-                ]
-            )
-        for each in found:
-            lost = each["accuracy"] - whole
-            rows.append(
-                [
-                    run.name,
-                    run.info.kind,
-                    " + ".join(each["modalities"]),
-                    Number(each["n_records"], f"{each['n_records']:,}"),
-                    _share(each["accuracy"]),
-                    Number(lost, _points(lost)),
-                    _share(each["macro_f1"]),
-                ]
-            )
+    for group in _settings(runs):
+        first, name = group[0], _setting_name(group, runs)
+        measured = [run.figures for run in group if run.figures.get("missing_modalities")]
+        if not measured:
+            continue
+        n_runs = Number(len(measured), str(len(measured)))
+        whole = statistics.fmean(of["accuracy"] for of in measured)
+        every = [dict(of, modalities=list(first.info.modalities)) for of in measured]
+        sets = [every, *zip(*(of["missing_modalities"] for of in measured), strict=True)]
+        for each in sets:
+            accuracy = statistics.fmean(of["accuracy"] for of in each)
+            kept = " + ".join(each[0]["modalities"])
+            change = Number(0.0, "–") if each is every else _change(accuracy - whole)
+            n = each[0]["n_records"]
+            rows.append([name, kept, Number(n, f"{n:,}"), n_runs, _share(accuracy), change])
+            rows[-1].append(_share(statistics.fmean(of["macro_f1"] for of in each)))
     if not rows:
         return ""
-    head = ["run", "model", "test records have", "#records", "#accuracy", "#change", "#macro F1"]
+    head = ["trained", "test records have", "#records", "#seeds", "#accuracy", "#change"]
     note = (
         "Modalities are taken away before the network. A teacher's streams then also miss what "
-        "they were fused with; a student's streams never see each other."
+        "they were fused with; a student's streams never see each other. Means over seeds."
     )
     return (
         '<h2 id="missing">Missing modalities</h2>'
-        f'<p class="note">{note}</p>{table(head, rows, caption="Trained on all, tested on some.")}'
+        f'<p class="note">{note}</p>{table([*head, "#macro F1"], rows)}'
     )
 
 
@@ -728,10 +717,14 @@ def _points(part: float) -> str:
     return f"{100 * part:+.2f}"
 
 
+def _change(part: float) -> Number:
+    return Number(part, _points(part))
+
+
 def _gain(means: Mapping[str, float], first: str, second: str) -> Number:
     if first not in means or second not in means:
         return Number(None, "–")
-    return Number(means[first] - means[second], _points(means[first] - means[second]))
+    return _change(means[first] - means[second])
 
 
 def _over_seeds(runs: Sequence[Measured], metric: str) -> str:
