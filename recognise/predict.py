@@ -120,24 +120,23 @@ def _encode(
         by_tree.setdefault(id(recordings[row].files[modality].tree), []).append(row)
     for some in by_tree.values():
         tree = recordings[some[0]].files[modality].tree
-        records = {
-            str(row): Record(
-                id=str(row),
-                label=0,
-                streams={
-                    modality: (StreamRef(name=modality, path=recordings[row].files[modality].path),)
-                },
-            )
-            for row in some
-        }
-        for encoded in model.encoder(modality, tree).encode(list(records.values())):
-            row = int(encoded.record_id)
+        rows_by_id = {recordings[row].id: row for row in some}
+        records = [
+            Record(id=each.id, label=0, streams={modality: (_stream(each, modality),)})
+            for each in (recordings[row] for row in some)
+        ]
+        for encoded in model.encoder(modality, tree).encode(records):
+            row = rows_by_id[encoded.record_id]
             if encoded.presence == Presence.PRESENT:
                 assert encoded.patches is not None
                 yield row, encoded.patches, ""
             else:
                 assert encoded.failure is not None
                 yield row, None, encoded.failure.message
+
+
+def _stream(recording: Recording, modality: str) -> StreamRef:
+    return StreamRef(name=modality, path=recording.files[modality].path)
 
 
 def ranked(probabilities: NDArray[np.float32], classes: Sequence[str]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from pipeline.contract import ContractError, RecordingError
+from pipeline.contract import ContractError, RecordingError, StreamRef
 from pipeline.manifests.layouts import Layout, layout_of
 from pipeline.rawtree import RawTree
 
@@ -72,6 +72,7 @@ class _Gathering:
     def add(self, file: RawFile, dataset: str, modalities: Iterable[str]) -> None:
         try:
             record_id, modality = place(file.path, dataset)
+            StreamRef(name=modality, path=file.path)  # refuses what leads out of the tree
         except ContractError as error:
             self.failures.append((file.shown, str(error)))
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +95,8 @@ def predict(
         raise click.UsageError("Name files, or a raw tree with --raw.")
     if follow and not sliding:
         raise click.UsageError("--follow goes with --sliding.")
+    # The encoder also logs what fails; here every failure is told of once, by its file.
+    logging.getLogger("pipeline.encode").addHandler(logging.NullHandler())
     model = load_recogniser(run, weights=weights)
     if sliding and any(_is_rows(file) for file in files):
         if len(files) > 1 or raw is not None:

@@ -120,6 +120,16 @@ def test_files_that_belong_to_nothing_are_failures_of_their_own(trained, tmp_pat
         predict(trained.run, ["notes.txt"])
 
 
+def test_a_name_that_leads_out_of_the_tree_harms_only_itself(trained):
+    files = ["../run/a1_s1_t1_skeleton.mat", path_of("a1_s1_t1", "inertial")]
+    found = group_files(
+        files, dataset="utd-mhad", modalities=("skeleton", "inertial"), raw=trained.raw
+    )
+    assert [list(each.files) for each in found.recordings] == [["inertial"]]
+    assert found.failures[0][0] == files[0]
+    assert "leaves the raw tree" in found.failures[0][1]
+
+
 def reseal(run, **entries):
     said = json.loads((run / "run.json").read_text()) | entries
     (run / "run.json").write_text(json.dumps(said | {"sha256": seal_of(said)}))
