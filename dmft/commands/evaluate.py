@@ -43,4 +43,4 @@ def evaluate(
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text + "\n")
-    click.echo(text if as_json else figures_text(report))
+    click.echo(text if as_json else f"{figures_text(report)}\nNext: dmft report {run}")

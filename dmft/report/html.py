@@ -193,12 +193,12 @@ def _cards_of_run(run: Measured) -> list[str]:
         (
             "Accuracy" + (" (the protocol's metric)" if quoted == "accuracy" else ""),
             _percent(figures["accuracy"]),
-            f"{of_folds}{spread}; {pooled}95 % {_interval(wilson(hits, n))}",
+            f"{of_folds}{spread}; {pooled}95 % interval {_interval(wilson(hits, n))}",
         ),
         (
             "Macro F1" + (" (the protocol's metric)" if quoted != "accuracy" else ""),
             _percent(figures["macro_f1"]),
-            f"{of_folds}; {f1_pooled}95 % {_interval(bootstrap_macro_f1(matrix))}",
+            f"{of_folds}; {f1_pooled}95 % interval {_interval(bootstrap_macro_f1(matrix))}",
         ),
         (
             "Nearest neighbour",
@@ -229,7 +229,7 @@ def _card_of_setting(group: Sequence[Measured], runs: Sequence[Measured]) -> str
     sure = (
         f"mean of {_seeds(group)}, ± {_percent(statistics.stdev(values))} over seeds"
         if len(values) > 1
-        else f"one seed; 95 % {_interval(bounds)}"
+        else f"one seed; 95 % interval {_interval(bounds)}"
     )
     return _card(
         _setting_name(group, runs),

@@ -212,3 +212,15 @@ def test_the_view_plays_a_skeleton_and_changes_the_record(browser: Browser, view
     assert browser.run(about) != first
     assert browser.run("document.querySelectorAll('#drawn svg').length") == 4
     assert_content(browser, view)
+
+
+def test_on_paper_tables_keep_their_headings_and_controls_go(
+    browser: Browser, report: Path
+) -> None:
+    """Headings are buttons, and a rule that hid every button once hid them too."""
+    browser.open(report)
+    browser.send("Emulation.setEmulatedMedia", media="print")
+    shown = "e => getComputedStyle(e).display !== 'none' && e.getClientRects().length > 0"
+    assert browser.run(f"[...document.querySelectorAll('#runs-table th button')].every({shown})")
+    assert not browser.run(f"[...document.querySelectorAll('.controls, #theme')].some({shown})")
+    browser.send("Emulation.setEmulatedMedia", media="screen")

@@ -52,3 +52,15 @@ def test_the_same_run_gives_the_same_bytes(run, tmp_path):
 def test_reading_and_reporting_do_without_matplotlib():
     script = "import sys, dmft.report.html; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_without_matplotlib_the_extra_is_named(run, tmp_path):
+    script = (
+        "import sys\nsys.modules['matplotlib'] = None\nimport cli\n"
+        f"cli.main(['figures', {str(run)!r}, '-o', {str(tmp_path / 'f')!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "pip install 'dmft[report]'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "f").exists()
