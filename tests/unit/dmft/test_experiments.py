@@ -280,6 +280,19 @@ def sleep_or_die(task, report):
     return task
 
 
+def die(task, report):
+    """Every process that gets a row dies, as when memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_row_that_kills_its_process_twice_is_given_up(place, cache, tmp_path, monkeypatch):
+    monkeypatch.setattr("dmft.experiments.runner.do_row", die)
+    rows = rows_of(place, cache)[:1]
+    outcome = run_experiment(rows, place / "c.zarr", tmp_path, experiment="s", n_workers=1)
+    (why,) = outcome.failures.values()
+    assert why.startswith("its process died 2 times (exit code -9); where memory is short")
+
+
 def test_a_killed_process_costs_its_own_task_alone():
     seen = []
     with Pool(2, sleep_or_die) as pool:
@@ -313,6 +326,19 @@ def test_a_torn_last_line_is_dropped_and_cut_off(finished, tmp_path, caplog):
     assert "last line is torn" in caplog.text
     append_result(tmp_path, second)
     append_result(tmp_path, dataclasses.replace(first, experiment="again"))
+    assert read_results(tmp_path) == (first, second)
+
+
+def test_a_full_disk_is_an_error_and_leaves_no_half_line(finished, tmp_path, monkeypatch):
+    _, out, _ = finished
+    first, second = read_results(out)[:2]
+    append_result(tmp_path, first)
+    write = os.write
+    monkeypatch.setattr("os.write", lambda file, line: write(file, line[:50]))
+    with pytest.raises(OSError, match=r"results.jsonl: the disk took only a part of a line"):
+        append_result(tmp_path, second)
+    monkeypatch.undo()
+    append_result(tmp_path, second)
     assert read_results(tmp_path) == (first, second)
 
 
