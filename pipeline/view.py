@@ -24,8 +24,10 @@ from pipeline.contract import ModalitySpec, Presence, Record, feature_array
 from pipeline.ledger import Entry
 from pipeline.store import CacheStore
 
-READ_BYTES = 512 << 20
+READ_BYTES = 256 << 20
 """Most bytes of a modality's patches that are read."""
+SORTED_VALUES = 4 << 20
+"""Most values that quantiles and medians are taken of; least and most are of all that was read."""
 SUSPECT_LENGTH, SUSPECT_VALUE = 6.0, 12.0
 """Robust deviations from the median beyond which a record is called suspect: streams of one
 record last equally long, but people do move unlike each other."""
@@ -163,7 +165,8 @@ def value_oddities(records: Sequence[Record], spec: ModalitySpec, values: Values
     """
     if not len(values.rows):
         return []
-    peaks = np.log1p(np.abs(values.patches).max(axis=1).astype(float))
+    extremes = np.maximum(values.patches.max(axis=1), -values.patches.min(axis=1))
+    peaks = np.log1p(extremes.astype(float))
     labels = np.array([records[row].label for row in values.rows])
     medians = np.empty_like(peaks)
     for label in set(labels.tolist()):
@@ -402,7 +405,15 @@ def _range_section(store: CacheStore, values: Mapping[str, Values]) -> str:
 
 
 def _quantiles(values: NDArray[np.float32]) -> list[str]:
-    return [f"{v:.4g}" for v in np.quantile(values, [0, 0.01, 0.5, 0.99, 1])]
+    inner = np.quantile(_some(values), [0.01, 0.5, 0.99])
+    return [f"{v:.4g}" for v in (values.min(), *inner, values.max())]
+
+
+def _some(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Evenly spread rows of an array that is too large to sort."""
+    step = -(-values.size // SORTED_VALUES) or 1
+    # An odd step meets every patch and feature in turn where their number is a power of two.
+    return values[:: step + (step > 1 and step % 2 == 0)].astype(float)
 
 
 def _oddity_section(oddities: Sequence[Oddity]) -> str:
@@ -480,7 +491,7 @@ def _plain(
 ) -> dict[str, Any]:
     modalities = store.spec.modalities
     centres = {
-        name: _centre(found.patches.reshape(-1, modalities[name].n_features).astype(float), axis=0)
+        name: _centre(_some(found.patches.reshape(-1, modalities[name].n_features)), axis=0)
         for name, found in values.items()
         if len(found.rows)
     }
