@@ -293,6 +293,12 @@ def _print(summary: Summary, seconds: float, out: str) -> None:
     if len(summary.failures) > 20:
         click.echo(f"... and {len(summary.failures) - 20} more; --json lists all", err=True)
     n_failed, n_tried = len(summary.failures), summary.plan.n_pending
+    if n_failed and not summary.stopped:
+        click.echo(
+            f"{n_failed} in quarantine: once they are mended, build the manifest again, or try "
+            "the same files again with --retry-failed.",
+            err=True,
+        )
     if not summary.plan.tasks:
         click.echo(f"{out} is up to date, {seconds:.1f} s")
     elif n_failed:

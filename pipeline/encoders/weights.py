@@ -68,7 +68,7 @@ def _imagenet() -> dict[str, torch.Tensor]:
 
     weights = ResNet50_Weights.IMAGENET1K_V2
     try:
-        state: dict[str, torch.Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+        state: dict[str, torch.Tensor] = weights.get_state_dict(progress=True, check_hash=True)
     except (OSError, RuntimeError) as error:
         raise ConfigError(
             f"the ImageNet weights could not be downloaded from {weights.url} ({error}). "
@@ -91,9 +91,11 @@ def _from_file(path: Path) -> dict[str, torch.Tensor]:
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # PyTorch lets whatever its unpickler trips over through
-        reason = f"{type(error).__name__} {error}".splitlines()[0]
+        # PyTorch's own message advises to unpickle the file all the same: not ours to pass on.
         raise ConfigError(
-            f"weights {str(path)!r} cannot be read as safetensors or as plain tensors: {reason}"
+            f"weights {str(path)!r} are neither safetensors nor a PyTorch file of tensors alone "
+            f"({type(error).__name__}); files that hold other objects are not opened. Save the "
+            "state dict with torch.save or as .safetensors"
         ) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
     return {
