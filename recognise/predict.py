@@ -66,8 +66,9 @@ def predict(
         weights: Of the network that frames pass; by default those that the run names.
 
     Raises:
-        ConfigError: the weights are not those that the run's cache was encoded with.
-        ContractError: the folder is damaged, a name says no modality, or nothing was named.
+        ConfigError: the weights are not those that the run's cache was encoded with, or no file
+            is of a modality that the model knows.
+        ContractError: the folder is damaged, or a name says no modality.
         RecordingError: ``raw`` is no folder.
     """
     loaded = model if isinstance(model, Recogniser) else load_recogniser(model, weights=weights)

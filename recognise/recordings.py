@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from pipeline.contract import ContractError, RecordingError, StreamRef
+from pipeline.contract import ConfigError, ContractError, RecordingError, StreamRef
 from pipeline.manifests.layouts import Layout, layout_of
 from pipeline.rawtree import RawTree
 
@@ -123,6 +123,7 @@ def group_files(
         raw: A raw tree, whose folders may be archives.
 
     Raises:
+        ConfigError: not one file is of a modality that the model knows.
         RecordingError: ``raw`` is no folder or an archive in it is damaged.
     """
     known = tuple(modalities)
@@ -145,6 +146,13 @@ def group_files(
                 continue
             file = RawFile(tree=trees[path.parent], path=path.name, shown=str(each))
             gathering.add(file, dataset, known)
+    if not gathering.recordings and not gathering.failures:
+        found = f"only {gathering.ignored[0]}" if len(gathering.ignored) == 1 else "none"
+        if len(gathering.ignored) > 1:
+            found = f"{len(gathering.ignored)} files of other modalities, as {gathering.ignored[0]}"
+        raise ConfigError(
+            f"nothing to recognise: wanted recordings of {', '.join(known)}, found {found}"
+        )
     return Grouped(
         recordings=tuple(Recording(id=i, files=f) for i, f in gathering.recordings.items()),
         failures=tuple(gathering.failures),

@@ -13,9 +13,9 @@ from tests.fabricate import encode_here, record_ids, write_raw
 PROTOCOL = """
 name = "one-out"
 [[folds]]
-name = "on-2"
+name = "one"
 train = { subject = [1] }
-test = { subject = [2] }
+test = { subject = [TEST] }
 """
 SMALL = ("encoder.width=16", "encoder.feed_forward=16", "training.epochs=1")
 
@@ -38,10 +38,12 @@ def make_place(folder: Path, *, kind: str = "student", n_records: int = 8) -> Pl
     return place
 
 
-def train_on(place: Place, run: Path, *changes: str, kind: str = "student") -> None:
+def train_on(
+    place: Place, run: Path, *changes: str, kind: str = "student", test_subject: int = 2
+) -> None:
     """Train a tiny model on a place's cache."""
     protocol = place.cache.with_name("one-out.toml")
-    protocol.write_text(PROTOCOL)
+    protocol.write_text(PROTOCOL.replace("TEST", str(test_subject)))
     config = load_config("default", [*SMALL, *changes])
     cache = open_cache(place.cache)
     train(cache, str(protocol), run, kind=kind, config=config, device="cpu")

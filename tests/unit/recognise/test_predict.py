@@ -12,7 +12,7 @@ from dmft.export.build import export
 from dmft.export.folder import INT8_FILE
 from dmft.hashes import seal_of
 from dmft.run_folder import load_run
-from pipeline.contract import ContractError, RecordingError
+from pipeline.contract import ConfigError, ContractError, RecordingError
 from recognise import load_recogniser, predict
 from recognise.recordings import group_files, place
 from tests.fabricate import path_of
@@ -128,6 +128,16 @@ def test_a_name_that_leads_out_of_the_tree_harms_only_itself(trained):
     assert [list(each.files) for each in found.recordings] == [["inertial"]]
     assert found.failures[0][0] == files[0]
     assert "leaves the raw tree" in found.failures[0][1]
+
+
+def test_files_of_other_modalities_alone_are_nothing_to_recognise(trained, tmp_path):
+    depth = trained.raw / "a1_s1_t1_depth.mat"
+    with pytest.raises(ConfigError, match=r"of skeleton, inertial, found only .*t1_depth\.mat"):
+        predict(trained.run, [depth])
+    with pytest.raises(ConfigError, match=r"found 2 files of other modalities, as .*t1_depth\.mat"):
+        predict(trained.run, [depth, tmp_path / "a1_s1_t1_color.avi"])
+    with pytest.raises(ConfigError, match="found none"):
+        predict(trained.run, raw=tmp_path)
 
 
 def reseal(run, **entries):
