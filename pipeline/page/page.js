@@ -112,7 +112,7 @@ function heat(place, record, name) {
   text(svg, left, height - 38, `patch 1 to ${P}`, { fill: "var(--soft)" });
   text(svg, 14, top + (D * ch) / 2, "feature", { transform: `rotate(-90 14 ${top + (D * ch) / 2})`, "text-anchor": "middle", fill: "var(--soft)" });
   let x = left;
-  for (const [shade, words] of [[-30, "-3 or less"], [-15, "-1.5"], [0, "median"], [15, "+1.5"], [30, "+3 or more"]]) {
+  for (const [shade, words] of [[-30, "≤ -3"], [-15, "-1.5"], [0, "median"], [15, "+1.5"], [30, "≥ +3"]]) {
     svg.append(draw("rect", { x, y: height - 24, width: 14, height: 14, stroke: "var(--line)", fill: `rgb(var(--${shade > 0 ? "miss" : "heat"}))`, "fill-opacity": Math.abs(shade) / 30 }));
     text(svg, x + 18, height - 12, words, { fill: "var(--soft)", "font-size": 11 });
     x += 30 + words.length * 6;
