@@ -90,9 +90,8 @@ def test_numbers_that_are_not_finite_are_refused(random0, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not weights at all"])
 def test_a_file_of_something_else_is_refused(name, content, tmp_path):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(
-        ConfigError, match=rf"{name}. are neither safetensors nor a PyTorch file of tensors alone"
-    ):
+    wanted = rf"{name}. are neither safetensors nor a PyTorch file of tensors alone"
+    with pytest.raises(ConfigError, match=wanted):
         load_weights(str(tmp_path / name))
 
 
