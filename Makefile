@@ -43,7 +43,7 @@ check: $(READY)
 	$(BIN)/dmft manifest check data_manifests/utd-mhad.jsonl
 
 slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -s
 
 bench: $(READY)
 	for b in tests/benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python -m tests.benchmarks.$$(basename $$b .py) || exit 1; done
