@@ -232,17 +232,23 @@ def _place(folds: Sequence[MeasuredFold]) -> Path:
     """The folder that names a run."""
     if len(folds) == 1:
         return folds[0].folder
-    first = folds[0].folder
-    together = first.parent
-    has_list = (together / FOLDS_FILE).exists()
-    return together if has_list else together / f"{first.name} and {len(folds) - 1} more"
+    together = folds[0].folder.parent
+    if (together / FOLDS_FILE).exists():
+        return together
+    info = folds[0].info
+    return together / f"{info.kind} {'+'.join(info.modalities)} seed {info.seed}"
 
 
 def _short_names(places: Sequence[Path]) -> list[str]:
-    """Last parts of the paths, as many as tell them apart."""
+    """Last parts of the paths, as many as tell them apart; numbers where nothing does."""
     resolved = [place.resolve().parts for place in places]
     for depth in range(1, max(map(len, resolved)) + 1):
         names = ["/".join(parts[-depth:]) for parts in resolved]
-        if len(set(names)) == len(names):
-            return names
-    return [f"{'/'.join(parts[-2:])} ({n})" for n, parts in enumerate(resolved, start=1)]
+        if len(set(names)) == len(set(resolved)):
+            break
+    seen: dict[str, int] = {}
+    for index, name in enumerate(names):
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] > 1:
+            names[index] = f"{name} ({seen[name]})"
+    return names

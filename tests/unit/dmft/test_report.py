@@ -15,6 +15,7 @@ from dmft.distill import distill
 from dmft.report import load_runs
 from dmft.report.html import embedded, render_report
 from dmft.report.intervals import bootstrap_macro_f1, sign_test, wilson
+from dmft.report.load import _short_names
 from dmft.run_folder import seal_of
 from dmft.train import train
 from pipeline.contract import ContractError
@@ -75,7 +76,24 @@ def test_single_folds_of_one_run_become_one_run(place):
     (together,), _ = load_runs([place / "apart"])
     (teacher,), _ = load_runs([place / "runs/teacher"])
     assert together.figures == teacher.figures
-    assert together.name == "only-subject-1 and 1 more"
+    assert together.name == "teacher skeleton+inertial seed 0"
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders_or_by_number(place, tmp_path):
+    for name in ("a", "b"):
+        shutil.copytree(place / "runs/student", tmp_path / name / "student")
+    runs, _ = load_runs([tmp_path])
+    assert [run.name for run in runs] == ["a/student", "b/student"]
+    for name in ("subject-1", "subject-2"):
+        for kind, config in (("teacher", "1"), ("student", "2")):
+            source = place / "runs" / kind / f"fold-{name}"
+            shutil.copytree(source, tmp_path / "grid" / f"{config}-{name}")
+    runs, _ = load_runs([tmp_path / "grid"])
+    assert [(run.name, len(run.folds)) for run in runs] == [
+        ("teacher skeleton+inertial seed 0", 2),
+        ("student skeleton+inertial seed 0", 2),
+    ]
+    assert _short_names([tmp_path / "x", tmp_path / "x", tmp_path / "y"]) == ["x", "x (2)", "y"]
 
 
 def test_the_same_fold_twice_stays_two_runs(place):
