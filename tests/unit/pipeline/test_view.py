@@ -143,3 +143,17 @@ def test_the_command_says_what_is_next(cache, tmp_path):
 def test_both_programs_pages_look_the_same(name):
     ours, theirs = (ROOT / folder / name for folder in ("pipeline/page", "dmft/report"))
     assert ours.read_text() == theirs.read_text()
+
+
+def test_a_cache_that_is_still_being_made_shows_what_is_pending(tmp_path):
+    raw = write_raw(tmp_path / "raw", record_ids(4))
+    encode_here(raw, tmp_path / "c.zarr")
+    (tmp_path / "c.zarr/.ledger/inertial/0.json").unlink()
+    root = json.loads((tmp_path / "c.zarr/zarr.json").read_text())
+    root["attributes"]["dmft"]["state"] = "building"
+    (tmp_path / "c.zarr/zarr.json").write_text(json.dumps(root))
+    write_view(str(tmp_path / "c.zarr"), tmp_path / "v.html")
+    text = (tmp_path / "v.html").read_text()
+    assert "state building" in text
+    assert text.count("<td>pending</td>") == 4
+    assert all(set(each["traces"]) == set() for each in data_of(text)["records"])
