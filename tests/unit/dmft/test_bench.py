@@ -14,7 +14,6 @@ from dmft.run_folder import load_run
 from pipeline.contract import ConfigError, ContractError
 from tests.trained import make_place
 
-
 ROOT = Path(__file__).resolve().parents[3]
 
 
