@@ -57,6 +57,9 @@ DASK_CONFIG: Mapping[str, Any] = {
     # (tests/benchmarks/bench_malloc.py).
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 4294967296,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_MAX_": 0,
+    # A Dask task runs in a thread of its own, whose arena glibc unmaps whenever it is empty, which
+    # is after every forward pass: one arena for all threads keeps its pages.
+    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
     # One poisonous input would take three more workers with it before Dask says so.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-ttl": None,

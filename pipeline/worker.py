@@ -62,6 +62,7 @@ class TaskReport:
     """Raw rows or frames encoded."""
     n_source_bytes: int
     seconds: float
+    """Of work; loading the network, once a worker, is not in it."""
     failures: tuple[tuple[str, Failure], ...]
     """Record id and reason."""
 
@@ -157,6 +158,7 @@ class Worker:
         Records of the chunk that are done are carried over byte for byte if their stored bytes are
         still what was written, and encoded again if not.
         """
+        encoder = self.encoder(task.modality, on_record)
         started = time.monotonic()
         settings = self.settings
         store = CacheStore(Objects(settings.location), settings.spec, ())
@@ -192,7 +194,7 @@ class Worker:
             )
             entries[record_id] = _entry(task, rows_by_id, crashed, digest="")
             failures.append((record_id, failure))
-        for encoded in self.encoder(task.modality, on_record).encode(healthy):
+        for encoded in encoder.encode(healthy):
             digest = ""
             if encoded.patches is not None:
                 if encoded.patches.shape != block.shape[1:]:

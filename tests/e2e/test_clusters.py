@@ -57,6 +57,7 @@ def test_workers_are_rid_of_what_the_nanny_does_to_the_allocator(own):
     (environment,) = own.run(lambda: dict(os.environ)).values()
     assert environment["MALLOC_TRIM_THRESHOLD_"] == "4294967296"
     assert environment["MALLOC_MMAP_MAX_"] == "0"
+    assert environment["MALLOC_ARENA_MAX"] == "1"
 
 
 def test_workers_have_as_many_threads_as_asked(own, tree, tmp_path):
