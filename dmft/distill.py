@@ -12,12 +12,12 @@ from torch import Tensor
 from dmft.config import RunConfig
 from dmft.data import Batch, Cache
 from dmft.losses import HARD_LOSSES, resolve_weights, soft_loss
-from dmft.parsing import to_table
 from dmft.protocols import Fold, make_fold
 from dmft.run_folder import RUN_FILE, TrainedRun, check_cache_fits, fold_folders, load_run
 from dmft.train import Watcher, describe_run, over_folds, resolve_device, train_fold
 from dmft.training.loop import Objective
 from pipeline.contract import ConfigError, ContractError
+from pipeline.contract.settings import to_table
 
 
 def distill(

@@ -28,10 +28,10 @@ from dmft.data.features import FeaturePlan
 from dmft.hashes import file_sha256, seal_of
 from dmft.hashes import read_json as read_json
 from dmft.models import InputShape, ModelShape, Student, Teacher, overall_vote
-from dmft.parsing import parse_table, to_table
 from dmft.protocols import FoldRule, Protocol
 from dmft.training.checkpoint import read_tensors, write_tensors
 from pipeline.contract import ConfigError, ContractError
+from pipeline.contract.settings import parse_table, to_table
 
 RUN_FORMAT = "dmft-run"
 RUN_VERSION = 1

@@ -327,7 +327,7 @@ class Diary:
 
 def _difference(found: RunInfo, wanted: RunInfo) -> str:
     """Name the settings in which two runs differ."""
-    from dmft.parsing import to_table
+    from pipeline.contract.settings import to_table
 
     def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         out: dict[str, Any] = {}

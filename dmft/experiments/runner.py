@@ -36,12 +36,12 @@ from dmft.experiments.results import (
     read_results,
 )
 from dmft.models import STREAMS
-from dmft.parsing import to_table
 from dmft.run_folder import PREDICTIONS_FILE, present_of, read_info, read_json
 from dmft.statistics import calibration_error
 from dmft.train import train
 from dmft.training import EpochReport
 from pipeline.contract import ContractError, DmftError
+from pipeline.contract.settings import to_table
 
 log = logging.getLogger(__name__)
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from dmft.commands.show import commonest_share
-from dmft.parsing import to_table
 from dmft.report.intervals import bootstrap_macro_f1, sign_test, wilson
 from dmft.report.load import Measured, MeasuredFold, Prediction
 from dmft.run_folder import software_versions
+from pipeline.contract.settings import to_table
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1"}
 WHOLE = "all modalities"

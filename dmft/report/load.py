@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from dmft.evaluate import summarise
-from dmft.parsing import to_table
 from dmft.run_folder import (
     EPOCHS_FILE,
     FOLDS_FILE,
@@ -28,6 +27,7 @@ from dmft.run_folder import (
     read_json,
 )
 from pipeline.contract import ContractError
+from pipeline.contract.settings import to_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

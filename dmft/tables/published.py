@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from dmft.experiments.grid import MODELS
 from dmft.models.config import require
-from dmft.parsing import parse_table
+from pipeline.contract.settings import parse_table
 
 MEASURES = ("score", "seconds_per_epoch", "saved_megabytes")
 OVERALL = "overall"

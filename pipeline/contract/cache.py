@@ -9,9 +9,10 @@ array              shape               meaning
                                        ``record``, ``m_patch``, ``m_feature``
 ``m_presence``     (N,) uint8          a :class:`Presence` code
 ``m_length``       (N,) int32          raw length T of the stream in samples or frames; 0 absent
-``record_id``      (N,) string         unique
+``record_id``      (N,) string         unique; Zarr's variable-length UTF-8
 ``label``          (N,) int32          index into ``classes``
-attribute columns  (N,) int32          ``subject``, ``trial``, ...: as listed in ``columns``
+attribute columns  (N,) int32          ``subject``, ``trial``, ...: as listed in ``columns``;
+                                       -1 where a record has none
 =================  ==================  ========================================================
 
 Everything else stands in the group's attribute ``dmft``, which :class:`CacheSpec` describes.

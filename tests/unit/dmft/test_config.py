@@ -22,8 +22,8 @@ from dmft.models import (
     TeacherConfig,
     VotingConfig,
 )
-from dmft.parsing import parse_table, to_table
 from pipeline.contract import ConfigError
+from pipeline.contract.settings import parse_table, to_table
 
 
 def test_both_named_configurations_ship_and_survive_a_round_trip():
