@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from zarr.errors import BaseZarrError
 
-from dmft.data.chunks import finite_rows, read_rows
+from dmft.data.chunks import read_rows
 from pipeline.contract import (
     CACHE_ATTRIBUTE,
     CacheSpec,
@@ -191,12 +191,11 @@ def _load_features(
             f"{path}: array {spec.name!r} has shape {tuple(array.shape)}: wanted {shape}"
         )
     try:
-        features = read_rows(path / feature_array(spec.name), array, present)
+        features, finite = read_rows(path / feature_array(spec.name), array, present)
     except (ValueError, RuntimeError, OSError) as error:
         raise _damaged(path, spec.name, error) from error
-    broken = ~finite_rows(features, present)
-    if broken.any():
-        record = ids[int(np.argmax(broken))]
+    if not finite.all():
+        record = ids[int(np.argmin(finite))]
         raise ContractError(
             f"{path}: {spec.name} of record {record!r} is marked present and is not finite. "
             "Run 'dmft cache verify' on it."

@@ -31,7 +31,9 @@ class ChunkError(ValueError):
     """A chunk is missing, cut short, or not what its checksum says."""
 
 
-def read_rows(folder: Path, array: Any, wanted: NDArray[np.bool_]) -> NDArray[Any]:
+def read_rows(
+    folder: Path, array: Any, wanted: NDArray[np.bool_]
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Read the chunks that hold a wanted row; rows of the other chunks are zero.
 
     Args:
@@ -39,35 +41,45 @@ def read_rows(folder: Path, array: Any, wanted: NDArray[np.bool_]) -> NDArray[An
         array: Shapes: (N, P, D), chunked along its first axis alone.
         wanted: Shapes: (N,).
 
+    Returns:
+        The rows, and which of them are finite as :func:`finite_rows` says it, looked at while a
+        chunk is still in the processor's cache. Shapes: (N, P, D), (N,).
+
     Raises:
         ChunkError: a chunk is damaged.
     """
     rows = np.zeros(array.shape, dtype=array.dtype)
+    finite = np.ones(len(rows), dtype=bool)
     size = array.chunks[0]
+    plain = _is_plain(array)
+
+    def read(start: int) -> None:
+        here = slice(start, start + size)
+        if plain:
+            _read_chunk(folder, rows, start, size)
+        else:
+            rows[here] = array[here]
+        finite[here] = finite_rows(rows[here], wanted[here])
+
     starts = [s for s in range(0, len(rows), size) if wanted[s : s + size].any()]
-    if not _is_plain(array):
-        for start in starts:
-            rows[start : start + size] = array[start : start + size]
-        return rows
     with ThreadPoolExecutor(N_THREADS) as pool:
-        for _ in pool.map(lambda start: _read_chunk(folder, rows, start, size), starts):
+        for _ in pool.map(read, starts):
             pass
-    return rows
+    return rows, finite
 
 
 def finite_rows(rows: NDArray[Any], wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether each row is finite; rows that are not wanted are not looked at.
+    """Whether each row is finite; rows that are not wanted count as such.
 
     Shapes: rows (N, P, D), wanted (N,) -> (N,).
     """
+    if rows.dtype not in _NOT_FINITE:
+        return np.asarray(~wanted | np.isfinite(rows).all(axis=(1, 2)))
     kind, mask, limit = _NOT_FINITE[rows.dtype]
     bits = rows.reshape(len(rows), -1).view(kind)
-
-    def look(row: int) -> bool:
-        return not wanted[row] or bool((bits[row] & kind.type(mask)).max() < limit)
-
-    with ThreadPoolExecutor(N_THREADS) as pool:
-        return np.fromiter(pool.map(look, range(len(rows)), chunksize=64), bool, len(rows))
+    if bits.max() < limit:  # Features of a network: none is negative, and one look is enough.
+        return np.ones(len(rows), dtype=bool)
+    return np.asarray(~wanted | ((bits & kind.type(mask)).max(axis=1) < limit))
 
 
 def _is_plain(array: Any) -> bool:

@@ -23,7 +23,8 @@ def write_array(folder, codec, dtype="float16"):
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_rows_are_what_zarr_reads_however_they_are_stored(tmp_path, codec, dtype):
     values, array = write_array(tmp_path / "a", codec, dtype)
-    found = read_rows(tmp_path / "a", array, np.ones(10, bool))
+    found, finite = read_rows(tmp_path / "a", array, np.ones(10, bool))
+    assert finite.all()
     np.testing.assert_array_equal(found, values)
 
 
@@ -31,7 +32,8 @@ def test_chunks_without_a_wanted_row_are_not_opened(tmp_path):
     values, array = write_array(tmp_path / "a", Crc32cCodec())
     (tmp_path / "a" / "c" / "1" / "0" / "0").unlink()
     wanted = np.arange(10) < 4
-    np.testing.assert_array_equal(read_rows(tmp_path / "a", array, wanted)[:4], values[:4])
+    found, _ = read_rows(tmp_path / "a", array, wanted)
+    np.testing.assert_array_equal(found[:4], values[:4])
 
 
 @pytest.mark.parametrize("chunk", [0, 2])
