@@ -28,7 +28,7 @@ class ChunkTask:
     chunk: int
     first_row: int
     members: tuple[Record, ...]
-    """Every record of the chunk, in the order of their rows."""
+    """Every record of the chunk in the order of their rows, with this modality's streams alone."""
     keys: Mapping[str, str]
     """Content key of every member, by record id."""
     todo: frozenset[str]
@@ -163,7 +163,7 @@ def plan_modality(
                 modality=modality,
                 chunk=chunk,
                 first_row=rows.start,
-                members=tuple(here),
+                members=tuple(_lean(record, modality) for record in here),
                 keys={record.id: keys[record.id] for record in here},
                 todo=frozenset(todo),
             )
@@ -191,3 +191,9 @@ def _may_fare_better(entry: Entry, record: Record, tree: RawTree, modality: str)
     except RecordingError:
         return False
     return any(path not in seen or seen[path].sha256 != sha for path, sha in found.items())
+
+
+def _lean(record: Record, modality: str) -> Record:
+    """A record with what a task needs of it: tasks travel, and schedulers remember them."""
+    streams = {name: refs for name, refs in record.streams.items() if name == modality}
+    return Record(id=record.id, label=record.label, streams=streams)

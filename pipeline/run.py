@@ -69,6 +69,8 @@ DASK_CONFIG: Mapping[str, Any] = {
     "distributed.worker.memory.terminate": False,
     "distributed.comm.timeouts.connect": "60s",
     "distributed.admin.log-length": 1000,
+    # The scheduler keeps the last messages to each worker, whole tasks among them: 1000 by default.
+    "distributed.admin.low-level-log-length": 10,
 }
 
 

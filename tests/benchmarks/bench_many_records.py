@@ -86,7 +86,8 @@ def main() -> None:
     sizes = [int(size) for size in sys.argv[1:]] or [10_000, 100_000]
     busy_cores()
     dask = [sys.executable, "-m", "dask"]
-    environment = {**os.environ, "DASK_DISTRIBUTED__SCHEDULER__WORK_STEALING": "False"}
+    # As docs/how-to/encode-on-a-cluster.md says.
+    environment = {**os.environ, "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH": "10"}
     seconds = {}
     for n_records in sizes:
         with scratch() as folder:
