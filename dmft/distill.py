@@ -14,7 +14,14 @@ from dmft.data import Batch, Cache
 from dmft.losses import HARD_LOSSES, resolve_weights, soft_loss
 from dmft.protocols import Fold, make_fold
 from dmft.run_folder import RUN_FILE, TrainedRun, check_cache_fits, fold_folders, load_run
-from dmft.train import Watcher, describe_run, over_folds, resolve_device, train_fold
+from dmft.train import (
+    Watcher,
+    choose_window,
+    describe_run,
+    over_folds,
+    resolve_device,
+    train_fold,
+)
 from dmft.training.loop import Objective
 from pipeline.contract import ConfigError, ContractError
 from pipeline.contract.settings import to_table
@@ -72,6 +79,7 @@ def distill(
             config=chosen,
             seed=first.seed if seed is None else seed,
             on=target,
+            window=choose_window(cache, fold, folder),
             teachers=runs,
         )
         objective = soft_objective(chosen, runs, info.modalities)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dmft.baseline import neighbour_accuracy
 from dmft.data import Cache, open_cache
-from dmft.data.features import pooling
-from dmft.metrics import accuracy, class_accuracies, figures, macro_f1, nearest_neighbour
+from dmft.metrics import accuracy, class_accuracies, figures, macro_f1
 from dmft.missing import missing_modalities
 from dmft.models import STREAMS, overall_vote
 from dmft.protocols import Fold, make_fold
 from dmft.run_folder import (
     METRICS_FILE,
-    PREDICT_BATCH,
     PREDICTIONS_FILE,
     TrainedRun,
     check_cache_fits,
@@ -31,9 +30,6 @@ from dmft.run_folder import (
 )
 from dmft.training.checkpoint import write_json
 from pipeline.contract import ContractError
-
-BASELINE_VALUES = 8192
-"""Most values of a modality that the nearest neighbour compares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +49,7 @@ def measure(run: TrainedRun, cache: Cache, fold: Fold) -> FoldFigures:
     logits = run.logits(cache, rows)
     present, labels = present_of(cache, info.modalities)[rows], cache.labels[rows]
     probabilities = overall_vote(logits, present, info.config.voting.rule)
-    baseline = _baseline(run, cache, fold)
+    baseline = neighbour_accuracy(run, cache, fold)
     report = {
         "kind": info.kind,
         "protocol": info.protocol.name,
@@ -86,9 +82,17 @@ def write_figures(folder: Path, found: FoldFigures) -> None:
 
 
 def evaluate(
-    folder: str | Path, *, cache_path: str | Path | None = None, device: str = "cpu"
+    folder: str | Path,
+    *,
+    cache_path: str | Path | None = None,
+    device: str = "cpu",
+    memory: int | None = None,
+    on_cache: Callable[[Cache], None] | None = None,
 ) -> dict[str, Any]:
     """Measure a run folder, or every fold of one; by default on the cache it was trained on.
+
+    A cache whose patches need more than ``memory`` bytes is streamed. ``on_cache`` is called with
+    each that is opened.
 
     Raises:
         ContractError: the folder is not a finished run, or the cache has changed.
@@ -101,7 +105,9 @@ def evaluate(
         path = str(cache_path or info.cache_path)
         key = (path, info.modalities)
         if key not in caches:
-            caches[key] = open_cache(path, info.modalities)
+            caches[key] = open_cache(path, info.modalities, memory=memory)
+            if on_cache is not None:
+                on_cache(caches[key])
         cache = caches[key]
         if cache_path is None and cache.spec.fingerprint != info.cache_fingerprint:
             raise ContractError(
@@ -175,37 +181,3 @@ def _added(matrices: Sequence[list[list[int]]]) -> Tensor:
     Shapes: F lists (K, K) -> (K, K).
     """
     return torch.stack([torch.tensor(matrix) for matrix in matrices]).sum(dim=0)
-
-
-def _baseline(run: TrainedRun, cache: Cache, fold: Fold) -> float:
-    """Accuracy of one nearest neighbour on the standardised features that the model sees."""
-    sides = {}
-    for side, rows in (("train", fold.train), ("test", fold.test)):
-        present = present_of(cache, run.info.modalities)[rows]
-        seen = present.any(dim=1)
-        features = _coarse_features(run, cache, rows[seen], present[seen])
-        sides[side] = (cache.labels[rows[seen]], features, present[seen])
-    (known, train, train_present), (asked, test, test_present) = sides["train"], sides["test"]
-    if not len(asked):
-        return 0.0
-    nearest = nearest_neighbour(train, train_present, test, test_present)
-    return float((known[nearest] == asked).float().mean())
-
-
-def _coarse_features(
-    run: TrainedRun, cache: Cache, rows: Tensor, present: Tensor
-) -> dict[str, Tensor]:
-    """Features pooled to few enough windows that they stay small beside the cache.
-
-    Shapes: rows (B,), present (B, M) -> {m: (B, P', D)}.
-    """
-    blocks: dict[str, list[Tensor]] = {m: [] for m in run.info.modalities}
-    for some, there in zip(
-        torch.split(rows, PREDICT_BATCH), torch.split(present, PREDICT_BATCH), strict=True
-    ):
-        patches = {m: cache.features[m][some].to(run.device) for m in run.info.modalities}
-        for m, made in run.maker.make(patches, there.to(run.device)).items():
-            n_windows = min(max(BASELINE_VALUES // made.shape[2], 1), made.shape[1])
-            pool = pooling(made.shape[1], n_windows, str(run.device))
-            blocks[m].append((pool @ made).cpu())
-    return {m: torch.cat(each) for m, each in blocks.items()}

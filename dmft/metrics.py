@@ -91,17 +91,17 @@ def class_accuracies(matrix: Tensor) -> list[float | None]:
     ]
 
 
-def nearest_neighbour(
+def distances(
     train: Mapping[str, Tensor],
     train_present: Tensor,
     test: Mapping[str, Tensor],
     test_present: Tensor,
 ) -> Tensor:
-    """Row of the nearest training record, by mean squared distance over common modalities.
+    """Mean squared distance over common modalities; infinite where there is none.
 
     Features are the standardised ones that the model sees; every modality counts alike.
 
-    Shapes: {m: (N, P, D)}, (N, M), {m: (B, P, D)}, (B, M) -> (B,) int64.
+    Shapes: {m: (N, P, D)}, (N, M), {m: (B, P, D)}, (B, M) -> (B, N).
     """
     total = torch.zeros(len(test_present), len(train_present))
     common = torch.zeros_like(total)
@@ -111,5 +111,4 @@ def nearest_neighbour(
         squared = torch.cdist(asked, known).square() / known.shape[1]
         total += torch.where(both, squared, 0.0)
         common += both
-    distance = torch.where(common > 0, total / common.clamp(min=1), torch.inf)
-    return distance.argmin(dim=1)
+    return torch.where(common > 0, total / common.clamp(min=1), torch.inf)

@@ -47,19 +47,19 @@ def _votes(run: TrainedRun, cache: Cache, rows: Tensor, present: Tensor) -> Tens
 
     Shapes: rows (B,), present (B, M) -> (B, K).
     """
-    logits = [torch.zeros(0, len(run.info.modalities), 2, len(run.info.classes))]
-    for some, there in zip(
-        torch.split(rows, PREDICT_BATCH), torch.split(present, PREDICT_BATCH), strict=True
+    names = run.info.modalities
+    shown = [name for column, name in enumerate(names) if present[:, column].any()]
+    logits = [torch.zeros(0, len(names), 2, len(run.info.classes))]
+    for (some, stored), there in zip(
+        cache.blocks(rows, PREDICT_BATCH, shown), torch.split(present, PREDICT_BATCH), strict=True
     ):
         if not len(some):
             continue
-        patches = {
-            name: torch.where(
-                there[:, column, None, None],
-                cache.features[name][some],
-                torch.zeros((), dtype=cache.features[name].dtype),
-            ).to(run.device)
-            for column, name in enumerate(run.info.modalities)
-        }
+        patches = {}
+        for column, name in enumerate(names):
+            shape = (len(some), run.info.stored[name].n_patches, run.info.stored[name].n_features)
+            nothing = torch.zeros((), dtype=cache.features[name].dtype).expand(shape)
+            seen = there[:, column, None, None]
+            patches[name] = torch.where(seen, stored.get(name, nothing), nothing).to(run.device)
         logits.append(run.logits_of(patches, there.to(run.device)).cpu())
     return overall_vote(torch.cat(logits), present, run.info.config.voting.rule)

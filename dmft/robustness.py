@@ -82,9 +82,9 @@ def spoilt(cache: Cache, fold: Fold, modality: str, fault: str, seed: int = 0) -
         rows = fold.test[cache.present[fold.test, column]]
         known = fold.train[cache.present[fold.train, column]]
         if len(rows):
-            deviation = _deviation(features[modality], known)
+            changed = features[modality][torch.arange(len(cache))]
+            deviation = _deviation(changed, known)
             random = torch.Generator().manual_seed(derive_seed(seed, column, fault))
-            changed = features[modality].clone()
             for some in torch.split(rows, BLOCK_RECORDS):
                 patches = changed[some].float()
                 changed[some] = spoil(patches, deviation, random).to(changed.dtype)

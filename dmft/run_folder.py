@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from dmft.config import RunConfig
 from dmft.data import Batch, Cache, FeatureMaker, Statistics
 from dmft.data.features import FeaturePlan
+from dmft.data.order import Window
 from dmft.hashes import file_sha256, seal_of
 from dmft.hashes import read_json as read_json
 from dmft.models import InputShape, ModelShape, Student, Teacher, overall_vote
@@ -94,6 +95,8 @@ class RunInfo:
     """Name of the weights that the cache's frames passed; their hash stands in ``encodings``."""
     model_sha256: str = ""
     """Of ``model.safetensors``; empty until it is written, and in runs of earlier versions."""
+    window: Window | None = None
+    """Over which a streamed training's epochs were mixed; None where it was all records."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -111,14 +114,18 @@ class RunInfo:
         skipped |= {"cache_path", "teachers", "protocol"}
         # What the cache's fingerprint stands for already, and what follows from the weights.
         skipped |= {"dataset", "encodings", "encoder_weights", "model_sha256"}
-        deciding = {k: v for k, v in to_table(self).items() if k not in skipped}
+        deciding = {k: v for k, v in self._table().items() if k not in skipped}
         deciding["modalities"] = list(self.stored)
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+    def _table(self) -> dict[str, Any]:
+        """All entries; no window where there is none, as in runs of earlier versions."""
+        return {k: v for k, v in to_table(self).items() if k != "window" or v is not None}
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in ``run.json``."""
         head = {"format": RUN_FORMAT, "version": RUN_VERSION, "identity": self.identity}
-        table = head | to_table(self)
+        table = head | self._table()
         return table | {"sha256": seal_of(table)}
 
 
@@ -224,8 +231,8 @@ class TrainedRun:
         """
         check_cache_fits(self.info, cache)
         found = []
-        for some in torch.split(rows, PREDICT_BATCH):
-            patches = {m: cache.features[m][some].to(self.device) for m in self.info.modalities}
+        for some, stored in cache.blocks(rows, PREDICT_BATCH, self.info.modalities):
+            patches = {m: each.to(self.device) for m, each in stored.items()}
             present = present_of(cache, self.info.modalities)[some].to(self.device)
             found.append(self.logits_of(patches, present).cpu())
         return torch.cat(found)

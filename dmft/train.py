@@ -15,6 +15,8 @@ import torch
 
 from dmft.config import RunConfig
 from dmft.data import Batch, Cache, FeatureMaker, make_features
+from dmft.data.order import Window
+from dmft.data.sources import choose_source
 from dmft.evaluate import measure, summarise, write_figures
 from dmft.hashes import file_sha256, read_json
 from dmft.losses import HARD_LOSSES
@@ -95,7 +97,10 @@ def train(
     target = resolve_device(device)
 
     def one(chosen: Fold, folder: Path) -> dict[str, Any]:
-        info = describe_run(cache, rules, chosen, kind=kind, config=config, seed=seed, on=target)
+        window = choose_window(cache, chosen, folder)
+        info = describe_run(
+            cache, rules, chosen, kind=kind, config=config, seed=seed, on=target, window=window
+        )
         maker = make_features(cache, config, chosen.train)
         return train_fold(cache, chosen, info, folder, hard_objective(config), maker, watcher)
 
@@ -140,6 +145,17 @@ def refuse_occupied(out: Path) -> None:
         )
 
 
+def choose_window(cache: Cache, fold: Fold, folder: Path) -> Window | None:
+    """Return the window over which a run's epochs are mixed; None where it is all records.
+
+    An interrupted run keeps the one that it began with, whatever memory there is now.
+    """
+    if (folder / RUN_FILE).exists():
+        return read_info(folder).window
+    too_small = cache.window is not None and not cache.window.holds(fold.train)
+    return cache.window if too_small else None
+
+
 def describe_run(
     cache: Cache,
     protocol: FoldProtocol,
@@ -149,6 +165,7 @@ def describe_run(
     config: RunConfig,
     seed: int,
     on: torch.device,
+    window: Window | None = None,
     teachers: Sequence[TrainedRun] = (),
 ) -> RunInfo:
     """Gather what decides a run's weights."""
@@ -169,6 +186,7 @@ def describe_run(
         classes=cache.spec.classes,
         seed=seed,
         device=on.type,
+        window=window,
         teachers=tuple(str(teacher.folder.resolve()) for teacher in teachers),
         teacher_identities=tuple(teacher.info.identity for teacher in teachers),
         versions=software_versions(),
@@ -251,10 +269,7 @@ def _fit_fold(
     device = torch.device(info.device)
     maker = maker.to(device)
     data = TrainingData(
-        patches={m: cache.features[m].to(device) for m in cache.modalities},
-        present=cache.present.to(device),
-        labels=cache.labels.to(device),
-        rows=rows.to(device),
+        source=choose_source(cache, rows, info.window, device),
         maker=maker,
         n_classes=len(info.classes),
     )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from dmft.commands.memory import memory_option
+
 
 @click.command(short_help="Distil a trained teacher into a student.")
 @click.argument("cache", type=click.Path(path_type=Path))
@@ -38,6 +40,7 @@ import click
     type=click.IntRange(min=1),
     help="CPU threads; the last bits of the weights depend on it. [default: torch's choice]",
 )
+@memory_option
 def distill(
     cache: Path,
     teachers: tuple[Path, ...],
@@ -50,6 +53,7 @@ def distill(
     epochs: int | None,
     device: str,
     threads: int | None,
+    memory: str | None,
 ) -> None:
     """Train a student of CACHE on labels and on what a teacher predicts, and measure it.
 
@@ -58,9 +62,9 @@ def distill(
     """
     import torch
 
+    from dmft.commands.memory import open_within
     from dmft.commands.show import ProgressWatcher, figures_text
     from dmft.config import change_config, load_config
-    from dmft.data import open_cache
     from dmft.distill import distill as run
     from dmft.run_folder import fold_folders, read_info
 
@@ -76,7 +80,7 @@ def distill(
     settings = (
         load_config(config, all_changes) if config else change_config(first.config, all_changes)
     )
-    opened = open_cache(cache, first.modalities)
+    opened = open_within(cache, first.modalities, memory, device)
     watcher = ProgressWatcher()
     try:
         figures = run(

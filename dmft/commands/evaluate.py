@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from dmft.commands.memory import memory_option, say_residency
+
 
 @click.command(short_help="Measure a run on its test fold.")
 @click.argument("run", type=click.Path(path_type=Path))
@@ -27,18 +29,29 @@ import click
     show_default=True,
     help="Where to predict; auto takes a GPU where there is one.",
 )
+@memory_option
 def evaluate(
-    run: Path, cache_path: Path | None, as_json: bool, output: Path | None, device: str
+    run: Path,
+    cache_path: Path | None,
+    as_json: bool,
+    output: Path | None,
+    device: str,
+    memory: str | None,
 ) -> None:
     """Print the figures of RUN on its test records: the whole, each modality, each stream.
 
     Beside the accuracy stands that of one nearest neighbour on the same features.
     """
     from dmft.commands.show import figures_text
+    from dmft.data import memory_budget
     from dmft.evaluate import evaluate as measure
     from dmft.train import resolve_device
 
-    report = measure(run, cache_path=cache_path, device=resolve_device(device).type)
+    chosen = resolve_device(device).type
+    budget = memory_budget(memory, chosen)
+    report = measure(
+        run, cache_path=cache_path, device=chosen, memory=budget, on_cache=say_residency
+    )
     text = json.dumps(report, indent=2)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from dmft.commands.memory import memory_option
+
 
 @click.command(short_help="Train a teacher or a student on a cache.")
 @click.argument("cache", type=click.Path(path_type=Path))
@@ -42,6 +44,7 @@ import click
     type=click.IntRange(min=1),
     help="CPU threads; the last bits of the weights depend on it. [default: torch's choice]",
 )
+@memory_option
 def train(
     cache: Path,
     protocol: str,
@@ -55,6 +58,7 @@ def train(
     epochs: int | None,
     device: str,
     threads: int | None,
+    memory: str | None,
 ) -> None:
     """Train a model on the training side of a fold of CACHE, and measure it on the test side.
 
@@ -63,9 +67,9 @@ def train(
     """
     import torch
 
+    from dmft.commands.memory import open_within
     from dmft.commands.show import ProgressWatcher, figures_text
     from dmft.config import load_config
-    from dmft.data import open_cache
     from dmft.train import train as run
 
     if threads:
@@ -73,7 +77,7 @@ def train(
     all_changes = [*changes, *([f"training.epochs={epochs}"] if epochs else [])]
     settings = load_config(config, all_changes)
     names = [name.strip() for name in (modalities or "").split(",") if name.strip()]
-    opened = open_cache(cache, names or None)
+    opened = open_within(cache, names or None, memory, device)
     watcher = ProgressWatcher()
     try:
         figures = run(

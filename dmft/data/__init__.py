@@ -3,13 +3,18 @@
 from dmft.data.batch import Batch
 from dmft.data.cache import Cache, open_cache
 from dmft.data.features import FeatureMaker, make_features
+from dmft.data.memory import memory_budget
+from dmft.data.sources import BatchSource, StoredBatch
 from dmft.data.standardise import Statistics
 
 __all__ = [
     "Batch",
+    "BatchSource",
     "Cache",
     "FeatureMaker",
     "Statistics",
+    "StoredBatch",
     "make_features",
+    "memory_budget",
     "open_cache",
 ]

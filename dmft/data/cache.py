@@ -1,13 +1,15 @@
-"""Open a feature cache and hold what a run wants of it in memory.
+"""Open a feature cache and hold what a run wants of it in memory, or as much as there is room for.
 
 It reads Zarr and nothing else reads Zarr here. It refuses, by name and with what to do, a folder
 that is not a cache, one of another schema version, one that is half made, a modality that the
-cache does not have, and a row that is said to be present and is not finite.
+cache does not have, and a row that is said to be present and is not finite. Patches that do not
+fit the memory they are given stay on the disk and are read where they are needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from zarr.errors import BaseZarrError
 
-from dmft.data.chunks import read_rows
+from dmft.data.ahead import read_ahead
+from dmft.data.memory import size_text
+from dmft.data.order import Window
+from dmft.data.stored import StoredPatches
 from pipeline.contract import (
     CACHE_ATTRIBUTE,
     CacheSpec,
     CacheState,
+    ConfigError,
     ContractError,
     ModalitySpec,
     Presence,
@@ -31,10 +37,20 @@ from pipeline.contract import (
     presence_array,
 )
 
+log = logging.getLogger(__name__)
+
+WINDOW_BLOCKS = 64
+"""Blocks that a training mixes where there is room: a step's records then seldom share one."""
+SPARE_BLOCKS = 2
+"""Blocks' room beside the window, for the one that is read and for the batches made ahead."""
+
+Patches = Tensor | StoredPatches
+"""Of all records of a modality; both give those of some when indexed by their rows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """The records of a cache and the modalities that were asked for, in memory."""
+    """The records of a cache and the modalities that were asked for."""
 
     path: Path
     """Where it was read."""
@@ -48,10 +64,14 @@ class Cache:
     """Shapes: (N,) int64."""
     columns: Mapping[str, NDArray[np.int64]]
     """Attribute columns that protocols select by, each (N,)."""
-    features: Mapping[str, Tensor]
+    features: Mapping[str, Patches]
     """Shapes: {m: (N, P, D)} in the stored type; rows of absent records are zero."""
     present: Tensor
     """Shapes: (N, M) bool, in the order of ``modalities``."""
+    window: Window | None = None
+    """What there is room for while the cache is streamed; None where all of it is in memory."""
+    residency: str = ""
+    """Whether it is in memory, why, and the bytes, for people."""
 
     def __len__(self) -> int:
         return len(self.record_ids)
@@ -60,11 +80,40 @@ class Cache:
         """Return the description of a loaded modality."""
         return self.spec.modalities[name]
 
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one record's patches, of all loaded modalities."""
+        return sum(self.modality_spec(name).row_bytes for name in self.modalities)
 
-def open_cache(path: str | Path, modalities: Sequence[str] | None = None) -> Cache:
-    """Open a cache and load the features of some modalities; all of them where None.
+    def blocks(
+        self, rows: Tensor, size: int, modalities: Sequence[str]
+    ) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
+        """Yield some records' rows and patches, ``size`` records at a time, in their order.
+
+        Of a cache that is not in memory, the next ones are read meanwhile.
+
+        Shapes: rows (n,) int64 on the host; yields (B,), {m: (B, P, D)}.
+        """
+        found = (
+            (some, {name: self.features[name][some] for name in modalities})
+            for some in torch.split(rows, size)
+        )
+        return found if self.window is None else read_ahead(found, 1)
+
+
+def open_cache(
+    path: str | Path, modalities: Sequence[str] | None = None, *, memory: int | None = None
+) -> Cache:
+    """Open a cache with the features of some modalities; all of them where None.
+
+    Args:
+        path: The cache.
+        modalities: Which to open, in this order.
+        memory: Bytes that their patches may take. If they need more they stay on the disk and
+            are streamed. None holds them in memory whatever they need.
 
     Raises:
+        ConfigError: there is too little memory even for streaming.
         ContractError: it is not a complete cache of this schema version with these modalities.
     """
     path = Path(path)
@@ -95,7 +144,7 @@ def open_cache(path: str | Path, modalities: Sequence[str] | None = None) -> Cac
         worst = int(labels[outside][0])
         raise ContractError(f"{path}: label {worst} is outside 0 to {len(spec.classes) - 1}")
 
-    features: dict[str, Tensor] = {}
+    stored: dict[str, StoredPatches] = {}
     present = np.zeros((spec.n_records, len(wanted)), dtype=bool)
     for column, name in enumerate(wanted):
         codes = _read(group, presence_array(name), path)
@@ -105,7 +154,18 @@ def open_cache(path: str | Path, modalities: Sequence[str] | None = None) -> Cac
                 "that says it is complete. Run 'dmft cache verify' on it."
             )
         present[:, column] = codes == Presence.PRESENT
-        features[name] = _load_features(group, spec.modalities[name], present[:, column], ids, path)
+        stored[name] = StoredPatches(
+            path=path,
+            spec=spec.modalities[name],
+            array=_array(group, feature_array(name), path),
+            present=present[:, column],
+            record_ids=ids,
+        )
+    window, residency = choose_window(stored, memory)
+    log.info("%s: %s", path, residency)
+    features: Mapping[str, Patches] = stored
+    if window is None:
+        features = {name: torch.from_numpy(each.read(0, len(ids))) for name, each in stored.items()}
     return Cache(
         path=path,
         spec=spec,
@@ -115,6 +175,45 @@ def open_cache(path: str | Path, modalities: Sequence[str] | None = None) -> Cac
         columns={c: _read(group, c, path).astype(np.int64) for c in spec.columns},
         features=features,
         present=torch.from_numpy(present),
+        window=window,
+        residency=residency,
+    )
+
+
+def choose_window(
+    stored: Mapping[str, StoredPatches], memory: int | None
+) -> tuple[Window | None, str]:
+    """Say whether patches are to be held or streamed, and with how large a window.
+
+    A block is a chunk of the modality that has the most records in one, and the same records of
+    the others.
+
+    Raises:
+        ConfigError: less memory than two blocks and what is read beside them.
+    """
+    row_bytes = sum(each.spec.row_bytes for each in stored.values())
+    n_bytes = row_bytes * max(len(each) for each in stored.values())
+    names = ", ".join(stored)
+    if memory is None:
+        return None, f"resident: {names} take {size_text(n_bytes)}"
+    if n_bytes <= memory:
+        fits = f"{names} take {size_text(n_bytes)}, within {size_text(memory)} of memory"
+        return None, f"resident: {fits}"
+    n_records = max(each.records_per_chunk for each in stored.values())
+    block_bytes = n_records * row_bytes
+    n_blocks = min(memory // block_bytes - SPARE_BLOCKS, WINDOW_BLOCKS)
+    if n_blocks < 2:
+        least = size_text((2 + SPARE_BLOCKS) * block_bytes)
+        raise ConfigError(
+            f"memory of {size_text(memory)} is too little for {names}, which take "
+            f"{size_text(n_bytes)} in blocks of {size_text(block_bytes)}: wanted at least {least}. "
+            "Give more with --memory, or choose fewer modalities."
+        )
+    window = Window(n_blocks=n_blocks, n_records=n_records)
+    return window, (
+        f"streaming: {names} take {size_text(n_bytes)}, more than {size_text(memory)} of memory; "
+        f"a window of {n_blocks} blocks of {n_records} records holds "
+        f"{size_text(n_blocks * block_bytes)}"
     )
 
 
@@ -166,39 +265,7 @@ def _read(group: zarr.Group, name: str, path: Path) -> NDArray[Any]:
     try:
         return np.asarray(array[:])
     except (ValueError, RuntimeError, OSError) as error:
-        raise _damaged(path, name, error) from error
-
-
-def _damaged(path: Path, name: str, error: Exception) -> ContractError:
-    return ContractError(
-        f"{path}: array {name!r} is damaged ({type(error).__name__}: {error}). "
-        "Run 'dmft cache verify' on it."
-    )
-
-
-def _load_features(
-    group: zarr.Group,
-    spec: ModalitySpec,
-    present: NDArray[np.bool_],
-    ids: Sequence[str],
-    path: Path,
-) -> Tensor:
-    """Read one modality into one tensor, so that memory holds it once."""
-    array = _array(group, feature_array(spec.name), path)
-    shape = (len(ids), spec.n_patches, spec.n_features)
-    if tuple(array.shape) != shape:
         raise ContractError(
-            f"{path}: array {spec.name!r} has shape {tuple(array.shape)}: wanted {shape}"
-        )
-    try:
-        features, finite = read_rows(path / feature_array(spec.name), array, present)
-    except (ValueError, RuntimeError, OSError) as error:
-        raise _damaged(path, spec.name, error) from error
-    if not finite.all():
-        record = ids[int(np.argmin(finite))]
-        raise ContractError(
-            f"{path}: {spec.name} of record {record!r} is marked present and is not finite. "
+            f"{path}: array {name!r} is damaged ({type(error).__name__}: {error}). "
             "Run 'dmft cache verify' on it."
-        )
-    features[~present] = 0
-    return torch.from_numpy(features)
+        ) from error

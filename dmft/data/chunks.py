@@ -32,37 +32,50 @@ class ChunkError(ValueError):
 
 
 def read_rows(
-    folder: Path, array: Any, wanted: NDArray[np.bool_]
+    folder: Path,
+    array: Any,
+    wanted: NDArray[np.bool_],
+    first: int = 0,
+    n_threads: int = N_THREADS,
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Read the chunks that hold a wanted row; rows of the other chunks are zero.
 
     Args:
         folder: The array's folder.
         array: Shapes: (N, P, D), chunked along its first axis alone.
-        wanted: Shapes: (N,).
+        wanted: The rows from ``first`` on, as many as shall be read. Shapes: (n,).
+        first: Where in the array to begin, inside a chunk or at its start.
+        n_threads: Chunks that are read at a time.
 
     Returns:
         The rows, and which of them are finite as :func:`finite_rows` says it, looked at while a
-        chunk is still in the processor's cache. Shapes: (N, P, D), (N,).
+        chunk is still in the processor's cache. Shapes: (n, P, D), (n,).
 
     Raises:
         ChunkError: a chunk is damaged.
     """
-    rows = np.zeros(array.shape, dtype=array.dtype)
+    rows = np.zeros((len(wanted), *array.shape[1:]), dtype=array.dtype)
     finite = np.ones(len(rows), dtype=bool)
     size = array.chunks[0]
     plain = _is_plain(array)
 
     def read(start: int) -> None:
-        here = slice(start, start + size)
+        here = slice(max(start, 0), start + size)
         if plain:
-            _read_chunk(folder, rows, start, size)
+            _read_chunk(folder, rows, start, size, first)
         else:
-            rows[here] = array[here]
+            rows[here] = array[first + here.start : first + min(here.stop, len(rows))]
         finite[here] = finite_rows(rows[here], wanted[here])
 
-    starts = [s for s in range(0, len(rows), size) if wanted[s : s + size].any()]
-    with ThreadPoolExecutor(N_THREADS) as pool:
+    # Relative to ``first``: the first chunk may begin before it.
+    starts = [
+        s for s in range(-(first % size), len(rows), size) if wanted[max(s, 0) : s + size].any()
+    ]
+    if n_threads == 1 or len(starts) == 1:
+        for start in starts:
+            read(start)
+        return rows, finite
+    with ThreadPoolExecutor(n_threads) as pool:
         for _ in pool.map(read, starts):
             pass
     return rows, finite
@@ -90,14 +103,14 @@ def _is_plain(array: Any) -> bool:
     return little and array.chunks[1:] == array.shape[1:] and array.dtype in _NOT_FINITE
 
 
-def _read_chunk(folder: Path, rows: NDArray[Any], start: int, size: int) -> None:
-    """Read one chunk into its place; the last may hold fewer rows than it stores."""
-    path = folder / "c" / str(start // size) / "0" / "0"
+def _read_chunk(folder: Path, rows: NDArray[Any], start: int, size: int, first: int) -> None:
+    """Read one chunk into its place from ``start`` on; ``rows`` may hold a part of it alone."""
+    path = folder / "c" / str((first + start) // size) / "0" / "0"
     n_bytes = size * rows[0].nbytes
     try:
         with path.open("rb", buffering=0) as file:
-            whole = start + size <= len(rows)
-            place: Any = rows[start : start + size]
+            whole = start >= 0 and start + size <= len(rows)
+            place: Any = rows[max(start, 0) : start + size]
             if not whole:
                 place = np.empty((size, *rows.shape[1:]), rows.dtype)
             n_read = file.readinto(memoryview(place).cast("B"))
@@ -110,4 +123,5 @@ def _read_chunk(folder: Path, rows: NDArray[Any], start: int, size: int) -> None
     if google_crc32c.value(place.view(np.uint8)).to_bytes(4, "little") != checksum:
         raise ChunkError(f"{path} is not what its checksum says")
     if not whole:
-        rows[start:] = place[: len(rows) - start]
+        here = rows[max(start, 0) : start + size]
+        here[...] = place[max(-start, 0) :][: len(here)]

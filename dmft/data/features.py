@@ -162,7 +162,7 @@ def make_features(cache: Cache, config: RunConfig, train: Tensor) -> FeatureMake
     for column, (name, plan) in enumerate(plans.items()):
         fitter = StatisticsFitter(plan.output.n_features)
         chosen = train[cache.present[train, column]]
-        for rows in torch.split(chosen, BLOCK_RECORDS):
-            fitter.add(plan.derive(cache.features[name][rows].float()))
+        for _, patches in cache.blocks(chosen, BLOCK_RECORDS, [name]):
+            fitter.add(plan.derive(patches[name].float()))
         statistics[name] = fitter.finish(plan.config.geometry, plan.n_blocks)
     return FeatureMaker(plans=plans, statistics=statistics)

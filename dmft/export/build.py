@@ -270,8 +270,9 @@ def gather_records(run: TrainedRun, cache_path: str | Path | None) -> Trial:
     is_test = np.zeros(len(cache), dtype=bool)
     is_test[fold.test.numpy()] = True
     keep = rows.numpy()
+    kept = rows.nonzero()[:, 0]
     return Trial(
-        patches={name: cache.features[name].numpy()[keep] for name in run.info.modalities},
+        patches={name: cache.features[name][kept].numpy() for name in run.info.modalities},
         present=present_of(cache, run.info.modalities).numpy()[keep],
         labels=cache.labels.numpy()[keep],
         is_test=is_test[keep],

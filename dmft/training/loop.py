@@ -1,15 +1,17 @@
-"""The training loop: features resident on the device, batches by a permutation of rows.
+"""The training loop: a source gives batches of stored patches, each makes one step.
 
-Everything random is a function of (seed, epoch, record), so a training that is interrupted and
-resumed at an epoch's end gives the weights of one that was not. No test record comes in here,
-and nothing is selected: the last epoch's weights, or their moving average, are the model.
+Whether the patches are in memory is the source's business. Everything random is a function of
+(seed, epoch, record), so a training that is interrupted and resumed at an epoch's end gives the
+weights of one that was not. No test record comes in here, and nothing is selected: the last
+epoch's weights, or their moving average, are the model.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from dmft.config import RunConfig, TrainingConfig
-from dmft.data import Batch, FeatureMaker
+from dmft.data import Batch, BatchSource, FeatureMaker, StoredBatch
 from dmft.data.augment import Augmenter
 from dmft.data.draws import derive_seed
 from dmft.losses import soft_targets
@@ -42,21 +44,12 @@ Objective = Callable[[Tensor, Batch], Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
-    """The cache's records on the device, and which of them to learn from.
+    """The records to learn from, and what is made of them."""
 
-    Patches of all records are held so that on a CPU they are the cache's own, not a copy.
-    """
-
-    patches: Mapping[str, Tensor]
-    """Shapes: {m: (N, P_stored, D_stored)} in the stored type."""
-    present: Tensor
-    """Shapes: (N, M) bool."""
-    labels: Tensor
-    """Shapes: (N,) int64."""
-    rows: Tensor
-    """Shapes: (n,) int64, the training records."""
+    source: BatchSource
+    """Gives the training records."""
     maker: FeatureMaker
-    """Makes the model's features of them."""
+    """Makes the model's features of them, on the source's device."""
     n_classes: int
     """K."""
 
@@ -92,7 +85,7 @@ def fit(
     """Train ``model`` in place, going on from ``checkpoint`` where that file exists.
 
     Args:
-        model: On the device of ``data``.
+        model: On the device of ``data``'s source.
         objective: The loss.
         data: The training records.
         config: The whole configuration.
@@ -113,8 +106,7 @@ def fit(
         done = _resume(checkpoint, model, optimizer, average, identity)
     if on_resume is not None:
         on_resume(done)
-    device = data.labels.device
-    with repeatable(device):
+    with repeatable(data.source.device):
         for epoch in range(done, training.epochs):
             torch.manual_seed(derive_seed(seed, epoch, "dropout"))
             report = _run_epoch(model, objective, data, config, optimizer, average, seed, epoch)
@@ -157,20 +149,18 @@ def _run_epoch(
     epoch: int,
 ) -> EpochReport:
     began = time.perf_counter()
-    training, device = config.training, data.labels.device
+    training, source = config.training, data.source
     augmenter = Augmenter(config=config.augment, seed=seed, epoch=epoch)
-    shuffler = torch.Generator().manual_seed(derive_seed(seed, epoch, "order"))
-    order = torch.randperm(len(data.rows), generator=shuffler).to(device)
-    batches = torch.split(data.rows[order], training.batch_size)
-    total, hits = torch.zeros((), device=device), torch.zeros((), device=device)
+    n_steps = math.ceil(source.n_records / training.batch_size)
+    total, hits = (torch.zeros((), device=source.device) for _ in range(2))
     rate = training.learning_rate
     model.train()
-    for number, rows in enumerate(batches):
-        step = epoch * len(batches) + number
-        rate = learning_rate(training, step, len(batches))
+    for number, stored in enumerate(source.batches(seed, epoch, training.batch_size)):
+        step = epoch * n_steps + number
+        rate = learning_rate(training, step, n_steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        batch = make_batch(data, rows, config, augmenter, derive_seed(seed, step, "mixup"))
+        batch = make_batch(data, stored, config, augmenter, derive_seed(seed, step, "mixup"))
         logits = model(batch.features, batch.present)
         loss = objective(logits, batch)
         optimizer.zero_grad(set_to_none=True)
@@ -182,10 +172,10 @@ def _run_epoch(
             if training.average_decay > 0:
                 decay = min(training.average_decay, (step + 1) / (step + 10))
                 torch._foreach_lerp_(list(average.values()), list(model.parameters()), 1 - decay)
-            total += loss.detach() * len(rows)
+            total += loss.detach() * len(stored.rows)
             voted = overall_vote(logits.detach(), batch.present, config.voting.rule).argmax(-1)
-            hits += (voted == data.labels[rows]).sum()
-    mean_loss = float(total) / len(data.rows)
+            hits += (voted == stored.labels).sum()
+    mean_loss = float(total) / source.n_records
     if not np.isfinite(mean_loss):
         raise ContractError(
             f"the loss of epoch {epoch + 1} is {mean_loss}: training has diverged. "
@@ -194,23 +184,24 @@ def _run_epoch(
     return EpochReport(
         epoch=epoch + 1,
         loss=mean_loss,
-        accuracy=float(hits) / len(data.rows),
+        accuracy=float(hits) / source.n_records,
         learning_rate=rate,
         seconds=time.perf_counter() - began,
     )
 
 
 def make_batch(
-    data: TrainingData, rows: Tensor, config: RunConfig, augmenter: Augmenter, mixup_seed: int
+    data: TrainingData,
+    stored: StoredBatch,
+    config: RunConfig,
+    augmenter: Augmenter,
+    mixup_seed: int,
 ) -> Batch:
-    """Augment, derive and standardise some training records, and blend them where asked.
-
-    Shapes: rows (B,) int64.
-    """
-    present = augmenter.presence(data.present[rows], rows)
-    patches = {name: stored[rows] for name, stored in data.patches.items()}
-    features = data.maker.make(patches, present, rows, augmenter)
-    targets = soft_targets(data.labels[rows], data.n_classes, config.training.label_smoothing)
+    """Augment, derive and standardise some training records, and blend them where asked."""
+    rows = stored.rows
+    present = augmenter.presence(stored.present, rows)
+    features = data.maker.make(stored.patches, present, rows, augmenter)
+    targets = soft_targets(stored.labels, data.n_classes, config.training.label_smoothing)
     alpha = config.augment.mixup
     if alpha > 0:
         # Records that lack different modalities are not blended.

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dmft.metrics import accuracy, class_accuracies, confusion, figures, macro_f1, nearest_neighbour
+from dmft.metrics import accuracy, class_accuracies, confusion, distances, figures, macro_f1
 
 
 def test_confusion_counts_classes_in_rows_and_predictions_in_columns():
@@ -41,7 +41,7 @@ def test_the_nearest_neighbour_is_sought_over_common_modalities():
     test = {"a": torch.tensor([[[4.0]], [[4.0]]]), "b": torch.tensor([[[9.0]], [[9.0]]])}
     both = torch.ones(2, 2, dtype=torch.bool)
     only_first = torch.tensor([[True, False], [True, True]])
-    found = nearest_neighbour(train, both, test, only_first)
+    found = distances(train, both, test, only_first).argmin(dim=1)
     assert found.tolist() == [1, 0]
 
 

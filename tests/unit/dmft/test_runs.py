@@ -403,7 +403,7 @@ def test_training_holds_the_cache_once(place, cache, tmp_path, monkeypatch):
     held = {}
 
     def look(model, objective, data, *others, **settings):
-        held.update(data.patches)
+        held.update(data.source.patches)
         raise PowerCutError
 
     monkeypatch.setattr(dmft.train, "fit", look)

@@ -1,0 +1,37 @@
+"""The option that says how much memory the patches of a cache may take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from dmft.data import Cache
+
+memory_option = click.option(
+    "--memory",
+    metavar="SIZE",
+    help="Memory for the cache's patches, as 8GB; if they need more they are streamed. "
+    "[default: half of what is free]",
+)
+
+
+def open_within(
+    cache: Path, modalities: Sequence[str] | None, memory: str | None, device: str
+) -> Cache:
+    """Open a cache within an amount of memory, and say whether it is held or streamed."""
+    from dmft.data import memory_budget, open_cache
+    from dmft.train import resolve_device
+
+    budget = memory_budget(memory, resolve_device(device).type)
+    opened = open_cache(cache, modalities, memory=budget)
+    say_residency(opened)
+    return opened
+
+
+def say_residency(cache: Cache) -> None:
+    """Print one line on standard error."""
+    click.echo(f"{cache.path}: {cache.residency}", err=True)
