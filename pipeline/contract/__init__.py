@@ -1,7 +1,10 @@
 """What the encoder and the trainer both know: errors, records, and the cache's layout.
 
 This is the only part of ``pipeline`` that ``dmft`` may import. It is plain Python: it imports
-no array library, no storage library and no framework, and it reads and writes nothing.
+no array library, no storage library and no framework, and it opens no cache and no recording.
+
+Two things stand beside the contract proper, so that there is one of each: reading settings
+(``settings``) and the look of the pages that both programs write (``page``).
 """
 
 from pipeline.contract.cache import (

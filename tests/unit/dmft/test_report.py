@@ -13,7 +13,7 @@ from dmft.config import load_config
 from dmft.data import open_cache
 from dmft.distill import distill
 from dmft.report import load_runs
-from dmft.report.html import embedded, render_report
+from dmft.report.html import render_report
 from dmft.report.intervals import bootstrap_macro_f1, sign_test, wilson
 from dmft.report.load import _short_names
 from dmft.run_folder import seal_of
@@ -192,12 +192,6 @@ def test_words_from_files_cannot_become_markup(place, tmp_path):
     assert [tag for tag, _ in Page(page).elements].count("script") == 2
     assert "b" not in [tag for tag, _ in Page(page).elements]
     assert data_of(page)["classes"][0][0] == evil
-
-
-def test_embedded_json_cannot_end_its_script():
-    text = embedded({"a": "</script>\u2028"})
-    assert "<" not in text
-    assert json.loads(text) == {"a": "</script>\u2028"}
 
 
 def test_the_command_writes_the_page_and_says_what_is_next(place, tmp_path):

@@ -1,4 +1,4 @@
-// Shared parts of the pages: pipeline/page/base.js and dmft/report/base.js are the same file.
+// What the scripts of all pages share: drawing, saving a figure, sorting, light and dark.
 "use strict";
 
 const SVG = "http://www.w3.org/2000/svg";

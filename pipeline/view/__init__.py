@@ -1,0 +1,10 @@
+"""What is in a cache, on one page: counts, gaps with their reasons, ranges, outliers, records.
+
+It reads a cache in any state and changes nothing. ``content`` reads it, ``oddities`` finds what
+stands out, ``tables`` and ``records`` show that, ``page`` puts it together. What is drawn is what
+is stored: the patches.
+"""
+
+from pipeline.view.page import write_view
+
+__all__ = ["write_view"]

@@ -1,0 +1,51 @@
+"""The page of a cache: its sections in order."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from pipeline.contract.page import render_page, write_page
+from pipeline.view import records, tables
+from pipeline.view.content import CacheContent
+from pipeline.view.oddities import Oddity, oddities_of
+
+N_SHOWN = 8
+CONTENTS = ("counts", "gaps", "lengths", "values", "outliers", "records", "provenance")
+
+
+def write_view(location: str, path: Path, *, n_shown: int = N_SHOWN) -> tuple[int, list[Oddity]]:
+    """Write the page of a cache; return its bytes and the suspect records.
+
+    Raises:
+        ContractError: there is no cache, or its description is damaged.
+    """
+    content = CacheContent.read(location)
+    oddities = oddities_of(content)
+    n_bytes = write_page(_render(content, oddities, n_shown), path)
+    return n_bytes, [each for each in oddities if each.suspect]
+
+
+def _render(content: CacheContent, oddities: list[Oddity], n_shown: int) -> str:
+    store, spec = content.store, content.store.spec
+    chosen = records.choose(store.records, oddities, n_shown)
+    where = Path(store.objects.location).name or store.objects.location
+    return render_page(
+        title=f"Cache {where}",
+        subtitle=f"{spec.n_records:,} records of {spec.dataset}, {len(spec.classes)} classes, "
+        f"{', '.join(spec.modalities)}; state {spec.state}",
+        contents={name: name.capitalize() for name in CONTENTS},
+        sections=[
+            tables.summary(content),
+            tables.suspects(oddities),
+            tables.counts(content),
+            tables.gaps(content),
+            tables.lengths(content),
+            tables.ranges(content),
+            tables.outliers(oddities),
+            records.records_section(content, chosen),
+            tables.provenance(store),
+        ],
+        script=resources.files("pipeline.view").joinpath("page.js").read_text(encoding="utf-8"),
+        found=records.drawn_from(content, chosen),
+    )
