@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,29 @@ def synth() -> None:
     """
 
 
-def _modalities(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
-    known = ("rgb", "depth", "skeleton", "inertial")
-    names = tuple(name.strip() for name in value.split(",") if name.strip())
-    unknown = [name for name in names if name not in known]
-    if unknown or not names:
-        raise click.BadParameter(f"{value!r}: wanted some of {','.join(known)}")
-    return tuple(dict.fromkeys(names))
+def _some_of(*known: str) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
+    """A callback that takes names with commas between."""
+
+    def split(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        unknown = [name for name in names if name not in known]
+        if unknown or not names:
+            raise click.BadParameter(f"{value!r}: wanted some of {','.join(known)}")
+        return tuple(dict.fromkeys(names))
+
+    return split
+
+
+def _refuse_occupied(out: Path, force: bool) -> None:
+    if out.exists() and any(out.iterdir()) and not force:
+        raise click.UsageError(
+            f"{out} exists and is not empty. Name another folder, remove it, or add --force to "
+            "write into it."
+        )
+
+
+def _bar(n_records: int) -> Any:
+    return click.progressbar(length=n_records, label="Fabricating", show_pos=True, file=sys.stderr)
 
 
 @synth.command("utd-mhad")
@@ -61,7 +79,7 @@ def _modalities(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
     "--modalities",
     default="rgb,depth,skeleton,inertial",
     show_default=True,
-    callback=_modalities,
+    callback=_some_of("rgb", "depth", "skeleton", "inertial"),
     help="Which files to write, with commas between.",
 )
 @click.option(
@@ -94,17 +112,10 @@ def utd_mhad(
     """
     from pipeline.synthetic.utd_mhad import plan, write_tree
 
-    if out.exists() and any(out.iterdir()) and not force:
-        raise click.UsageError(
-            f"{out} exists and is not empty. Name another folder, remove it, or add --force to "
-            "write into it."
-        )
+    _refuse_occupied(out, force)
     records = plan(seed=seed, n_actions=actions, n_subjects=subjects, n_trials=trials)
     started = time.monotonic()
-    bar: Any = click.progressbar(
-        length=len(records), label="Fabricating", show_pos=True, file=sys.stderr
-    )
-    with bar:
+    with _bar(len(records)) as bar:
         written = write_tree(
             out,
             records,
@@ -117,3 +128,207 @@ def utd_mhad(
         f"after {time.monotonic() - started:.0f} s. Next: "
         f"dmft manifest build utd-mhad {out} -o {out.resolve().name}.jsonl"
     )
+
+
+def _size(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    width, _, height = value.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise click.BadParameter(f"{value!r}: wanted WIDTHxHEIGHT, such as 1920x1080")
+    return int(width), int(height)
+
+
+@synth.command("mmact")
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--subjects",
+    default="4",
+    show_default=True,
+    help="How many people, or which: 4, or 1-3,17. A number alone takes them in an order in which "
+    "both sides of cross-subject come early: 1, 17, 11, 2, 18.",
+)
+@click.option("--scenes", default="1", show_default=True, help="How many scenes, or which of 1-4.")
+@click.option(
+    "--sessions",
+    default="2",
+    show_default=True,
+    help="How many sessions, or which. A number alone takes 1, 5, 2, 3, 4 in this order.",
+)
+@click.option(
+    "--cameras",
+    default="4",
+    show_default=True,
+    help="How many cameras, or which of 1-4. A number alone takes 1, 4, 2, 3 in this order.",
+)
+@click.option(
+    "--classes",
+    default="8",
+    show_default=True,
+    help="How many of the 35 classes, or which by name. A number alone takes a fixed choice among "
+    "those done in the scenes, which mixes near neighbours with unlike ones.",
+)
+@click.option(
+    "--seconds",
+    default=None,
+    type=click.FloatRange(0.5, 60),
+    help="Length of a middling clip; classes keep their real proportions, from half as long "
+    "(jumping) to 2.7 times (carrying_heavy). 7 is the real length.  [default: 4; 2 with "
+    "--structure]",
+)
+@click.option(
+    "--size",
+    default=None,
+    callback=_size,
+    help="Width and height of the videos; the real ones are 1920x1080.  [default: 320x180; 64x36 "
+    "with --structure]",
+)
+@click.option(
+    "--modalities",
+    default="rgb,inertial",
+    show_default=True,
+    callback=_some_of("rgb", "inertial", "skeleton", "wifi", "pressure"),
+    help="Which files to write, with commas between: also skeleton (COCO keypoints as JSON), wifi "
+    "and pressure.",
+)
+@click.option(
+    "--structure",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Write the clips of this list and no others: a CSV with columns subject, camera, scene, "
+    "session, file_stem and n_frames (not used). All clips of a class are hard links to one short "
+    "film, which dmft manifest check reports as copies; sensor files are each of their own trial. "
+    "--subjects to --classes do not apply.",
+)
+@click.option(
+    "--irregular",
+    default="",
+    help="What to do wrong, with commas between, or all; the names are below.",
+)
+@click.option(
+    "--share",
+    default=0.1,
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of the trials that suffer each irregularity of single trials, one at least.",
+)
+@click.option(
+    "--list",
+    "list_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write what was done to which file, as JSON lines.  [default: "
+    "OUT.irregular.jsonl beside OUT]",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Draws the people, the trials and what is irregular; the same seed writes the same bytes.",
+)
+@click.option(
+    "--jobs",
+    default=None,
+    type=click.IntRange(1),
+    help="Processes; changes no file.  [default: one a core]",
+)
+@click.option("--force", is_flag=True, help="Write into OUT although it holds something already.")
+def mmact(
+    out: Path,
+    subjects: str,
+    scenes: str,
+    sessions: str,
+    cameras: str,
+    classes: str,
+    seconds: float | None,
+    size: tuple[int, int] | None,
+    modalities: tuple[str, ...],
+    structure: Path | None,
+    irregular: str,
+    share: float,
+    list_file: Path | None,
+    seed: int,
+    jobs: int | None,
+    force: bool,
+) -> None:
+    """Write a raw tree in MMAct's layout and file formats into OUT.
+
+    \b
+    trainval/subject1/cam1/scene1/session1/walking.mp4    H.264, 29.97 frames/s
+    acc_phone_clip/subject1/scene1/session1/walking.csv   time,x,y,z; 100 Hz, m/s^2
+    acc_watch_clip/                                       100 Hz, m/s^2
+    gyro_clip/                                            50 Hz, rad/s
+    orientation_clip/                                     50 Hz, rad
+    pose/subject1/cam1/scene1/session1/walking.json       COCO keypoints, pixels
+    wifi/, pressure/                                      time,value; dBm and hPa
+
+    Four cameras see a trial from four sides. Phone in the right trouser pocket, watch on the
+    right wrist. Scene 3 has the desk's classes, the others all others; carrying_heavy and
+    carrying_light are done from subject 11 on.
+
+    Irregularities of the whole tree: zero-padded, level-order, orientation-rate, tar-gz,
+    stray-files. Of a share of the trials: letter-case, missing-view, no-video, frame-count,
+    truncated-video, missing-sensor, empty-sensor, clock (hours off), no-fraction, unsorted-rows,
+    duplicate-rows, garbage. With --force, files of the same names are replaced and all others
+    are left as they are.
+    """
+    from pipeline.synthetic import mmact as tree
+    from pipeline.synthetic.irregular import chosen
+    from pipeline.synthetic.mmact_trial import Form
+
+    _refuse_occupied(out, force)
+    length_s = seconds or (2.0 if structure else 4.0)
+    width, height = size or ((64, 36) if structure else (320, 180))
+    form = Form(kinds=modalities, width=width, height=height)
+    if structure:
+        trials = tree.read_structure(structure, seed=seed, seconds=length_s)
+    else:
+        people = tree.choose(subjects, tree.SUBJECTS, 999)
+        places = tree.choose(scenes, tree.SCENES, 4)
+        names = (
+            tree.some_classes(int(classes), places, people)
+            if classes.isdigit()
+            else tuple(sorted({name.strip() for name in classes.split(",")}))
+        )
+        trials = tree.plan(
+            seed=seed,
+            subjects=people,
+            scenes=places,
+            sessions=tree.choose(sessions, tree.SESSIONS, 99),
+            cameras=tree.choose(cameras, tree.CAMERAS, 4),
+            classes=names,
+            seconds=length_s,
+        )
+    if not trials:
+        raise click.UsageError(
+            f"nobody of --subjects {subjects} does any of --classes {classes} in --scenes "
+            f"{scenes}: name others."
+        )
+    asked = [name.strip() for name in irregular.split(",") if name.strip()]
+    faults = chosen(asked, modalities, max(len(trial.clips) for trial in trials))
+    started = time.monotonic()
+    with _bar(len(trials)) as bar:
+        written = tree.write_tree(
+            out,
+            trials,
+            form,
+            irregular=faults,
+            share=share,
+            link_films=structure is not None,
+            n_jobs=jobs or os.cpu_count() or 1,
+            progress=lambda _: bar.update(1),
+        )
+    n_clips = sum(len(trial.clips) for trial in trials)
+    click.echo(
+        f"{len(trials)} trials, {n_clips} views ({', '.join(modalities)}; "
+        f"{written.n_bytes / 1e6:.1f} MB) in {out} after {time.monotonic() - started:.0f} s. "
+        f"Next: dmft manifest build mmact {out} -o {out.resolve().name}.jsonl"
+    )
+    if faults:
+        target = list_file or out.resolve().with_name(f"{out.resolve().name}.irregular.jsonl")
+        target.write_text(tree.irregular_lines(written.irregular))
+        first = {item.irregularity: item for item in reversed(written.irregular)}
+        for name, count in sorted(Counter(i.irregularity for i in written.irregular).items()):
+            click.echo(f"  {name}: {count}, first {first[name].path} ({first[name].detail})")
+        click.echo(f"All of them: {target}")

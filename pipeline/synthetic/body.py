@@ -214,6 +214,21 @@ def pose(body: Body, stance: Stance, tracks: Mapping[str, Floats]) -> Pose:
     return Pose(joints=joints, forearm=frames["right_arm"] @ roll, thigh=frames["right_thigh"])
 
 
+def carry(body: Pose, stance: Stance, floor: Floats) -> Pose:
+    """A pose taken along a way over the floor.
+
+    Shapes: floor (T, 3): metres to the right and forward of where the person stands at first, and
+    the turn to the left in degrees -> the same shapes as ``body``.
+    """
+    heading = _turn(_UP, np.array([stance.yaw_deg]))[0]
+    place = np.array([stance.x_m, 0.0, stance.z_m])
+    zero = np.zeros(len(floor))
+    shift = place + np.stack([floor[:, 0], zero, -floor[:, 1]], axis=-1) @ heading.T
+    turn = _turn(_UP, floor[:, 2])
+    joints = np.einsum("tij,tnj->tni", turn, body.joints - place) + shift[:, None]
+    return Pose(joints=joints, forearm=turn @ body.forearm, thigh=turn @ body.thigh)
+
+
 def bone_lengths(joints: Floats) -> Floats:
     """Distances between the joints of each bone.
 

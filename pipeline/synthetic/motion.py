@@ -8,7 +8,7 @@ person does things; :func:`perform` adds what differs from trial to trial. The t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
@@ -40,6 +40,9 @@ class Motion:
     """Tracks that rest elsewhere before the motion (sitting)."""
     finish: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
     """Tracks that rest elsewhere after the motion."""
+    travel: tuple[Key, ...] = ()
+    """Way over the floor: shares of the record, each with (right m, forward m, turn to the left
+    in degrees) from where the person stands at first; empty where they stay."""
 
     def __post_init__(self) -> None:
         for track, keys in self.cycle.items():
@@ -49,6 +52,11 @@ class Motion:
             assert min(times) >= 0, f"{self.name}: {track} begins before its cycle"
             assert max(times) <= 1, f"{self.name}: {track} ends after its cycle"
         assert 1 <= self.repeats[0] <= self.repeats[1]
+
+    def lasting(self, scale: float) -> Motion:
+        """The same motion in a record of another length, at about its own pace."""
+        fewest, most = (max(1, round(count * scale)) for count in self.repeats)
+        return replace(self, duration_s=self.duration_s * scale, repeats=(fewest, most))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,27 +101,30 @@ class Variation:
     """Of where a left hand that has nothing to do is held, arm lengths, and of the posture."""
     sway: float = 0.012
     """Of slow unrest in all tracks, arm or leg lengths."""
+    shortest_s: float = 2.2
+    longest_s: float = 6.4
+    """No record is longer, however slow its person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Performance:
     """One performance of a motion: tracks on a regular grid of :data:`GRID_HZ`.
 
-    Shapes: every track (G, 3).
+    Shapes: every track (G, 3), floor (G, 3).
     """
 
     tracks: Mapping[str, Floats]
     duration_s: float
+    floor: Floats | None = None
+    """Way over the floor as :attr:`Motion.travel` has it; nothing where the person stays."""
 
     def at(self, times_s: Floats) -> dict[str, Floats]:
         """The tracks at given times. Shapes: (T,) -> (T, 3) each; seconds from the start."""
-        position = np.clip(times_s * GRID_HZ, 0, len(self.tracks["pelvis"]) - 1)
-        left = np.minimum(position.astype(np.int64), len(self.tracks["pelvis"]) - 2)
-        share = (position - left)[:, None]
-        return {
-            name: track[left] * (1 - share) + track[left + 1] * share
-            for name, track in self.tracks.items()
-        }
+        return {name: _between(track, times_s) for name, track in self.tracks.items()}
+
+    def floor_at(self, times_s: Floats) -> Floats | None:
+        """The way over the floor at given times. Shapes: (T,) -> (T, 3)."""
+        return None if self.floor is None else _between(self.floor, times_s)
 
     @property
     def grid_s(self) -> Floats:
@@ -140,7 +151,7 @@ def perform(
     """
     own_speed = manner.speed * np.exp(0.06 * habit.standard_normal())
     duration = motion.duration_s / own_speed * np.exp(variation.length * trial.standard_normal())
-    duration = float(np.clip(duration, 2.2, 6.4))
+    duration = float(np.clip(duration, variation.shortest_s, variation.longest_s))
     n_grid = round(duration * GRID_HZ) + 1
     fewest, most = motion.repeats
     repeats = int(habit.integers(fewest, most + 1))
@@ -178,7 +189,29 @@ def perform(
     for name in TRACKS:
         unit = 45.0 if name in ("trunk", "forearm_roll") else 0.2 if "foot" in name else 1.0
         tracks[name] = tracks[name] + unit * _unrest(trial, n_grid, duration, variation.sway)
-    return Performance(tracks=tracks, duration_s=duration)
+    floor = _way(motion, manner, trial, n_grid) if motion.travel else None
+    return Performance(tracks=tracks, duration_s=duration, floor=floor)
+
+
+def _between(track: Floats, times_s: Floats) -> Floats:
+    """A track of the grid read between its points. Shapes: (G, 3), (T,) -> (T, 3)."""
+    position = np.clip(times_s * GRID_HZ, 0, len(track) - 1)
+    left = np.minimum(position.astype(np.int64), len(track) - 2)
+    share = (position - left)[:, None]
+    return np.asarray(track[left] * (1 - share) + track[left + 1] * share)
+
+
+def _way(motion: Motion, manner: Manner, trial: np.random.Generator, n_grid: int) -> Floats:
+    """Where the person is on the floor. Shapes: -> (n_grid, 3) metres right, forward; degrees."""
+    times = np.array([time for time, _ in motion.travel])
+    values = np.array([value for _, value in motion.travel])
+    reach = manner.amplitude * np.exp(0.08 * trial.standard_normal(3))
+    values = values * reach + np.abs(values) * 0.08 * trial.standard_normal(values.shape)
+    times, values = (
+        np.concatenate([[0.0], times, [1.0]]),
+        np.concatenate([values[:1], values, values[-1:]]),
+    )
+    return _smooth(times, values, n_grid, 0.12)
 
 
 def _own_keys(

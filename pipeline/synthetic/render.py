@@ -182,14 +182,23 @@ class Wardrobe:
     shoe: Colour = (40, 36, 34)
 
 
-def room(camera: Camera, floor_y_m: float, place: np.random.Generator) -> NDArray[np.uint8]:
+def room(
+    camera: Camera, floor_y_m: float, place: np.random.Generator, wall_m: float = 4.2
+) -> NDArray[np.uint8]:
     """A room to stand in: wall, skirting, floor in perspective, a door and a cabinet.
 
     Shapes: -> (H, W, 3) uint8.
+
+    Args:
+        camera: Who looks.
+        floor_y_m: Height of the floor below the camera's axis.
+        place: Draws the colours, the furniture and half a metre of the wall's distance.
+        wall_m: Least distance of the wall.
     """
     rows = np.arange(camera.height, dtype=np.float64)[:, None]
     columns = np.arange(camera.width, dtype=np.float64)[None, :]
-    wall_z = 4.2 + 0.5 * place.random()
+    wall_z = wall_m + 0.5 * place.random()
+    scale = camera.height / 480
     horizon = camera.height / 2
     foot = horizon - camera.focal_px * floor_y_m / wall_z
     wall = np.array([186.0, 182.0, 170.0]) + 14 * place.standard_normal(3)
@@ -198,13 +207,16 @@ def room(camera: Camera, floor_y_m: float, place: np.random.Generator) -> NDArra
     )
     for _ in range(2):
         left = camera.width * (0.05 + 0.75 * place.random())
-        width, height = camera.width * (0.09 + 0.08 * place.random()), 90 + 190 * place.random()
+        width, height = (
+            camera.width * (0.09 + 0.08 * place.random()),
+            (90 + 190 * place.random()) * scale,
+        )
         paint = 70 + 110 * place.random(3)
         box = (columns > left) & (columns < left + width) & (rows > foot - height) & (rows < foot)
         image[box] = paint
-        edge = box & ((columns < left + 4) | (columns > left + width - 4))
+        edge = box & ((columns < left + 4 * scale) | (columns > left + width - 4 * scale))
         image[edge] = paint * 0.7
-    image[np.broadcast_to((rows > foot - 7) & (rows < foot), image.shape[:2])] *= 0.7
+    image[np.broadcast_to((rows > foot - 7 * scale) & (rows < foot), image.shape[:2])] *= 0.7
     below = np.maximum(rows - horizon, 1.0)
     depth = -floor_y_m * camera.focal_px / below
     across = (columns - camera.width / 2) * depth / camera.focal_px

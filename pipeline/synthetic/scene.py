@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.synthetic.body import Body, Floats, Pose, Stance, pose
+from pipeline.synthetic.body import Body, Floats, Pose, Stance, carry, pose
 from pipeline.synthetic.motion import Manner, Motion, Performance, Variation, perform
 from pipeline.synthetic.render import Wardrobe
 
@@ -25,6 +25,12 @@ _SCOPES: dict[str, tuple[str, ...]] = {
     "depth": ("motion", "subject", "trial"),
     "room": (),
     "rgb": ("motion", "subject", "trial"),
+    "phone": ("motion", "subject", "trial"),
+    "watch": ("motion", "subject", "trial"),
+    "clock": ("motion", "subject", "trial"),
+    "keypoints": ("motion", "subject", "trial"),
+    "surroundings": ("motion", "subject", "trial"),
+    "faults": ("motion", "subject", "trial"),
 }
 """What each purpose's random numbers depend on besides the seed; append, never reorder."""
 
@@ -70,7 +76,9 @@ class Scene:
 
     def pose(self, times_s: Floats) -> Pose:
         """The true body at given times. Shapes: (T,) seconds -> joints (T, 20, 3)."""
-        return pose(self.person.body, self.stance, self.performance.at(times_s))
+        standing = pose(self.person.body, self.stance, self.performance.at(times_s))
+        floor = self.performance.floor_at(times_s)
+        return standing if floor is None else carry(standing, self.stance, floor)
 
     def frame_times_s(self, rate_hz: float) -> Floats:
         """Times of a camera's frames, in the middle of equal shares of the record."""

@@ -1,0 +1,140 @@
+"""Four cameras round a room that see one moving body from four sides, and what they record.
+
+The person's camera of :mod:`pipeline.synthetic.body` is one viewpoint; here the body is turned
+about the middle of the room until each camera looks along +z, so one renderer serves all. These
+cameras do not mirror. They film H.264, and a keypoint detector looks at what they film.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.synthetic.body import JOINT, Floats
+from pipeline.synthetic.render import Camera, colour_image, grainy, room, see
+from pipeline.synthetic.scene import Person
+
+FRAME_RATE = Fraction(2997, 100)
+"""Of MMAct's clips, frames a second."""
+
+_MIDDLE = np.array([-0.09, 0.0, 2.88])
+"""Where people stand, in the coordinates of a body."""
+_BEARING_DEG = {1: 20.0, 2: 110.0, 3: 200.0, 4: 290.0}
+_DISTANCE_M, _WALL_M = 4.6, 6.5
+_FOCAL_WIDTHS = 0.62
+_CAMERA_RISE_M = 0.12
+"""How much higher than the person's own camera these hang."""
+
+COCO = (
+    *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),
+    *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip"),
+    *("left_knee", "right_knee", "left_ankle", "right_ankle"),
+)
+"""The 17 keypoints of a COCO detector, in its order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One of the four cameras at one size of image."""
+
+    number: int
+    width: int
+    height: int
+
+    @property
+    def lens(self) -> Camera:
+        """The pinhole that the turned body is seen through."""
+        return Camera(width=self.width, height=self.height, focal_px=_FOCAL_WIDTHS * self.width)
+
+    def turned(self, points: Floats) -> Floats:
+        """Points as this camera has them before it, unmirrored.
+
+        Shapes: (..., 3) metres -> (..., 3) metres: x to the camera's right, z away from it.
+        """
+        angle = np.radians(_BEARING_DEG[self.number])
+        cosine, sine = np.cos(angle), np.sin(angle)
+        x, y, z = np.moveaxis(points - _MIDDLE, -1, 0)
+        return np.stack(
+            [-(cosine * x + sine * z), y - _CAMERA_RISE_M, _DISTANCE_M + cosine * z - sine * x],
+            axis=-1,
+        )
+
+    def film(
+        self,
+        joints: Floats,
+        person: Person,
+        floor_y_m: float,
+        *,
+        place: np.random.Generator,
+        noise: np.random.Generator,
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Colour images one by one.
+
+        Shapes: joints (T, 20, 3) metres -> T times (H, W, 3) uint8.
+
+        Args:
+            joints: Of the body, in its own coordinates.
+            person: Whose they are.
+            floor_y_m: Height of the floor there.
+            place: Draws the room: the same for all films of one camera in one scene.
+            noise: Draws light and grain of this film.
+        """
+        background = room(self.lens, floor_y_m - _CAMERA_RISE_M, place, wall_m=_WALL_M)
+        lit = background * float(np.clip(1 + 0.05 * noise.standard_normal(), 0.85, 1.15))
+        rooms = [grainy(np.clip(lit, 0, 255).astype(np.uint8), 1.0, noise) for _ in range(4)]
+        for index, frame in enumerate(self.turned(joints)):
+            surface = see(frame, self.lens, person.body.girth)
+            yield colour_image(surface, rooms[index % 4], person.wardrobe)
+
+    def detect(self, joints: Floats, noise: np.random.Generator) -> list[Floats | None]:
+        """What a keypoint detector finds in each frame; in one of a hundred, nobody.
+
+        Shapes: joints (T, 20, 3) metres -> T times (17, 3): column, row, score from 0 to 1.
+        """
+        pixels = self.lens.project(self.turned(_coco(joints)))
+        off = 0.0025 * self.width * noise.standard_normal(pixels.shape)
+        score = np.clip(0.88 + 0.07 * noise.standard_normal(pixels.shape[:2]), 0.3, 1.0)
+        found = np.concatenate([pixels + off, score[..., None]], axis=-1)
+        missed = noise.random(len(found)) < 0.01
+        return [None if lost else frame for lost, frame in zip(missed.tolist(), found, strict=True)]
+
+
+def _coco(joints: Floats) -> Floats:
+    """COCO's keypoints of a Kinect body. Shapes: (T, 20, 3) -> (T, 17, 3) metres."""
+    head = joints[:, JOINT["head"]]
+    up = head - joints[:, JOINT["shoulder_center"]]
+    up = up / np.linalg.norm(up, axis=-1, keepdims=True)
+    right = joints[:, JOINT["right_shoulder"]] - joints[:, JOINT["left_shoulder"]]
+    right = right / np.linalg.norm(right, axis=-1, keepdims=True)
+    ahead = np.cross(up, right)
+    face = {
+        "nose": head + 0.1 * ahead,
+        "left_eye": head + 0.08 * ahead - 0.03 * right + 0.035 * up,
+        "right_eye": head + 0.08 * ahead + 0.03 * right + 0.035 * up,
+        "left_ear": head - 0.075 * right + 0.01 * up,
+        "right_ear": head + 0.075 * right + 0.01 * up,
+    }
+    return np.stack(
+        [face[name] if name in face else joints[:, JOINT[name]] for name in COCO], axis=1
+    )
+
+
+def mp4_bytes(images: Iterable[NDArray[np.uint8]], width: int, height: int) -> bytes:
+    """An H.264 .mp4 at MMAct's rate. Shapes: each image (height, width, 3) uint8, both even."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=FRAME_RATE)
+        stream.width, stream.height = width, height
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"flags": "+bitexact", "preset": "superfast", "crf": "25"}
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()

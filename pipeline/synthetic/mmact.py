@@ -1,0 +1,288 @@
+"""Fabricates a raw tree in MMAct's layout and file formats.
+
+``trainval/subjectN/camN/sceneN/sessionN/<class>.mp4`` is H.264 at 29.97 frames/s, and
+``<sensor>_clip/subjectN/sceneN/sessionN/<class>.csv`` holds rows ``time,x,y,z``; the views of a
+trial share its sensors. This module decides which trials there are, by counts or by a list of
+clips, and has them written; ``irregular`` says what can be wrong with a tree on request.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from pipeline.contract import ConfigError
+from pipeline.synthetic.irregular import STRAY_FILES, Irregular, assign
+from pipeline.synthetic.mmact_files import Written, write_trial
+from pipeline.synthetic.mmact_trial import CLASSES, Form, Trial, film
+from pipeline.synthetic.wearables import RATES_HZ
+
+SUBJECTS = (1, 17, 11, 2, 18, 12, 3, 13, 4, 19, 5, 14, 6, 15, 7, 16, 8, 20, 9, 10)
+SCENES, SESSIONS, CAMERAS = (1, 3, 2, 4), (1, 5, 2, 3, 4), (1, 4, 2, 3)
+"""The order in which smaller trees take them: both sides of every published split come early."""
+SPREAD = (
+    *("walking", "using_phone", "pushing", "waving_hand", "talking_on_phone", "pulling", "fall"),
+    *("sitting_down", "carrying", "checking_time", "drinking", "running", "opening", "closing"),
+    *("using_pc", "throwing", "picking_up", "carrying_heavy", "standing", "pocket_in", "kicking"),
+    *("setting_down", "pocket_out", "standing_up", "jumping", "carrying_light", "entering"),
+    *("exiting", "sitting", "talking", "pointing", "loitering", "crouching", "looking_around"),
+    "transferring_object",
+)
+"""Classes in the order in which smaller trees take them: near neighbours beside unlike ones."""
+DESK = frozenset(
+    {"drinking", "pocket_in", "pocket_out", "sitting", "sitting_down", "standing_up", "using_pc"}
+)
+"""Done in scene 3 only."""
+ANYWHERE = frozenset({"talking_on_phone", "using_phone"})
+"""Done in every scene; all other classes in scenes 1, 2 and 4."""
+CARRIERS_FROM = 11
+"""carrying_heavy and carrying_light are not done by subjects before this one."""
+
+COLUMNS = ("subject", "camera", "scene", "session", "file_stem", "n_frames")
+"""Of a list of clips."""
+
+
+def choose(value: str, order: Sequence[int], most: int) -> tuple[int, ...]:
+    """Numbers from how many or which: ``4``, ``1,3`` or ``1-3,17``.
+
+    Args:
+        value: A number alone takes as many from ``order``, and goes on with the next above it;
+            ``4,`` is the number 4.
+        order: Which come first.
+        most: The greatest allowed.
+
+    Raises:
+        ConfigError: neither, or out of range.
+    """
+    try:
+        if value.strip().isdigit():
+            wanted = [*order, *range(len(order) + 1, most + 1)][: int(value)]
+            numbers = set(wanted) if 1 <= int(value) <= most else set()
+        else:
+            numbers = set()
+            for part in filter(None, (part.strip() for part in value.split(","))):
+                first, _, last = part.partition("-")
+                numbers |= set(range(int(first), int(last or first) + 1))
+    except ValueError:
+        numbers = set()
+    if not numbers or min(numbers) < 1 or max(numbers) > most:
+        raise ConfigError(f"{value!r}: wanted how many, or which as in 1-3,5; 1 to {most}")
+    return tuple(sorted(numbers))
+
+
+def plan(
+    *,
+    seed: int,
+    subjects: Sequence[int],
+    scenes: Sequence[int],
+    sessions: Sequence[int],
+    cameras: Sequence[int],
+    classes: Sequence[str],
+    seconds: float,
+) -> list[Trial]:
+    """Every trial that the people, places and classes allow, in the order of their numbers."""
+    return [
+        Trial(
+            seed=seed,
+            subject=subject,
+            scene=scene,
+            session=session,
+            action=action,
+            seconds=seconds,
+            clips=tuple((camera, action) for camera in cameras),
+        )
+        for subject in subjects
+        for scene in scenes
+        for session in sessions
+        for action in classes
+        if is_done(action, scene, subject)
+    ]
+
+
+def is_done(action: str, scene: int, subject: int) -> bool:
+    """Whether the data set has a class in a scene by a subject."""
+    if action in ("carrying_heavy", "carrying_light") and subject < CARRIERS_FROM:
+        return False
+    return action in ANYWHERE or (action in DESK) == (scene == 3)
+
+
+def some_classes(count: int, scenes: Sequence[int], subjects: Sequence[int]) -> tuple[str, ...]:
+    """As many classes as wanted of those that somebody does in the scenes, or all there are."""
+    held = [
+        name
+        for name in SPREAD
+        if any(is_done(name, scene, subject) for scene in scenes for subject in subjects)
+    ]
+    return tuple(sorted(held[:count]))
+
+
+def read_structure(path: Path, *, seed: int, seconds: float) -> list[Trial]:
+    """The trials of a list of clips, columns :data:`COLUMNS`.
+
+    Raises:
+        ConfigError: the file has other columns, a value is no number or no class, or none is
+            there.
+    """
+    clips: dict[tuple[int, int, int, str], list[tuple[int, str]]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        if tuple(rows.fieldnames or ()) != COLUMNS:
+            raise ConfigError(f"{path}: columns are {rows.fieldnames}: wanted {', '.join(COLUMNS)}")
+        for row in rows:
+            stem = row["file_stem"]
+            try:
+                subject, camera, scene, session = (int(row[name]) for name in COLUMNS[:4])
+            except (TypeError, ValueError):
+                raise ConfigError(
+                    f"{path}: line {rows.line_num} is {list(row.values())}: wanted numbers for "
+                    f"{', '.join(COLUMNS[:4])}"
+                ) from None
+            if stem.lower() not in CLASSES:
+                raise ConfigError(
+                    f"{path}: line {rows.line_num} has file stem {stem!r}: wanted one of "
+                    f"{', '.join(CLASSES)}"
+                )
+            key = (subject, scene, session, stem.lower())
+            clips.setdefault(key, []).append((camera, stem))
+    if not clips:
+        raise ConfigError(f"{path}: has no rows: wanted one a clip")
+    return [
+        Trial(
+            seed=seed,
+            subject=subject,
+            scene=scene,
+            session=session,
+            action=action,
+            seconds=seconds,
+            clips=tuple(sorted(seen)),
+        )
+        for (subject, scene, session, action), seen in sorted(clips.items())
+    ]
+
+
+def write_tree(
+    out: Path,
+    trials: Sequence[Trial],
+    form: Form,
+    *,
+    irregular: Sequence[str] = (),
+    share: float = 0.1,
+    link_films: bool = False,
+    n_jobs: int = 1,
+    progress: Callable[[int], None] = lambda n_bytes: None,
+) -> Written:
+    """Write a raw tree of fabricated trials.
+
+    Args:
+        out: Folder to write into, made where absent.
+        trials: From :func:`plan` or :func:`read_structure`.
+        form: What they are written as.
+        irregular: What is to be wrong, from :func:`pipeline.synthetic.irregular.chosen`.
+        share: Of the trials that suffer each irregularity.
+        link_films: Film one trial a class and make every clip a hard link to its class's film.
+        n_jobs: Processes; the files do not depend on it.
+        progress: Called after each trial with its bytes.
+
+    Returns:
+        Bytes written, and what was done to which file, ordered by what and where.
+
+    Raises:
+        ConfigError: there are fewer trials than irregularities of single trials.
+    """
+    faults = assign(irregular, len(trials), share, trials[0].seed)
+    form = replace(form, wide=frozenset(irregular))
+    out.mkdir(parents=True, exist_ok=True)
+    total = Written(irregular=_of_the_tree(form))
+    if link_films and "rgb" in form.kinds:
+        form = replace(form, films=_class_films(out, trials, form))
+    jobs = zip(trials, faults, strict=True)
+    for done in _each(out, form, jobs, min(n_jobs, len(trials))):
+        total.n_bytes += done.n_bytes
+        total.irregular += done.irregular
+        progress(done.n_bytes)
+    if form.films:
+        shutil.rmtree(form.films)
+    if "stray-files" in form.wide:
+        for path, content in STRAY_FILES.items():
+            (out / path).parent.mkdir(parents=True, exist_ok=True)
+            (out / path).write_bytes(content)
+    if "tar-gz" in form.wide:
+        for sensor in RATES_HZ:
+            _pack(out / f"{sensor}_clip")
+    total.irregular.sort(key=lambda item: (item.irregularity, item.path))
+    return total
+
+
+def irregular_lines(items: Iterable[Irregular]) -> str:
+    """What was done to which file, one JSON object a line."""
+    return "".join(json.dumps(asdict(item)) + "\n" for item in items)
+
+
+def _of_the_tree(form: Form) -> list[Irregular]:
+    """What is irregular about folders and not about single trials."""
+    tops = [top for top, kind in (("trainval", "rgb"), ("pose", "skeleton")) if kind in form.kinds]
+    done = {
+        "zero-padded": [(top, "numbers of two digits") for top in tops],
+        "level-order": [(top, "camN/sceneN/subjectN/sessionN") for top in tops],
+        "tar-gz": [(f"{name}_clip.tar.gz", f"in place of {name}_clip") for name in RATES_HZ],
+        "stray-files": [(path, "belongs to no trial") for path in STRAY_FILES],
+    }
+    return [
+        Irregular(irregularity=name, path=path, detail=detail)
+        for name, places in done.items()
+        if name in form.wide
+        for path, detail in places
+    ]
+
+
+def _each(
+    out: Path, form: Form, jobs: Iterable[tuple[Trial, tuple[str, ...]]], n_jobs: int
+) -> Iterable[Written]:
+    """Trials written, as they come."""
+    if n_jobs == 1:
+        for trial, faults in jobs:
+            yield write_trial(out, form, trial, faults)
+        return
+    workers = min(n_jobs, os.cpu_count() or 1)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        waiting = [pool.submit(write_trial, out, form, trial, faults) for trial, faults in jobs]
+        for done in as_completed(waiting):
+            yield done.result()
+
+
+def _class_films(out: Path, trials: Sequence[Trial], form: Form) -> Path:
+    """A folder with one film of every class, by the first trial that shows it."""
+    folder = out / ".films"
+    folder.mkdir()
+    first = {trial.action: trial for trial in reversed(trials)}
+    for action, trial in first.items():
+        content = film(trial, 1, form.width, form.height)
+        (folder / f"{action}.mp4").write_bytes(content)
+    return folder
+
+
+def _pack(folder: Path) -> None:
+    """Replace a folder by one .tar.gz whose bytes follow from the files alone."""
+    if not folder.is_dir():
+        return
+    target = folder.with_name(f"{folder.name}.tar.gz")
+    with (
+        target.open("wb") as raw,
+        gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as archive,
+    ):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            member = tarfile.TarInfo(path.relative_to(folder.parent).as_posix())
+            member.size = path.stat().st_size
+            with path.open("rb") as content:
+                archive.addfile(member, content)
+    shutil.rmtree(folder)

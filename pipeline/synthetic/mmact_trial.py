@@ -1,0 +1,133 @@
+"""One trial of a fabricated MMAct tree: who does what, where its files lie and what they show.
+
+Everything follows from the seed and the trial, so that a file's bytes never depend on the order
+in which files are written or on the number of processes. This module writes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.contract import ConfigError
+from pipeline.synthetic.cameras import FRAME_RATE, View, mp4_bytes
+from pipeline.synthetic.daily import DAILY
+from pipeline.synthetic.motion import Variation
+from pipeline.synthetic.scene import Draws, Scene, stage
+
+CLASSES = tuple(sorted(DAILY))
+"""The 35 classes, by file stem."""
+KINDS = ("rgb", "inertial", "skeleton", "wifi", "pressure")
+"""What a tree may hold besides folders."""
+MIDDLING_S = 7.0
+"""Length of a middling clip of the real data, seconds."""
+
+_ROOM = 7919  # sets the random numbers of rooms apart from those of people
+_VARIATION = Variation(shortest_s=0.8, longest_s=60.0)
+_FLOOR_BELOW_ANKLES_M = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One performance: what its sensors' bytes follow from, and the clips that show it."""
+
+    seed: int
+    subject: int
+    scene: int
+    session: int
+    action: str
+    """One of :data:`CLASSES`."""
+    seconds: float
+    """How long a middling trial of the tree is."""
+    clips: tuple[tuple[int, str], ...]
+    """Camera and file stem of every clip."""
+
+    def __post_init__(self) -> None:
+        if self.action not in DAILY:
+            raise ConfigError(f"class {self.action!r}: wanted one of {', '.join(CLASSES)}")
+        for name, most in (("subject", 9999), ("scene", 4), ("session", 99)):
+            if not 1 <= getattr(self, name) <= most:
+                raise ConfigError(f"{name} {getattr(self, name)}: wanted 1 to {most}")
+        for camera, _ in self.clips:
+            if not 1 <= camera <= 4:
+                raise ConfigError(f"camera {camera}: wanted 1 to 4")
+        if not 0.5 <= self.seconds <= 60:
+            raise ConfigError(f"seconds is {self.seconds}: wanted 0.5 to 60")
+
+    @property
+    def draws(self) -> Draws:
+        """Where its random numbers come from."""
+        return Draws(
+            seed=self.seed,
+            motion=CLASSES.index(self.action) + 1,
+            subject=self.subject,
+            trial=100 * self.scene + self.session,
+        )
+
+    @property
+    def began(self) -> np.datetime64:
+        """When it began by a right clock: one day a session, three hours a scene."""
+        day = np.datetime64("2018-10-01T09:00:00", "us") + np.timedelta64(
+            7 * self.subject + self.session, "D"
+        )
+        minutes = 180 * (self.scene - 1) + 5 * CLASSES.index(self.action)
+        return day + np.timedelta64(minutes, "m")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What every trial of a tree is written as."""
+
+    kinds: tuple[str, ...] = ("rgb", "inertial")
+    """Some of :data:`KINDS`."""
+    width: int = 320
+    height: int = 180
+    wide: frozenset[str] = frozenset()
+    """Irregularities of the whole tree."""
+    films: Path | None = None
+    """Folder with one ready film a class to link clips to, instead of filming each."""
+
+    def __post_init__(self) -> None:
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        if unknown or not self.kinds:
+            raise ConfigError(f"kinds are {list(self.kinds)}: wanted some of {list(KINDS)}")
+        for name in ("width", "height"):
+            if getattr(self, name) < 16 or getattr(self, name) % 2:
+                raise ConfigError(f"{name} is {getattr(self, name)}: wanted 16 or more, even")
+
+    def clip(self, top: str, trial: Trial, camera: int, name: str) -> str:
+        """Path of what one camera saw."""
+        digits = 2 if "zero-padded" in self.wide else 1
+        levels = {
+            "subject": trial.subject,
+            "cam": camera,
+            "scene": trial.scene,
+            "session": trial.session,
+        }
+        order = ("cam", "scene", "subject", "session") if "level-order" in self.wide else levels
+        folders = "/".join(f"{token}{levels[token]:0{digits}d}" for token in order)
+        return f"{top}/{folders}/{name}"
+
+
+def view_of(trial: Trial) -> Scene:
+    """The moving person of one trial, before any sensor looks."""
+    motion = DAILY[trial.action].lasting(trial.seconds / MIDDLING_S)
+    return stage(trial.draws, motion, _VARIATION)
+
+
+def film(trial: Trial, camera: int, width: int, height: int, *, n_fewer: int = 0) -> bytes:
+    """What one camera recorded, as an .mp4."""
+    view = view_of(trial)
+    times = view.frame_times_s(float(FRAME_RATE))
+    joints = view.pose(times[: len(times) - n_fewer]).joints
+    draws = trial.draws
+    images = View(number=camera, width=width, height=height).film(
+        joints,
+        view.person,
+        view.stance.ankle_y_m - _FLOOR_BELOW_ANKLES_M,
+        place=np.random.default_rng([trial.seed, _ROOM, trial.scene, camera]),
+        noise=replace(draws, trial=10 * draws.trial + camera).for_("rgb"),
+    )
+    return mp4_bytes(images, width, height)
