@@ -97,6 +97,8 @@ class RunInfo:
     """Of ``model.safetensors``; empty until it is written, and in runs of earlier versions."""
     window: Window | None = None
     """Over which a streamed training's epochs were mixed; None where it was all records."""
+    manifest_sha256: str = ""
+    """Of the manifest that the cache was encoded from; empty in runs of earlier versions."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -114,6 +116,7 @@ class RunInfo:
         skipped |= {"cache_path", "teachers", "protocol"}
         # What the cache's fingerprint stands for already, and what follows from the weights.
         skipped |= {"dataset", "encodings", "encoder_weights", "model_sha256"}
+        skipped |= {"manifest_sha256"}
         deciding = {k: v for k, v in self._table().items() if k not in skipped}
         deciding["modalities"] = list(self.stored)
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()

@@ -42,6 +42,7 @@ from dmft.training import EpochReport, TrainingData, fit
 from dmft.training.checkpoint import write_json
 from dmft.training.loop import Objective
 from pipeline.contract import ConfigError, ContractError
+from pipeline.contract.settings import to_table
 
 log = logging.getLogger(__name__)
 
@@ -193,6 +194,7 @@ def describe_run(
         dataset=cache.spec.dataset,
         encodings={name: dict(cache.modality_spec(name).encoding) for name in cache.modalities},
         encoder_weights=_weights_name(cache),
+        manifest_sha256=str(cache.spec.provenance.get("manifest_sha256", "")),
     )
 
 
@@ -317,6 +319,9 @@ class Diary:
         path.write_text("".join(f"{line}\n" for line in lines))
         self.seconds = [float(json.loads(line)["seconds"]) for line in lines]
         self.board = SummaryWriter(str(self.folder), purge_step=done + 1)
+        if not done:
+            settings = json.dumps(to_table(self.info.config), indent=2)
+            self.board.add_text("config", f"```json\n{settings}\n```")
         if self.watcher is not None:
             self.watcher.start(self.fold, self.info.config.training.epochs, done)
 
@@ -325,8 +330,10 @@ class Diary:
         self.seconds.append(report.seconds)
         with (self.folder / EPOCHS_FILE).open("a") as file:
             file.write(json.dumps(dataclasses.asdict(report)) + "\n")
-        for name in ("loss", "accuracy", "learning_rate"):
-            self.board.add_scalar(f"train/{name}", getattr(report, name), report.epoch)
+        scalars = {k: v for k, v in dataclasses.asdict(report).items() if k != "epoch"}
+        scalars["records_per_second"] = self.info.n_train / max(report.seconds, 1e-9)
+        for name, value in scalars.items():
+            self.board.add_scalar(f"train/{name}", value, report.epoch)
         if self.watcher is not None:
             self.watcher.epoch(report)
 
@@ -342,7 +349,6 @@ class Diary:
 
 def _difference(found: RunInfo, wanted: RunInfo) -> str:
     """Name the settings in which two runs differ."""
-    from pipeline.contract.settings import to_table
 
     def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         out: dict[str, Any] = {}
@@ -362,6 +368,7 @@ def _difference(found: RunInfo, wanted: RunInfo) -> str:
         "encodings",
         "encoder_weights",
         "model_sha256",
+        "manifest_sha256",
     )
     a, b = flat(to_table(found)), flat(to_table(wanted))
     differing = [

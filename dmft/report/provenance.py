@@ -17,6 +17,7 @@ def provenance(run: Measured) -> str:
         "folder": str(first.folder if len(run.folds) == 1 else first.folder.parent),
         "cache": info.cache_path,
         "cache's fingerprint": info.cache_fingerprint,
+        "manifest's SHA-256": info.manifest_sha256 or "not recorded",
         "encoder's weights": info.encoder_weights or "none",
         "seed": str(info.seed),
         "device": info.device,
