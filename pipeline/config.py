@@ -28,6 +28,11 @@ def _positive(*, window: int, stride: int, **others: int) -> None:
         )
 
 
+def _rate(rate_hz: float) -> None:
+    if not 0 < rate_hz <= 1000:
+        raise ConfigError(f"rate_hz is {rate_hz}: wanted more than 0 and at most 1000")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InertialEncoding:
     """How body-worn sensors are pooled; no values are changed but by averaging."""
@@ -38,9 +43,30 @@ class InertialEncoding:
     """Rows from one window to the next, at most the window."""
     patches: int = 128
     """P. Finer than a model's patches, so that the trainer can augment and pool."""
+    rate_hz: float = 100.0
+    """Rows a second on which time-stamped streams are joined (MMAct); the rows of other data sets
+    stay as they are. The default is the rate of the fastest sensor."""
 
     def __post_init__(self) -> None:
         _positive(window=self.window, stride=self.stride, patches=self.patches)
+        _rate(self.rate_hz)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesEncoding:
+    """How numbers over time are pooled: one that is measured slowly, such as a pressure."""
+
+    window: int = 1
+    """Rows under one window."""
+    stride: int = 1
+    """Rows from one window to the next, at most the window."""
+    patches: int = 32
+    rate_hz: float = 10.0
+    """Rows a second to which time-stamped rows are resampled."""
+
+    def __post_init__(self) -> None:
+        _positive(window=self.window, stride=self.stride, patches=self.patches)
+        _rate(self.rate_hz)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,17 +115,22 @@ class FramesEncoding:
             )
 
 
-ModalityEncoding = InertialEncoding | SkeletonEncoding | FramesEncoding
+ModalityEncoding = InertialEncoding | SeriesEncoding | SkeletonEncoding | FramesEncoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodingConfig:
-    """Everything that decides the numbers in a cache, but for the network's weights."""
+    """Everything that decides the numbers in a cache, but for the network's weights.
+
+    A field for each modality that any data set has; its type is the kind of encoding.
+    """
 
     rgb: FramesEncoding = field(default_factory=FramesEncoding)
     depth: FramesEncoding = field(default_factory=FramesEncoding)
     skeleton: SkeletonEncoding = field(default_factory=SkeletonEncoding)
     inertial: InertialEncoding = field(default_factory=InertialEncoding)
+    wifi: SeriesEncoding = field(default_factory=SeriesEncoding)
+    pressure: SeriesEncoding = field(default_factory=SeriesEncoding)
 
     def of(self, modality: str) -> ModalityEncoding:
         """Configuration of one modality.
@@ -112,6 +143,15 @@ class EncodingConfig:
             raise ConfigError(f"no encoding for modality {modality!r}: have {', '.join(names)}")
         encoding: ModalityEncoding = getattr(self, modality)
         return encoding
+
+
+def encoding_kind(modality: str) -> type[ModalityEncoding]:
+    """The kind of encoding that a modality has.
+
+    Raises:
+        ConfigError: the modality has none.
+    """
+    return type(EncodingConfig().of(modality))
 
 
 def load_config(path: Path | None, changes: Sequence[str] = ()) -> EncodingConfig:

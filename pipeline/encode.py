@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,15 +19,18 @@ from pipeline.config import (
     FramesEncoding,
     InertialEncoding,
     ModalityEncoding,
+    SeriesEncoding,
     SkeletonEncoding,
+    encoding_kind,
 )
 from pipeline.contract import ConfigError, Presence, Record, RecordingError, StreamRef
 from pipeline.encoders import inertial, skeleton
 from pipeline.ledger import Failure, Source
 from pipeline.rawtree import RawTree
 from pipeline.readahead import ReadAhead
-from pipeline.readers.registry import reader_for
-from pipeline.signal import Frames, Signal
+from pipeline.readers.registry import Recording, reader_for
+from pipeline.resample import join
+from pipeline.signal import Frames, Streams
 
 if TYPE_CHECKING:
     from pipeline.encoders.frames import FrameNetwork
@@ -70,6 +73,8 @@ class Encoder:
     """Told of each record as it is done."""
     _sources: dict[str, tuple[Source, ...]] = field(default_factory=dict)
     _lengths: dict[str, int] = field(default_factory=dict)
+    _last: tuple[tuple[StreamRef, ...], Encoded] | None = None
+    """The files of the last record without a network and what became of it."""
 
     def encode(self, records: Sequence[Record]) -> Iterator[Encoded]:
         """Encode records in order.
@@ -85,7 +90,7 @@ class Encoder:
         results = (
             self._frames(present)
             if isinstance(self.encoding, FramesEncoding)
-            else map(self._signal, present)
+            else map(self._rows, present)
         )
         for encoded in results:
             if self.on_record is not None:
@@ -115,41 +120,42 @@ class Encoder:
                     stage="open",
                     path=stream.path,
                 )
-            if not content:
-                raise RecordingError("the file is empty", stage="open", path=stream.path)
             contents.append((content, stream))
         return contents
 
-    def _read(self, record: Record) -> Signal | Frames:
+    def _read(self, record: Record) -> Recording:
         opened = self._open(record)
-        if len(opened) != 1:
-            raise RecordingError(
-                f"{len(opened)} streams of {self.modality}: this data set's reader takes 1",
-                stage="read",
-            )
-        content, stream = opened[0]
         try:
-            return reader_for(self.dataset, self.modality)(content, stream)
-        except RecordingError as error:
-            error.path = error.path or stream.path
+            return reader_for(self.dataset, self.modality)(opened)
+        except RecordingError:
             raise
         except Exception as error:  # a decoder's own error: this record's fault, no one else's
-            raise RecordingError(
-                f"{type(error).__name__}: {error}", stage="read", path=stream.path
-            ) from error
+            raise RecordingError(f"{type(error).__name__}: {error}", stage="read") from error
 
-    def _signal(self, record: Record) -> Encoded:
+    def _rows(self, record: Record) -> Encoded:
+        """Encode a record without a network; the views of a trial, one after another, once."""
+        streams = record.streams[self.modality]
+        if self._last is not None and self._last[0] == streams:
+            return replace(self._last[1], record_id=record.id)
+        encoded = self._encode_rows(record)
+        self._last = streams, encoded
+        return encoded
+
+    def _encode_rows(self, record: Record) -> Encoded:
         try:
-            signal = self._read(record)
-            assert isinstance(signal, Signal)
-            patches = encode_signal(signal.values, self.encoding)
+            recording = self._read(record)
+            assert not isinstance(recording, Frames)
+            if isinstance(recording, Streams):
+                assert isinstance(self.encoding, InertialEncoding | SeriesEncoding)
+                recording = join(recording, self.encoding.rate_hz)
+            patches = encode_signal(recording.values, self.encoding)
         except RecordingError as error:
             return self._failed(record, error)
         except Exception as error:  # whatever its numbers did: this record's fault, no one else's
             failure = RecordingError(f"{type(error).__name__}: {error}", stage="encode")
             failure.__cause__ = error
             return self._failed(record, failure)
-        return self._done(record, patches, len(signal.values))
+        return self._done(record, patches, len(recording.values))
 
     def _frames(self, records: Sequence[Record]) -> Iterator[Encoded]:
         from pipeline.encoders.frames import encode_frames
@@ -238,14 +244,15 @@ def encode_signal(values: NDArray[np.float32], encoding: ModalityEncoding) -> ND
     """
     if isinstance(encoding, SkeletonEncoding):
         return skeleton.encode_skeleton(values, encoding)
-    assert isinstance(encoding, InertialEncoding)
+    assert isinstance(encoding, InertialEncoding | SeriesEncoding)
     return inertial.encode_inertial(values, encoding)
 
 
 def encoder_version(modality: str) -> int:
     """Version of the code that makes a modality's numbers."""
-    if modality in FRAME_MODALITIES:
+    kind = encoding_kind(modality)
+    if kind is FramesEncoding:
         from pipeline.encoders import frames
 
         return frames.VERSION
-    return {"inertial": inertial.VERSION, "skeleton": skeleton.VERSION}[modality]
+    return skeleton.VERSION if kind is SkeletonEncoding else inertial.VERSION

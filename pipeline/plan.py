@@ -77,12 +77,14 @@ def expected_keys(
     n_threads: int = 4,
 ) -> dict[str, str]:
     """Content key of every record's modality; absent ones have the key ``absent``."""
-    unknown = [
-        stream.path
-        for record in records
-        for stream in record.streams.get(modality, ())
-        if stream.sha256 is None
-    ]
+    unknown = list(
+        dict.fromkeys(  # once, though the views of a trial share a file
+            stream.path
+            for record in records
+            for stream in record.streams.get(modality, ())
+            if stream.sha256 is None
+        )
+    )
     with ThreadPoolExecutor(n_threads) as pool:
         hashes = dict(zip(unknown, pool.map(_hash(tree), unknown), strict=True))
     return {
@@ -175,7 +177,11 @@ def plan_modality(
 
 
 def _has_promised_length(entry: Entry, record: Record, modality: str) -> bool:
-    return all(s.n_frames in (None, entry.length) for s in record.streams[modality])
+    """Whether each file's count of frames is the record's length, or was promised then too."""
+    then = {source.path: source.n_frames for source in entry.sources}
+    return all(
+        s.n_frames in (None, entry.length, then.get(s.path)) for s in record.streams[modality]
+    )
 
 
 def _may_fare_better(entry: Entry, record: Record, tree: RawTree, modality: str) -> bool:

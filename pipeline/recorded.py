@@ -6,12 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config import (
-    FramesEncoding,
-    InertialEncoding,
-    ModalityEncoding,
-    SkeletonEncoding,
-)
+from pipeline.config import FramesEncoding, ModalityEncoding, encoding_kind
 from pipeline.contract import ConfigError
 from pipeline.encode import Encoder
 from pipeline.rawtree import RawTree
@@ -22,12 +17,7 @@ if TYPE_CHECKING:
 
 def encoding_of(modality: str, stored: Mapping[str, Any]) -> ModalityEncoding:
     """The configuration that a cache's metadata holds, as it was."""
-    kind: type[ModalityEncoding] = {
-        "rgb": FramesEncoding,
-        "depth": FramesEncoding,
-        "skeleton": SkeletonEncoding,
-        "inertial": InertialEncoding,
-    }[modality]
+    kind = encoding_kind(modality)
     names = {field.name for field in fields(kind)}
     return kind(**{name: value for name, value in stored.items() if name in names})
 

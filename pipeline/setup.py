@@ -16,7 +16,7 @@ from pipeline.contract import CacheSpec, ConfigError, ContractError, ModalitySpe
 from pipeline.encode import FRAME_MODALITIES, STORED_DTYPE, encoder_version
 from pipeline.manifests import Manifest
 from pipeline.objects import FILE, Objects
-from pipeline.readers.registry import feature_names, modalities_of
+from pipeline.readers.registry import modalities_of, readable
 from pipeline.store import CacheStore, read_spec, records_per_chunk
 
 
@@ -219,8 +219,11 @@ def _spec(
         if modality == "rgb":
             del table["near_mm"], table["far_mm"]
     else:
-        names = feature_names(dataset, modality)
+        source = readable(dataset, modality)
+        names = source.columns
         n_features = len(names)
+        if not source.is_timed:
+            table.pop("rate_hz", None)
     spec = ModalitySpec(
         name=modality,
         n_patches=encoding.patches,

@@ -1,12 +1,14 @@
 """What a reader hands to an encoder: a recording in physical units with its time axis.
 
-Two shapes of recording exist. A :class:`Signal` is small and held whole; :class:`Frames` are
-large and come in blocks, so that memory holds a few blocks and never a whole video.
+Three shapes of recording exist. A :class:`Signal` is small and held whole; :class:`Streams` are
+signals on clocks of their own, which are joined on one grid before they are encoded
+(``resample``); :class:`Frames` are large and come in blocks, so that memory holds a few blocks and
+never a whole video.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,11 +25,26 @@ class Signal:
     values: NDArray[np.float32]
     """Finite, in the physical units that the reader names."""
     times_s: NDArray[np.float64]
-    """Seconds from the first row, not decreasing."""
+    """Seconds, not decreasing; from the first row, in :class:`Streams` by the recorder's clock."""
 
     def __post_init__(self) -> None:
         assert len(self.values) == len(self.times_s) > 0
         assert self.values.dtype == np.float32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streams:
+    """Streams of one modality that are resampled on their time stamps."""
+
+    widths: Mapping[str, int]
+    """Every stream that a record may have to the number of its columns, in their order."""
+    signals: Mapping[str, Signal]
+    """Those that this record has, at least one; values (T, width), each with a T of its own."""
+
+    def __post_init__(self) -> None:
+        assert self.signals
+        assert self.signals.keys() <= self.widths.keys()
+        assert all(s.values.shape[1] == self.widths[n] for n, s in self.signals.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from pipeline.contract import ConfigError, ContractError, RecordingError, StreamRef
-from pipeline.manifests.layouts import Layout, layout_of
+from pipeline.manifests.layout import Layout
+from pipeline.manifests.layouts import layout_of
 from pipeline.rawtree import RawTree
 
 _SUFFIXES: Mapping[str, Mapping[str, str]] = {

@@ -245,12 +245,12 @@ def rows_of(recording: Recording, *, dataset: str, on_problem: OnProblem) -> lis
             continue
         ref = StreamRef(name=modality, path=file.path)
         try:
-            signal = reader_for(dataset, modality)(file.tree.read(file.path), ref)
+            found = reader_for(dataset, modality)([(file.tree.read(file.path), ref)])
         except RecordingError as error:
             on_problem(f"{file.shown}: {error}")
             continue
-        assert isinstance(signal, Signal)
-        signals[modality] = signal
+        assert isinstance(found, Signal)
+        signals[modality] = found
     duration = max((_duration_s(signal.times_s) for signal in signals.values()), default=0.0)
     rows = [
         Row(

@@ -7,6 +7,10 @@ and are options (``recentre = "none"``, ``face = false``, ``scale = "none"`` is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,34 +21,54 @@ from pipeline.segments import to_patches
 VERSION = 1
 """Raise when the numbers change; records encoded by an older version are encoded again."""
 
-SHOULDER_CENTRE, HIP_CENTRE = 1, 3
-LEFT_SHOULDER, RIGHT_SHOULDER = 4, 8
-N_JOINTS = 20
-"""The Kinect's joints in their published order; indices are 0-based."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """Which joints say where a body is, how large and turned which way; indices from 0."""
+
+    hips: tuple[int, ...]
+    """Joints whose mean is the hip centre."""
+    shoulders: tuple[int, ...]
+    """Joints whose mean is the shoulder centre."""
+    left_shoulder: int
+    right_shoulder: int
+
+
+BODIES: Mapping[int, Body] = MappingProxyType(
+    {
+        20: Body(hips=(3,), shoulders=(1,), left_shoulder=4, right_shoulder=8),
+        34: Body(hips=(11, 12), shoulders=(5, 6), left_shoulder=5, right_shoulder=6),
+    }
+)
+"""Number of joints to body: the Kinect's, and two persons in COCO's order, of whom the first
+counts."""
 
 
 def encode_skeleton(joints: NDArray[np.float32], encoding: SkeletonEncoding) -> NDArray[np.float32]:
     """Normalise, pool and align a skeleton.
 
-    Shapes: joints (T, 20, 3) in metres, +y up; returns (P, 60), joint after joint (x, y, z), in
-    torso lengths where scaled.
+    Shapes: joints (T, J, 3) in metres or pixels, +y up, of one of :data:`BODIES`; returns
+    (P, 3 J), joint after joint (x, y, z), in torso lengths where scaled.
 
     Raises:
-        RecordingError: the shape is not a Kinect skeleton, or scaling a torso without length.
+        RecordingError: the shape is not a known body's, or scaling a torso without length.
     """
-    if joints.ndim != 3 or joints.shape[1:] != (N_JOINTS, 3):
+    if joints.ndim != 3 or joints.shape[1] not in BODIES or joints.shape[2] != 3:
+        known = " or ".join(map(str, BODIES))
         raise RecordingError(
-            f"skeleton of shape {joints.shape}: wanted (T, {N_JOINTS}, 3)", stage="encode"
+            f"skeleton of shape {joints.shape}: wanted (T, {known}, 3)", stage="encode"
         )
+    body = BODIES[joints.shape[1]]
     normal = joints.astype(np.float64)
+    hips = normal[:, body.hips].mean(axis=1, keepdims=True)
     if encoding.recentre == "first":
-        normal = normal - normal[:1, HIP_CENTRE : HIP_CENTRE + 1]
+        normal = normal - hips[:1]
     elif encoding.recentre == "frame":
-        normal = normal - normal[:, HIP_CENTRE : HIP_CENTRE + 1]
+        normal = normal - hips
     if encoding.face:
-        normal = normal @ _facing(normal[0])
+        normal = normal @ _facing(normal[0], body)
     if encoding.scale == "torso":
-        torso = normal[:, SHOULDER_CENTRE] - normal[:, HIP_CENTRE]
+        torso = normal[:, body.shoulders].mean(axis=1) - normal[:, body.hips].mean(axis=1)
         length = float(np.median(np.linalg.norm(torso, axis=1)))
         if length < 0.05:
             raise RecordingError(
@@ -63,12 +87,12 @@ def encode_skeleton(joints: NDArray[np.float32], encoding: SkeletonEncoding) -> 
     )
 
 
-def _facing(frame: NDArray[np.float64]) -> NDArray[np.float64]:
+def _facing(frame: NDArray[np.float64], body: Body) -> NDArray[np.float64]:
     """Rotation about +y that lays the line of the shoulders along x.
 
-    Shapes: frame (20, 3); returns (3, 3), to be multiplied from the right.
+    Shapes: frame (J, 3); returns (3, 3), to be multiplied from the right.
     """
-    across = frame[RIGHT_SHOULDER] - frame[LEFT_SHOULDER]
+    across = frame[body.right_shoulder] - frame[body.left_shoulder]
     length = float(np.hypot(across[0], across[2]))
     if length < 1e-6:
         return np.eye(3)

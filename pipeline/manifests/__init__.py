@@ -1,16 +1,18 @@
 """Manifests: the ordered list of a data set's records and files, as JSON Lines.
 
 ``model`` is the list itself, ``files`` reads and writes it, ``build`` makes one from a raw tree,
-``check`` holds one against a tree or another manifest, ``layouts`` knows how data sets name their
-files, and ``facts`` makes the ones that ship in ``data_manifests/``.
+``check`` holds one against a tree or another manifest, ``layouts`` finds how a data set names its
+files (``utd_mhad``, ``mmact``), ``shipped`` gives the ones that ship in ``data_manifests/``, and
+``facts`` makes UTD-MHAD's.
 """
 
 from pipeline.manifests.build import Build, build
 from pipeline.manifests.check import check, compare
-from pipeline.manifests.files import load_manifest, parse_manifest, save_manifest, shipped_manifest
+from pipeline.manifests.files import load_manifest, parse_manifest, save_manifest
 from pipeline.manifests.layouts import LAYOUTS
 from pipeline.manifests.model import Manifest
 from pipeline.manifests.problems import Problem, ProblemKind
+from pipeline.manifests.shipped import shipped_manifest
 
 __all__ = [
     "LAYOUTS",

@@ -8,12 +8,13 @@ named.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pipeline.contract import ContractError, Record, RecordingError, StreamRef
-from pipeline.manifests.layouts import Layout, Place, layout_of
+from pipeline.manifests.layout import Layout, Place
+from pipeline.manifests.layouts import layout_of
 from pipeline.manifests.model import Manifest
 from pipeline.rawtree import RawTree
 
@@ -32,6 +33,8 @@ class Build:
     """Records that lack a modality which others have, with what they lack."""
     absent: tuple[str, ...]
     """Modalities of the data set of which the tree holds nothing."""
+    unfilmed: tuple[str, ...] = ()
+    """Trials with sensor files that no camera filmed, left out because others were filmed."""
 
 
 def default_jobs() -> int:
@@ -45,22 +48,29 @@ def build(
     *,
     progress: Progress | None = None,
     jobs: int | None = None,
+    n_classes: int | None = None,
+    keep_unfilmed: bool = False,
 ) -> Build:
     """Scan and hash a raw tree.
+
+    A file that all views of a trial share is listed by each of them and hashed once. Where the
+    tree holds no view of any trial, a trial is one record, of view 0.
 
     Args:
         dataset: Whose naming the tree follows, such as ``utd-mhad``.
         raw: The tree.
         progress: Called from this thread as files are hashed.
         jobs: Threads that hash; None for :func:`default_jobs`.
+        n_classes: How the data set's classes are counted; None for the usual way.
+        keep_unfilmed: List a trial that no camera filmed as a record of view 0.
 
     Raises:
-        ConfigError: no such data set.
+        ConfigError: no such data set, or no such count of its classes.
         ContractError: no recordings, two files for one record, impossible names, or files that
             cannot be read; every one is named.
         RecordingError: an archive is damaged.
     """
-    layout = layout_of(dataset)
+    layout = layout_of(dataset, n_classes)
     survey = raw.survey()
     ignored = [(refusal.path, refusal.reason) for refusal in survey.refused]
     problems: list[str] = []
@@ -81,6 +91,8 @@ def build(
             f"{raw.root} holds no recordings of {dataset}: {len(ignored)} other files are there. "
             "Wanted the folder that holds the data set's folders or archives."
         )
+    unfilmed = {} if keep_unfilmed else _unfilmed(layout, placed)
+    placed = [(path, place) for path, place in placed if place.trial not in unfilmed]
     digests: list[tuple[int, str]] = []
     if not problems:
         digests, problems = _digest([path for path, _ in placed], raw, progress, jobs)
@@ -88,7 +100,13 @@ def build(
         raise ContractError(
             f"{raw.root} cannot be listed, {len(problems)} problems:\n  " + "\n  ".join(problems)
         )
-    manifest = _assemble(layout, placed, digests)
+    manifest = assemble(
+        layout,
+        [
+            (place, StreamRef(name=place.stream, path=path, n_bytes=n_bytes, sha256=sha256))
+            for (path, place), (n_bytes, sha256) in zip(placed, digests, strict=True)
+        ],
+    )
     return Build(
         manifest=manifest,
         ignored=tuple(sorted(ignored)),
@@ -98,6 +116,7 @@ def build(
             if (lacking := tuple(m for m in manifest.modalities if m not in record.streams))
         ),
         absent=tuple(m for m in layout.modalities if m not in manifest.modalities),
+        unfilmed=tuple(unfilmed[trial] for trial in sorted(unfilmed)),
     )
 
 
@@ -134,25 +153,51 @@ def _digest(
     return digests, problems
 
 
-def _assemble(
-    layout: Layout, placed: list[tuple[str, Place]], digests: list[tuple[int, str]]
-) -> Manifest:
-    places: dict[str, Place] = {}
-    streams: dict[str, dict[str, list[StreamRef]]] = {}
-    for (path, place), (n_bytes, sha256) in zip(placed, digests, strict=True):
-        places[place.record_id] = place
-        ref = StreamRef(name=place.stream, path=path, n_bytes=n_bytes, sha256=sha256)
-        streams.setdefault(place.record_id, {}).setdefault(place.modality, []).append(ref)
-    return Manifest(
-        dataset=layout.dataset,
-        classes=layout.classes,
-        records=tuple(
+def assemble(layout: Layout, files: Sequence[tuple[Place, StreamRef]]) -> Manifest:
+    """The manifest of some files; those that the views of a trial share go to each of its views.
+
+    Raises:
+        ContractError: two files are one stream of one record.
+    """
+    views: dict[tuple[int, ...], dict[int, Place]] = {}
+    streams: dict[tuple[int, ...], dict[str, list[StreamRef]]] = {}
+    for place, ref in files:
+        seen = views.setdefault(place.trial, {})
+        if place.modality not in layout.shared:
+            seen[place.view] = place
+        streams.setdefault(_owner(layout, place), {}).setdefault(place.modality, []).append(ref)
+    for place, _ in files:
+        if not views[place.trial]:
+            views[place.trial][place.view] = place
+    records = []
+    for place in sorted((p for seen in views.values() for p in seen.values()), key=_order):
+        found = streams.get(place.trial, {}) | streams.get((*place.trial, place.view), {})
+        records.append(
             Record(
                 id=place.record_id,
                 label=place.label,
                 attributes=place.attributes,
-                streams={m: tuple(refs) for m, refs in streams[place.record_id].items()},
+                streams={m: tuple(sorted(refs, key=_name)) for m, refs in found.items()},
             )
-            for place in sorted(places.values(), key=lambda place: place.order)
-        ),
-    )
+        )
+    return Manifest(dataset=layout.dataset, classes=layout.classes, records=tuple(records))
+
+
+def _owner(layout: Layout, place: Place) -> tuple[int, ...]:
+    return place.trial if place.modality in layout.shared else place.order
+
+
+def _order(place: Place) -> tuple[int, ...]:
+    return place.order
+
+
+def _name(ref: StreamRef) -> str:
+    return ref.name
+
+
+def _unfilmed(layout: Layout, placed: list[tuple[str, Place]]) -> dict[tuple[int, ...], str]:
+    """Trials of shared files alone, with their name, in a tree that has views of others."""
+    filmed = {place.trial for _, place in placed if place.modality not in layout.shared}
+    if not filmed:
+        return {}
+    return {place.trial: place.record_id for _, place in placed if place.trial not in filmed}

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 from pipeline.contract import ContractError, Record, RecordingError, StreamRef
 from pipeline.manifests.build import Progress, default_jobs
+from pipeline.manifests.layout import Layout
 from pipeline.manifests.layouts import LAYOUTS
 from pipeline.manifests.model import Manifest
 from pipeline.manifests.problems import Problem, ProblemKind
@@ -56,7 +58,7 @@ def check(
     for path, reason in escaping.items():
         if path not in listed:
             problems.append(Problem(kind=ProblemKind.ESCAPING, where=path, message=reason))
-    problems.extend(_extra(manifest.dataset, survey.paths, listed))
+    problems.extend(_extra(manifest, survey.paths, listed))
     return problems
 
 
@@ -64,7 +66,7 @@ def compare(manifest: Manifest, other: Manifest) -> list[Problem]:
     """Where two manifests say different things of the records that are in both.
 
     Label (by the class's name), attributes, paths, and every size, hash and frame count that
-    both know.
+    both know. Two paths agree where the data set's layout reads the same from both.
     """
     problems: list[Problem] = []
 
@@ -94,15 +96,25 @@ def compare(manifest: Manifest, other: Manifest) -> list[Problem]:
                     continue
                 for what in ("path", "n_bytes", "sha256", "n_frames"):
                     found, wanted = getattr(mine[stream.name], what), getattr(stream, what)
+                    if what == "path" and _same_place(manifest.dataset, found, wanted):
+                        continue
                     if None not in (found, wanted) and found != wanted:
                         disagree(record.id, f"{what} of {modality}", found, wanted)
     return problems
 
 
+def _same_place(dataset: str, path: str, other: str) -> bool:
+    layout = LAYOUTS.get(dataset)
+    try:
+        return layout is not None and None is not layout.place(path) == layout.place(other)
+    except ContractError:
+        return False
+
+
 def _same_content(manifest: Manifest) -> Iterator[Problem]:
     first: dict[str, tuple[str, str]] = {}
     for record, _, stream in manifest.streams():
-        if stream.sha256 is None:
+        if stream.sha256 is None or stream.n_bytes == 0:  # all empty files are alike
             continue
         if stream.sha256 in first:
             other_id, other_path = first[stream.sha256]
@@ -149,16 +161,34 @@ def _look(
     return None
 
 
-def _extra(dataset: str, paths: tuple[str, ...], listed: set[str]) -> Iterator[Problem]:
-    """Recordings that no record lists; stray files of other names are nobody's concern."""
-    layout = LAYOUTS.get(dataset)
+def _extra(manifest: Manifest, paths: tuple[str, ...], listed: set[str]) -> Iterator[Problem]:
+    """Recordings that no record lists; stray files of other names are nobody's concern.
+
+    Nor are shared files of trials that no camera filmed: ``build`` leaves those out.
+    """
+    layout = LAYOUTS.get(manifest.dataset)
+    filmed = _filmed_trials(manifest, layout) if layout is not None and layout.shared else None
     for path in paths:
         if path in listed:
             continue
         try:
-            if layout is None or layout.place(path) is None:
+            place = layout.place(path) if layout is not None else None
+            if layout is None or place is None:
+                continue
+            if filmed and place.modality in layout.shared and place.trial not in filmed:
                 continue
             message = "is a recording that no record lists"
         except ContractError as error:
             message = str(error)
         yield Problem(kind=ProblemKind.EXTRA, where=path, message=message)
+
+
+def _filmed_trials(manifest: Manifest, layout: Layout) -> set[tuple[int, ...]]:
+    """Trials of which the manifest lists what a camera saw."""
+    trials = set()
+    for _, modality, stream in manifest.streams():
+        if modality not in layout.shared:
+            with suppress(ContractError):
+                place = layout.place(stream.path)
+                trials |= {place.trial} if place is not None else set()
+    return trials

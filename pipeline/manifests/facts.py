@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import csv
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from pipeline.contract import ContractError, Record, StreamRef
+from pipeline.contract import ContractError, StreamRef
+from pipeline.manifests.build import assemble
 from pipeline.manifests.files import save_manifest
 from pipeline.manifests.layouts import layout_of
 from pipeline.manifests.model import Manifest
@@ -55,34 +57,13 @@ def utd_mhad_from_facts(checksums: str, frames: str, raw: RawTree | None = None)
             raise ContractError(f"{path} has two frame counts: wanted one")
         refs[path] = StreamRef(name="rgb", path=path, n_frames=n_frames)
     layout = layout_of("utd-mhad")
-    streams: dict[tuple[int, ...], dict[str, tuple[StreamRef, ...]]] = {}
-    places = {}
+    files = []
     for path, ref in refs.items():
         place = layout.place(path)
         if place is None:
             raise ContractError(f"{path} is no recording's name in utd-mhad")
-        named = StreamRef(
-            name=place.stream,
-            path=path,
-            n_bytes=ref.n_bytes,
-            sha256=ref.sha256,
-            n_frames=ref.n_frames,
-        )
-        places[place.order] = place
-        streams.setdefault(place.order, {})[place.modality] = (named,)
-    return Manifest(
-        dataset=layout.dataset,
-        classes=layout.classes,
-        records=tuple(
-            Record(
-                id=places[order].record_id,
-                label=places[order].label,
-                attributes=places[order].attributes,
-                streams=streams[order],
-            )
-            for order in sorted(streams)
-        ),
-    )
+        files.append((place, replace(ref, name=place.stream)))
+    return assemble(layout, files)
 
 
 @click.command()

@@ -6,14 +6,13 @@ one pass, with its line. Writing is atomic: a reader sees the old file or the ne
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.contract import ConfigError, ContractError, Record, StreamRef
+from pipeline.contract import ContractError, Record, StreamRef
 from pipeline.manifests.model import (
     MANIFEST_FORMAT,
     MANIFEST_VERSION,
@@ -65,19 +64,6 @@ def save_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:
         raise ContractError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def shipped_manifest(dataset: str) -> Path:
-    """The manifest of a published data set that ships with the software.
-
-    Raises:
-        ConfigError: none ships for ``dataset``; the message names those that do.
-    """
-    folder = Path(str(importlib.resources.files("data_manifests")))
-    names = sorted(file.stem for file in folder.glob("*.jsonl"))
-    if dataset not in names:
-        raise ConfigError(f"no manifest ships for {dataset!r}: there are {names}")
-    return folder / f"{dataset}.jsonl"
-
-
 def parse_manifest(content: bytes) -> tuple[Manifest | None, list[Problem]]:
     """A manifest out of its file's bytes, or everything that is wrong with them."""
     problems: list[Problem] = []
@@ -94,7 +80,7 @@ def parse_manifest(content: bytes) -> tuple[Manifest | None, list[Problem]]:
             records.append(record)
             numbers.append(number)
     if classes is not None:
-        for index, kind, text in record_problems(classes, records):
+        for index, kind, text in record_problems(dataset or "", classes, records):
             problems.append(Problem(kind=kind, where=f"line {numbers[index]}", message=text))
     if n_records is not None and n_records != max(0, len(lines) - 1):
         header.problem(

@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.contract import ContractError, Record, StreamRef
+from pipeline.manifests.layouts import LAYOUTS
 from pipeline.manifests.problems import ProblemKind
 
 MANIFEST_FORMAT = "dmft-manifest"
@@ -33,7 +34,9 @@ class Manifest:
 
     def __post_init__(self) -> None:
         problems = list(header_problems(self.dataset, self.classes))
-        problems += [text for _, _, text in record_problems(self.classes, self.records)]
+        problems += [
+            text for _, _, text in record_problems(self.dataset, self.classes, self.records)
+        ]
         if problems:
             raise ContractError("the manifest contradicts itself: " + "; ".join(problems))
 
@@ -65,11 +68,17 @@ class Manifest:
         return tuple(sorted({modality for record in self.records for modality in record.streams}))
 
     def streams(self) -> Iterator[tuple[Record, str, StreamRef]]:
-        """Every file: its record, its modality and itself, in the manifest's order."""
+        """Every file: its record, its modality and itself, in the manifest's order.
+
+        A file that the views of a trial share comes once, with the first of them.
+        """
+        seen: set[str] = set()
         for record in self.records:
             for modality in sorted(record.streams):
                 for stream in record.streams[modality]:
-                    yield record, modality, stream
+                    if stream.path not in seen:
+                        seen.add(stream.path)
+                        yield record, modality, stream
 
 
 def header_problems(dataset: str, classes: Sequence[str]) -> Iterator[str]:
@@ -86,11 +95,16 @@ def header_problems(dataset: str, classes: Sequence[str]) -> Iterator[str]:
 
 
 def record_problems(
-    classes: Sequence[str], records: Sequence[Record]
+    dataset: str, classes: Sequence[str], records: Sequence[Record]
 ) -> Iterator[tuple[int, ProblemKind, str]]:
-    """What is wrong with each record, itself and beside those before it: index, kind, text."""
+    """What is wrong with each record, itself and beside those before it: index, kind, text.
+
+    A file is of one stream of one record, but for those that the data set's layout says the views
+    of a trial share.
+    """
     ids: set[str] = set()
-    claims: dict[str, str] = {}
+    claims: dict[str, tuple[Record, str, StreamRef]] = {}
+    layout = LAYOUTS.get(dataset)
     for index, record in enumerate(records):
         texts = []
         if record.id in ids:
@@ -107,22 +121,33 @@ def record_problems(
             )
         if not record.streams:
             texts.append(f"record {record.id} has no streams: wanted at least one file")
-        for stream in (stream for streams in record.streams.values() for stream in streams):
+        for modality, stream in _streams_of(record):
             plain = PurePosixPath(stream.path).as_posix()
             if plain != stream.path:
                 texts.append(f"path {stream.path!r} of record {record.id}: write {plain!r}")
-            if plain in claims:
-                yield (
-                    index,
-                    ProblemKind.DUPLICATED,
-                    (
-                        f"file {plain} is claimed by record {record.id} and by record "
-                        f"{claims[plain]}: wanted one file for one stream"
-                    ),
+            first, claimed_as, listed = claims.setdefault(plain, (record, modality, stream))
+            if first is record and claimed_as == modality and listed is stream:
+                continue
+            shared = layout is not None and layout.may_share(modality, first, record)
+            if not shared or (claimed_as, listed.name) != (modality, stream.name):
+                text = (
+                    f"file {plain} is claimed by record {record.id} and by record {first.id}: "
+                    "wanted one file for one stream"
                 )
-            claims.setdefault(plain, record.id)
+                yield index, ProblemKind.DUPLICATED, text
+            elif listed != stream:
+                texts.append(
+                    f"file {plain} of record {record.id} has size, hash or frames other than "
+                    f"{first.id} lists: wanted the same of a shared file"
+                )
         for text in texts:
             yield index, ProblemKind.STRUCTURE, text
+
+
+def _streams_of(record: Record) -> Iterator[tuple[str, StreamRef]]:
+    for modality, streams in record.streams.items():
+        for stream in streams:
+            yield modality, stream
 
 
 def _record_json(record: Record) -> dict[str, Any]:

@@ -1,40 +1,99 @@
-"""Which reader reads which modality of which data set.
+"""Which reader reads which modality of which data set, and what its columns are called.
 
 Importing this is cheap: a reader's decoder (PyAV, h5py, isal) is imported when it first reads.
+A modality that is added to a data set is one entry here and one in ``pipeline.config``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
-from pipeline.contract import ConfigError, StreamRef
-from pipeline.readers import utd_mhad
-from pipeline.signal import Frames, Signal
+from pipeline.contract import ConfigError, RecordingError, StreamRef
+from pipeline.readers import mmact, pose, utd_mhad
+from pipeline.readers.video import read_video
+from pipeline.signal import Frames, Signal, Streams
 
-Reader = Callable[[bytes, StreamRef], Signal | Frames]
-"""A whole raw file and its description to a recording in physical units."""
+Opened = tuple[bytes, StreamRef]
+"""A whole raw file and its description."""
+Recording = Signal | Streams | Frames
+Reader = Callable[[Sequence[Opened]], Recording]
+"""All files of one record's modality to a recording in physical units."""
 
-READERS: Mapping[str, Mapping[str, Reader]] = MappingProxyType(
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readable:
+    """One modality of a data set."""
+
+    read: Reader
+    columns: tuple[str, ...] = ()
+    """Names of the columns of a patch, where they have a meaning; a network's have none."""
+    is_timed: bool = False
+    """Whether it reads :class:`Streams`, which are resampled at the encoding's ``rate_hz``."""
+
+
+def of_one_file(read: Callable[[bytes, StreamRef], Recording]) -> Reader:
+    """A reader of one file as a reader of all files of a modality, of which there must be one."""
+
+    def read_one(opened: Sequence[Opened]) -> Recording:
+        if len(opened) != 1:
+            names = ", ".join(ref.name for _, ref in opened)
+            raise RecordingError(
+                f"{len(opened)} streams, {names}: this data set's reader takes 1", stage="read"
+            )
+        content, ref = opened[0]
+        if not content:
+            raise RecordingError("the file is empty", stage="open", path=ref.path)
+        try:
+            return read(content, ref)
+        except RecordingError as error:
+            error.path = error.path or ref.path
+            raise
+
+    return read_one
+
+
+READERS: Mapping[str, Mapping[str, Readable]] = MappingProxyType(
     {
-        "utd-mhad": MappingProxyType(
-            {
-                "rgb": utd_mhad.read_colour,
-                "depth": utd_mhad.read_depth,
-                "skeleton": utd_mhad.read_skeleton,
-                "inertial": utd_mhad.read_inertial,
-            }
-        )
+        "utd-mhad": {
+            "rgb": Readable(read=of_one_file(utd_mhad.read_colour)),
+            "depth": Readable(read=of_one_file(utd_mhad.read_depth)),
+            "skeleton": Readable(
+                read=of_one_file(utd_mhad.read_skeleton),
+                columns=tuple(
+                    f"{joint}_{axis}" for joint in utd_mhad.JOINTS for axis in utd_mhad.AXES
+                ),
+            ),
+            "inertial": Readable(
+                read=of_one_file(utd_mhad.read_inertial), columns=utd_mhad.INERTIAL_COLUMNS
+            ),
+        },
+        "mmact": {
+            "rgb": Readable(read=of_one_file(read_video)),
+            "skeleton": Readable(read=of_one_file(pose.read_pose), columns=pose.COLUMNS),
+            "inertial": Readable(
+                read=mmact.read_inertial, columns=mmact.INERTIAL_COLUMNS, is_timed=True
+            ),
+            "wifi": Readable(read=mmact.read_series, columns=("wifi",), is_timed=True),
+            "pressure": Readable(read=mmact.read_series, columns=("pressure",), is_timed=True),
+        },
     }
 )
-"""Data set to modality to reader."""
+"""Data set to modality to how it is read."""
 
 
-def reader_for(dataset: str, modality: str) -> Reader:
-    """The reader of one modality of a data set.
+EQUAL_LENGTHS: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
+    {"utd-mhad": (("depth", "skeleton"),)}
+)
+"""Data set to pairs of modalities whose streams always have as many frames as each other."""
+
+
+def readable(dataset: str, modality: str) -> Readable:
+    """How one modality of a data set is read.
 
     Raises:
-        ConfigError: there is none; the message names what there is.
+        ConfigError: it is not; the message names what is.
     """
     if dataset not in READERS:
         raise ConfigError(f"no readers for data set {dataset!r}: there are {sorted(READERS)}")
@@ -46,25 +105,13 @@ def reader_for(dataset: str, modality: str) -> Reader:
     return READERS[dataset][modality]
 
 
-FEATURES: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
-    {
-        "utd-mhad": MappingProxyType(
-            {
-                "skeleton": tuple(
-                    f"{joint}_{axis}" for joint in utd_mhad.JOINTS for axis in utd_mhad.AXES
-                ),
-                "inertial": utd_mhad.INERTIAL_COLUMNS,
-            }
-        )
-    }
-)
-"""Data set to modality to the names of its columns, for modalities whose columns have meaning."""
+def reader_for(dataset: str, modality: str) -> Reader:
+    """The reader of one modality of a data set.
 
-
-EQUAL_LENGTHS: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
-    {"utd-mhad": (("depth", "skeleton"),)}
-)
-"""Data set to pairs of modalities whose streams always have as many frames as each other."""
+    Raises:
+        ConfigError: there is none; the message names what there is.
+    """
+    return readable(dataset, modality).read
 
 
 def modalities_of(dataset: str) -> tuple[str, ...]:
@@ -80,4 +127,4 @@ def modalities_of(dataset: str) -> tuple[str, ...]:
 
 def feature_names(dataset: str, modality: str) -> tuple[str, ...]:
     """Names of the columns of a modality that is encoded without a network."""
-    return FEATURES[dataset][modality]
+    return readable(dataset, modality).columns

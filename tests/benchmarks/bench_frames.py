@@ -132,7 +132,7 @@ def plain_way(manifest, raw: Path, modality: str) -> float:  # type: ignore[no-u
     with clock() as taken, torch.inference_mode():
         for record in manifest.records:
             stream = record.streams[modality][0]
-            recording = reader_for(manifest.dataset, modality)(tree.read(stream.path), stream)
+            recording = reader_for(manifest.dataset, modality)([(tree.read(stream.path), stream)])
             images = []
             for block, _ in recording.blocks:
                 for frame in levels[block] if modality == "depth" else block:

@@ -17,12 +17,13 @@ _reader_for = pipeline.encode.reader_for
 def _poisoned(dataset: str, modality: str) -> Any:
     reader = _reader_for(dataset, modality)
 
-    def read(content: bytes, ref: Any) -> Any:
-        if content.endswith(EXITS):
-            os._exit(1)
-        if content.endswith(CRASHES):
-            os.kill(os.getpid(), signal.SIGSEGV)
-        return reader(content, ref)
+    def read(opened: Any) -> Any:
+        for content, _ in opened:
+            if content.endswith(EXITS):
+                os._exit(1)
+            if content.endswith(CRASHES):
+                os.kill(os.getpid(), signal.SIGSEGV)
+        return reader(opened)
 
     return read
 

@@ -82,7 +82,7 @@ def test_a_file_that_changed_is_quarantined(raw):
 
 
 def test_what_a_decoder_trips_over_is_its_records_fault(raw, monkeypatch):
-    def reader(content, ref):
+    def reader(opened):
         raise ZeroDivisionError("odd header")
 
     monkeypatch.setattr("pipeline.encode.reader_for", lambda *_: reader)
@@ -116,7 +116,7 @@ def test_two_streams_where_the_reader_takes_one_are_quarantined(raw):
     ref = record.streams["inertial"][0]
     both = replace(record, streams={"inertial": (ref, replace(ref, name="other"))})
     (found,) = encoder(raw).encode([both])
-    assert "2 streams of inertial: this data set's reader takes 1" in found.failure.message
+    assert "2 streams, inertial, other: this data set's reader takes 1" in found.failure.message
 
 
 def test_a_record_without_the_modality_is_absent(raw):

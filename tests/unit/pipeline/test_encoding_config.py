@@ -8,7 +8,9 @@ from pipeline.config import (
     EncodingConfig,
     FramesEncoding,
     InertialEncoding,
+    SeriesEncoding,
     SkeletonEncoding,
+    encoding_kind,
     load_config,
     to_table,
 )
@@ -25,7 +27,12 @@ def test_what_a_file_does_not_name_keeps_its_default(tmp_path):
     config = load_config(path)
     assert config.inertial == InertialEncoding(window=8, stride=4)
     assert config.skeleton == SkeletonEncoding()
-    assert to_table(config.inertial) == {"window": 8, "stride": 4, "patches": 128}
+    assert to_table(config.inertial) == {
+        "window": 8,
+        "stride": 4,
+        "patches": 128,
+        "rate_hz": 100.0,
+    }
 
 
 def test_every_problem_of_a_file_is_named_at_once(tmp_path):
@@ -52,17 +59,34 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
         load_config(tmp_path / "none.toml")
 
 
-@pytest.mark.parametrize("kind", [InertialEncoding, SkeletonEncoding, FramesEncoding])
+KINDS = [InertialEncoding, SeriesEncoding, SkeletonEncoding, FramesEncoding]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["window", "stride", "patches"])
 def test_counts_below_one_are_refused(kind, name):
     with pytest.raises(ConfigError, match=f"{name} is -1: wanted at least 1"):
         kind(**{name: -1})
 
 
-@pytest.mark.parametrize("kind", [InertialEncoding, SkeletonEncoding, FramesEncoding])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_stride_that_skips_rows_is_refused(kind):
     with pytest.raises(ConfigError, match="stride 5 is longer than window 4"):
         kind(window=4, stride=5)
+
+
+@pytest.mark.parametrize("kind", [InertialEncoding, SeriesEncoding])
+@pytest.mark.parametrize("rate_hz", [0.0, -1.0, 1001.0, float("nan")])
+def test_a_rate_out_of_range_is_refused(kind, rate_hz):
+    with pytest.raises(ConfigError, match=f"rate_hz is {rate_hz}: wanted more than 0 and at most"):
+        kind(rate_hz=rate_hz)
+
+
+def test_every_modality_has_the_kind_of_its_field():
+    assert encoding_kind("wifi") is SeriesEncoding
+    assert encoding_kind("depth") is FramesEncoding
+    with pytest.raises(ConfigError, match="no encoding for modality 'smell'"):
+        encoding_kind("smell")
 
 
 @pytest.mark.parametrize("size", [31, 1025])

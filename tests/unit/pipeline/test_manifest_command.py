@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import json
 from pathlib import Path
 
@@ -10,7 +11,9 @@ from click.testing import CliRunner, Result
 
 from cli import dmft
 from pipeline.commands import manifest as command
-from pipeline.manifests import load_manifest, shipped_manifest
+from pipeline.manifests import load_manifest
+
+PUBLISHED = Path(str(importlib.resources.files("data_manifests"))) / "utd-mhad.jsonl"
 
 
 @pytest.fixture
@@ -73,7 +76,7 @@ def test_build_writes_over_a_file_only_when_told_to(raw: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("ntu", "."), "'ntu' is not 'utd-mhad'"),
+        (("ntu", "."), "'ntu' is not one of 'mmact', 'utd-mhad'"),
         (("utd-mhad", "absent"), "'absent' does not exist"),
         (("utd-mhad", "."), "absent is not a folder: make it first"),
     ],
@@ -133,7 +136,7 @@ def test_check_against_a_published_manifest_names_what_differs(raw: Path) -> Non
     report = json.loads(result.stdout)
     assert report["n_compared"] == 4
     assert {p["kind"] for p in report["problems"]} == {"disagrees"}
-    assert run("check", output, "--against", shipped_manifest("utd-mhad")).exit_code == 1
+    assert run("check", output, "--against", PUBLISHED).exit_code == 1
 
 
 def test_check_used_wrongly_exits_2(raw: Path, tmp_path: Path) -> None:
@@ -153,7 +156,7 @@ def test_check_used_wrongly_exits_2(raw: Path, tmp_path: Path) -> None:
 
 
 def test_the_shipped_manifest_checks_out() -> None:
-    result = run("check", shipped_manifest("utd-mhad"))
+    result = run("check", PUBLISHED)
 
     assert result.exit_code == 0
     assert "861 records, no problems" in result.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.resources
 import json
 import re
 import tomllib
@@ -27,7 +28,8 @@ from pipeline.manifests import (
     shipped_manifest,
 )
 from pipeline.manifests.facts import utd_mhad_from_facts
-from pipeline.manifests.layouts import UTD_MHAD_CLASSES, layout_of
+from pipeline.manifests.layouts import layout_of
+from pipeline.manifests.utd_mhad import UTD_MHAD_CLASSES
 from pipeline.rawtree import RawTree
 from tests.real_recordings import utd_mhad_root
 
@@ -37,6 +39,7 @@ FOLDERS = {
     "Depth": "depth.mat",
     "RGB": "color.avi",
 }
+DATA_MANIFESTS = Path(str(importlib.resources.files("data_manifests")))
 TRIALS = ((2, 1, 1), (10, 1, 1), (2, 3, 2))
 
 
@@ -157,7 +160,7 @@ def test_an_empty_tree_is_an_error(tmp_path: Path) -> None:
 
 
 def test_an_unknown_data_set_is_named_with_those_there_are(root: Path) -> None:
-    with pytest.raises(ConfigError, match=re.escape("data set 'ntu': there are ['utd-mhad']")):
+    with pytest.raises(ConfigError, match=re.escape("data set 'ntu': there are ['mmact', 'utd-mhad']")):
         build("ntu", RawTree(root))
 
 
@@ -443,8 +446,8 @@ def test_records_in_both_manifests_must_agree() -> None:
 
 
 def test_the_shipped_manifest_has_every_published_record() -> None:
-    path = shipped_manifest("utd-mhad")
-    found = load_manifest(path)
+    found = shipped_manifest("utd-mhad")
+    path = DATA_MANIFESTS / "utd-mhad.jsonl"
 
     wanted = {f"a{a}_s{s}_t{t}" for a in range(1, 28) for s in range(1, 9) for t in range(1, 5)}
     assert {r.id for r in found.records} == wanted - {"a8_s1_t4", "a23_s6_t4", "a27_s8_t4"}
@@ -467,12 +470,14 @@ def test_the_shipped_manifest_has_every_published_record() -> None:
 
 
 def test_a_data_set_without_a_shipped_manifest_is_named() -> None:
-    with pytest.raises(ConfigError, match=re.escape("ships for 'ntu': there are ['utd-mhad']")):
+    with pytest.raises(
+        ConfigError, match=re.escape("ships for 'ntu': there are ['mmact', 'utd-mhad']")
+    ):
         shipped_manifest("ntu")
 
 
 def test_the_shipped_protocols_split_the_published_subjects() -> None:
-    folder = shipped_manifest("utd-mhad").parent / "protocols"
+    folder = DATA_MANIFESTS / "protocols"
     found = {p.stem: tomllib.loads(p.read_text()) for p in sorted(folder.glob("utd-*.toml"))}
 
     assert list(found) == ["utd-50-50", "utd-loso"]
@@ -510,4 +515,4 @@ def test_the_real_recordings_agree_with_the_shipped_manifest() -> None:
 
     assert len(built.manifest.records) == 431
     assert (built.incomplete, built.absent) == ((), ("rgb",))
-    assert compare(built.manifest, load_manifest(shipped_manifest("utd-mhad"))) == []
+    assert compare(built.manifest, shipped_manifest("utd-mhad")) == []

@@ -7,14 +7,10 @@ import pytest
 
 from pipeline.config import SkeletonEncoding
 from pipeline.contract import RecordingError
-from pipeline.encoders.skeleton import (
-    HIP_CENTRE,
-    LEFT_SHOULDER,
-    RIGHT_SHOULDER,
-    SHOULDER_CENTRE,
-    encode_skeleton,
-)
+from pipeline.encoders.skeleton import BODIES, encode_skeleton
 
+HIP_CENTRE, SHOULDER_CENTRE = BODIES[20].hips[0], BODIES[20].shoulders[0]
+LEFT_SHOULDER, RIGHT_SHOULDER = BODIES[20].left_shoulder, BODIES[20].right_shoulder
 PLAIN = SkeletonEncoding(recentre="none", scale="none", face=False, patches=30)
 
 

@@ -59,7 +59,7 @@ def test_an_export_predicts_what_its_run_predicts(trained, exported):
 
 def sorted_classes(prediction):
     """The classes in the order of the data set."""
-    from pipeline.manifests.layouts import UTD_MHAD_CLASSES
+    from pipeline.manifests.utd_mhad import UTD_MHAD_CLASSES
 
     assert set(prediction.probabilities) == set(UTD_MHAD_CLASSES)
     return UTD_MHAD_CLASSES

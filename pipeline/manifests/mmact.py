@@ -1,0 +1,119 @@
+"""How MMAct names its files: folders that say subject, camera, scene and session, then the class.
+
+Releases put the folders in different orders, so each folder is read by what it says and not by
+where it stands: ``subject3``, ``Subject03`` and ``subject_3`` are the same. Four cameras film a
+trial; the sensors that the person wears belong to all of its views and have no camera folder.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import PurePosixPath
+
+from pipeline.contract import ContractError
+from pipeline.manifests.layout import Layout, Place
+from pipeline.readers.registry import modalities_of
+
+MMACT_CLASSES = (
+    "carrying", "carrying_heavy", "carrying_light", "checking_time", "closing", "crouching",
+    "drinking", "entering", "exiting", "fall", "jumping", "kicking", "loitering",
+    "looking_around", "opening", "picking_up", "pocket_in", "pocket_out", "pointing", "pulling",
+    "pushing", "running", "setting_down", "sitting", "sitting_down", "standing", "standing_up",
+    "talking", "talking_on_phone", "throwing", "transferring_object", "using_pc", "using_phone",
+    "walking", "waving_hand",
+)  # fmt: skip
+"""MMAct's 35 activities as the paper counts them: file names in lower case, sorted."""
+
+DESK_SCENE = 3
+AT_THE_DESK = {"talking_on_phone": "talking_on_phone_desk", "using_phone": "using_phone_desk"}
+"""The two names that occur at the desk and elsewhere, and what they are called at the desk where
+the two are told apart."""
+MMACT_CLASSES_37 = tuple(sorted((*MMACT_CLASSES, *AT_THE_DESK.values())))
+"""The 28 activities of scenes 1, 2 and 4 and the 9 of the desk, told apart."""
+
+VIEWED = ("rgb", "skeleton")
+"""Modalities that a camera saw; a file of any other belongs to all views of its trial."""
+_MODALITIES = modalities_of("mmact")
+_SHARED = tuple(name for name in _MODALITIES if name not in VIEWED)
+_SENSORS = ("acc_phone", "acc_watch", "gyro", "orientation")
+_FOLDERS = {
+    **{f"{name}_clip": ("inertial", name) for name in _SENSORS},
+    **{name: ("inertial", name) for name in _SENSORS},
+    **{name: (name, name) for name in _SHARED if name != "inertial"},
+}
+"""Folder of sensor files to modality and stream."""
+
+_LEVEL = re.compile(r"(subject|cam|scene|session)(?:era)?[ _-]?0*(\d{1,4})", re.IGNORECASE)
+
+
+def _place(path: str, classes: tuple[str, ...]) -> Place | None:
+    *folders, name = PurePosixPath(path).parts
+    modality, stream = _source(name.lower(), [folder.lower() for folder in folders])
+    levels: dict[str, int] = {}
+    for folder in folders:
+        if match := _LEVEL.fullmatch(folder):
+            level, number = match[1].lower(), int(match[2])
+            if levels.setdefault(level, number) != number:
+                raise ContractError(
+                    f"{path} is {level} {levels[level]} and {number}: wanted one folder of each"
+                )
+    if modality is None or not levels:
+        return None
+    wanted = ("subject", "cam", "scene", "session") if modality in VIEWED else (
+        "subject", "scene", "session"
+    )  # fmt: skip
+    if missing := [level for level in wanted if levels.get(level, 0) < 1]:
+        raise ContractError(
+            f"{path} has no folder that names its {' and '.join(missing)}: wanted "
+            f"{'/'.join(f'{level}N' for level in wanted)} in any order, N from 1"
+        )
+    activity = PurePosixPath(name).stem.lower()
+    scene = levels["scene"]
+    counted = AT_THE_DESK.get(activity, activity) if scene == DESK_SCENE else activity
+    counted = counted if counted in classes else activity
+    if activity not in MMACT_CLASSES:
+        raise ContractError(
+            f"{path} is of the activity {activity!r}: wanted one of {', '.join(MMACT_CLASSES)}"
+        )
+    label = classes.index(counted)
+    camera = levels["cam"] if modality in VIEWED else 0
+    subject, session = levels["subject"], levels["session"]
+    return Place(
+        record_id=f"subject{subject}_cam{camera}_scene{scene}_session{session}_{activity}",
+        label=label,
+        attributes={"subject": subject, "camera": camera, "scene": scene, "session": session},
+        modality=modality,
+        stream=stream,
+        trial=(subject, scene, session, label),
+        view=camera,
+    )
+
+
+def _source(name: str, folders: list[str]) -> tuple[str | None, str]:
+    """Modality and stream of a file; None for a file that is no recording."""
+    if name.startswith("."):  # what an archiver of another system left beside a file
+        return None, ""
+    if name.endswith(".mp4"):
+        return "rgb", "rgb"
+    if name.endswith(".json") and "pose" in folders:
+        return "skeleton", "skeleton"
+    if name.endswith(".csv"):
+        return next((_FOLDERS[folder] for folder in folders if folder in _FOLDERS), (None, ""))
+    return None, ""
+
+
+def _layout(classes: tuple[str, ...], *alternatives: Layout) -> Layout:
+    return Layout(
+        dataset="mmact",
+        classes=classes,
+        modalities=_MODALITIES,
+        place=partial(_place, classes=classes),
+        shared=frozenset(_SHARED),
+        view="camera",
+        alternatives=alternatives,
+    )
+
+
+MMACT = _layout(MMACT_CLASSES, _layout(MMACT_CLASSES_37))
+"""A record is a (subject, camera, scene, session, class)."""

@@ -1,0 +1,76 @@
+"""The manifests of published data sets that ship with the software, in ``data_manifests``.
+
+UTD-MHAD's is a manifest's file. MMAct's is made of the list of its clips, which is a tenth of the
+size: ``mmact-clips.csv`` with the columns subject, camera, scene, session, file_stem, n_frames.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.resources
+from pathlib import Path
+
+from pipeline.contract import ConfigError, ContractError, StreamRef
+from pipeline.manifests.build import assemble
+from pipeline.manifests.files import load_manifest
+from pipeline.manifests.layouts import layout_of
+from pipeline.manifests.model import Manifest
+
+_CLIPS = "-clips.csv"
+
+
+def shipped_manifest(dataset: str, n_classes: int | None = None) -> Manifest:
+    """The manifest of a published data set.
+
+    Args:
+        dataset: Such as ``mmact``.
+        n_classes: How its classes are counted; None for the usual way.
+
+    Raises:
+        ConfigError: none ships for ``dataset``, or there is no such way of counting.
+    """
+    folder = Path(str(importlib.resources.files("data_manifests")))
+    lists = {file.name.removesuffix(_CLIPS): file for file in folder.glob(f"*{_CLIPS}")}
+    files = {file.stem: file for file in folder.glob("*.jsonl")}
+    if dataset in files:
+        layout_of(dataset, n_classes)
+        return load_manifest(files[dataset])
+    if dataset in lists:
+        return manifest_of_clips(dataset, lists[dataset].read_text(encoding="utf-8"), n_classes)
+    raise ConfigError(f"no manifest ships for {dataset!r}: there are {sorted(lists | files)}")
+
+
+def manifest_of_clips(dataset: str, clips: str, n_classes: int | None = None) -> Manifest:
+    """The manifest of the clips that a list names, as if they lay in a tree; sizes are unknown.
+
+    Args:
+        dataset: Names the layout.
+        clips: CSV with the columns subject, camera, scene, session, file_stem, n_frames.
+        n_classes: How classes are counted; None for the usual way.
+
+    Raises:
+        ContractError: a line that cannot be read, a clip that is named twice, no clip.
+    """
+    layout = layout_of(dataset, n_classes)
+    files = []
+    seen: dict[str, int] = {}
+    for number, row in enumerate(csv.DictReader(clips.splitlines()), start=2):
+        try:
+            path = (
+                f"trainval/subject{row['subject']}/cam{row['camera']}/scene{row['scene']}/"
+                f"session{row['session']}/{row['file_stem']}.mp4"
+            )
+            place = layout.place(path)
+            n_frames = int(row["n_frames"])
+        except (KeyError, TypeError, ValueError, ContractError) as error:
+            raise ContractError(f"line {number} of the clips cannot be read: {error!r}") from error
+        if place is None or place.record_id in seen:
+            first = seen.get(place.record_id) if place is not None else None
+            raise ContractError(
+                f"line {number} of the clips is {path}: wanted a clip that is not line {first}"
+            )
+        seen[place.record_id] = number
+        files.append((place, StreamRef(name=place.stream, path=path, n_frames=n_frames)))
+    if not files:
+        raise ContractError("the list of clips names no clip: wanted one a line below the header")
+    return assemble(layout, files)

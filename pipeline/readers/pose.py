@@ -1,0 +1,157 @@
+"""Poses of one or two persons from JSON: 17 joints a person in COCO's order, in pixels.
+
+The file is a list of frames, ``{"frame": i, "persons": [{"keypoints": [[x, y, score], ...]}]}``,
+each with no, one or two persons. Persons are followed from frame to frame by who is nearest,
+since a detector numbers them anew in each; the first is who is larger when first seen. What was
+not seen (a frame without persons, a joint of score 0) is interpolated over time. Where there is
+no second person, its joints lie on the first one's hips: a person of no extent.
+
+Images are flat, so z is 0, and y is turned to point up as in a skeleton in metres.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.contract import RecordingError, StreamRef
+from pipeline.signal import Signal
+
+JOINTS = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
+    "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip",
+    "left_knee", "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+"""COCO's joints in their order."""
+HIPS = [11, 12]
+N_PERSONS = 2
+COLUMNS = tuple(
+    f"person{person}_{joint}_{axis}"
+    for person in range(1, N_PERSONS + 1)
+    for joint in JOINTS
+    for axis in ("x", "y", "z")
+)
+RATE_HZ = 30.0
+"""Of the video that the poses were found in, nominal."""
+MAX_FRAMES = 100_000
+MAX_PIXEL = 1e6
+
+
+def read_pose(content: bytes, ref: StreamRef) -> Signal:
+    """Joints of both persons, :data:`COLUMNS`.
+
+    Shapes: values (T, 34, 3) in pixels, times_s (T,) at a nominal 30 Hz.
+
+    Raises:
+        RecordingError: not such a file, by its frame; not ``ref.n_frames`` frames; no one in any.
+    """
+    try:
+        frames = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise _refuse(ref, f"is not JSON: {error}") from error
+    if not isinstance(frames, list) or not 0 < len(frames) <= MAX_FRAMES:
+        found = f"{len(frames)} entries" if isinstance(frames, list) else type(frames).__name__
+        raise _refuse(ref, f"holds {found}: wanted a list of 1 to {MAX_FRAMES} frames")
+    if ref.n_frames is not None and len(frames) != ref.n_frames:
+        raise _refuse(ref, f"holds {len(frames)} frames where the manifest lists {ref.n_frames}")
+    persons = [_persons(frame, at, ref) for at, frame in enumerate(frames)]
+    if not any(np.isfinite(each).any() for each in persons):
+        raise _refuse(ref, f"shows no person in any of its {len(frames)} frames: wanted one")
+    joints = _follow(persons)
+    first = _fill(joints[:, 0])
+    hips = np.repeat(first[:, HIPS].mean(axis=1, keepdims=True), len(JOINTS), axis=1)
+    second = _fill(joints[:, 1]) if np.isfinite(joints[:, 1]).any() else hips
+    flat = np.concatenate([first, second], axis=1) * (1.0, -1.0)
+    values = np.concatenate([flat, np.zeros((*flat.shape[:2], 1))], axis=2)
+    return Signal(values=values.astype(np.float32), times_s=np.arange(len(values)) / RATE_HZ)
+
+
+def _persons(frame: Any, at: int, ref: StreamRef) -> NDArray[np.float64]:
+    """Persons of one frame; a joint that was not seen is NaN.
+
+    Shapes: returns (n, 17, 2).
+    """
+    persons = frame.get("persons") if isinstance(frame, dict) else None
+    if not isinstance(persons, list) or len(persons) > N_PERSONS:
+        found = f"{len(persons)} persons" if isinstance(persons, list) else "no list of persons"
+        raise _refuse(ref, f"has {found} in frame {at}: wanted 0 to {N_PERSONS}")
+    if not persons:
+        return np.empty((0, len(JOINTS), 2))
+    try:
+        joints = np.array([person["keypoints"] for person in persons], dtype=np.float64)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _refuse(ref, f"has a person in frame {at} that cannot be read: {error!r}") from error
+    wanted = (len(persons), len(JOINTS), 3)
+    if joints.shape != wanted or not (np.abs(joints) <= MAX_PIXEL).all():
+        raise _refuse(
+            ref, f"has keypoints of shape {joints.shape} in frame {at}: wanted {wanted}, each x, y "
+            f"and score finite and at most {MAX_PIXEL:.0f}",
+        )  # fmt: skip
+    seen = joints[:, :, 2:] > 0
+    return np.where(seen, joints[:, :, :2], np.nan)
+
+
+def _follow(found: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Persons in one order through all frames; NaN where one is not there.
+
+    Shapes: found T times (n, 17, 2) -> (T, 2, 17, 2).
+    """
+    joints = np.full((len(found), N_PERSONS, len(JOINTS), 2), np.nan)
+    last = np.full((N_PERSONS, 2), np.nan)
+    for at, persons in enumerate(found):
+        seen = [person for person in persons if np.isfinite(person).any()]
+        centres = [np.nanmedian(person, axis=0) for person in seen]
+        if np.isnan(last).all():
+            seen.sort(key=_extent, reverse=True)
+            centres = [np.nanmedian(person, axis=0) for person in seen]
+        elif len(seen) == N_PERSONS:
+            if _apart(centres[0], last[1]) + _apart(centres[1], last[0]) < (
+                _apart(centres[0], last[0]) + _apart(centres[1], last[1])
+            ):
+                seen, centres = seen[::-1], centres[::-1]
+        elif seen and _is_second(centres[0], last):
+            joints[at, 1], last[1] = seen[0], centres[0]
+            continue
+        for person, (each, centre) in enumerate(zip(seen, centres, strict=True)):
+            joints[at, person], last[person] = each, centre
+    return joints
+
+
+def _is_second(centre: NDArray[np.float64], last: NDArray[np.float64]) -> bool:
+    return bool(np.isfinite(last[1]).all() and _apart(centre, last[1]) < _apart(centre, last[0]))
+
+
+def _apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Distance; 0 from a person who was never seen."""
+    return float(np.nan_to_num(np.linalg.norm(one - other)))
+
+
+def _extent(person: NDArray[np.float64]) -> float:
+    return float((np.nanmax(person, axis=0) - np.nanmin(person, axis=0)).prod())
+
+
+def _fill(joints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """One person's joints without gaps; a joint that is never seen lies amid those that are.
+
+    Shapes: (T, 17, 2) -> (T, 17, 2).
+    """
+    filled = np.empty_like(joints)
+    frames = np.arange(len(joints))
+    never = []
+    for joint in range(joints.shape[1]):
+        seen = np.isfinite(joints[:, joint, 0])
+        if not seen.any():
+            never.append(joint)
+            continue
+        for axis in range(2):
+            filled[:, joint, axis] = np.interp(frames, frames[seen], joints[seen, joint, axis])
+    others = [joint for joint in range(joints.shape[1]) if joint not in never]
+    filled[:, never] = filled[:, others].mean(axis=1, keepdims=True)
+    return filled
+
+
+def _refuse(ref: StreamRef, reason: str) -> RecordingError:
+    return RecordingError(f"{ref.path} {reason}", stage="check", path=ref.path)
