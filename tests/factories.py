@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.codecs import Crc32cCodec
 
 from pipeline.contract import (
     CACHE_ATTRIBUTE,
@@ -39,6 +40,7 @@ def write_cache(
     state: CacheState = CacheState.COMPLETE,
     noise: float = 0.5,
     seed: int = 0,
+    records_per_chunk: Mapping[str, int] | None = None,
     changes: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a cache whose classes differ by their course over time, and subjects by an offset.
@@ -54,6 +56,7 @@ def write_cache(
         state: What the cache says of its encoding.
         noise: Deviation of the noise on courses of amplitude 1.
         seed: Source of everything random.
+        records_per_chunk: By modality, where it is not ``CHUNK``.
         changes: Entries of the group's attribute to overwrite, for caches that are wrong.
     """
     random = np.random.default_rng(seed)
@@ -77,7 +80,11 @@ def write_cache(
         features[codes != Presence.PRESENT] = np.nan
         arrays[name] = (features, codes)
         specs[name] = ModalitySpec(
-            name=name, n_patches=P, n_features=D, dtype=dtype, records_per_chunk=CHUNK
+            name=name,
+            n_patches=P,
+            n_features=D,
+            dtype=dtype,
+            records_per_chunk=(records_per_chunk or {}).get(name, CHUNK),
         )
     digest = hashlib.sha256("\n".join(ids).encode())
     for features, codes in arrays.values():
@@ -99,7 +106,7 @@ def write_cache(
     _write(group, "subject", np.array([subject for subject, _, _ in rows], dtype=np.int32))
     _write(group, "trial", np.array([trial for _, _, trial in rows], dtype=np.int32))
     for name, (features, codes) in arrays.items():
-        _write(group, feature_array(name), features)
+        _write(group, feature_array(name), features, specs[name].records_per_chunk, Crc32cCodec())
         _write(group, presence_array(name), codes)
         lengths = np.where(codes == Presence.PRESENT, features.shape[1], 0)
         _write(group, length_array(name), lengths.astype(np.int32))
@@ -128,8 +135,14 @@ def _courses(
     )
 
 
-def _write(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
-    chunks = (CHUNK, *values.shape[1:])
+def _write(
+    group: zarr.Group,
+    name: str,
+    values: NDArray[Any],
+    n_records: int = CHUNK,
+    codec: Crc32cCodec | None = None,
+) -> None:
+    chunks = (n_records, *values.shape[1:])
     fill = np.nan if values.dtype.kind == "f" else None
     array = group.create_array(
         name,
@@ -137,5 +150,6 @@ def _write(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
         dtype=str if values.dtype == object else values.dtype,
         chunks=chunks,
         **({} if fill is None else {"fill_value": fill}),
+        **({} if codec is None else {"compressors": [codec]}),
     )
     array[...] = values

@@ -6,6 +6,7 @@ python -m tests.benchmarks.bench_reading [--records 2048]
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import statistics
 from pathlib import Path
 
@@ -17,25 +18,19 @@ from pipeline.ledger import Entry
 from pipeline.store import CacheStore, digest_rows, records_per_chunk
 from tests.benchmarks.common import busy_cores, clock, say, scratch
 
+RGB = ModalitySpec(name="rgb", n_patches=32, n_features=2048, dtype="float16", records_per_chunk=1)
 
-def make_cache(folder: Path, n_records: int) -> CacheSpec:
-    """A finished cache of one wide modality, written by the store itself."""
-    spec = ModalitySpec(
-        name="rgb", n_patches=32, n_features=2048, dtype="float16", records_per_chunk=1
-    )
-    spec = ModalitySpec(
-        name="rgb",
-        n_patches=32,
-        n_features=2048,
-        dtype="float16",
-        records_per_chunk=records_per_chunk(spec.row_bytes),
-    )
+
+def make_cache(folder: Path, n_records: int, modality: ModalitySpec = RGB) -> CacheSpec:
+    """A finished cache of one modality, written by the store itself."""
+    name = modality.name
+    spec = dataclasses.replace(modality, records_per_chunk=records_per_chunk(modality.row_bytes))
     records = [
         Record(
             id=f"r{index}",
             label=index % 2,
             attributes={"subject": index % 8},
-            streams={"rgb": (StreamRef(name="rgb", path=f"{index}.avi"),)},
+            streams={name: (StreamRef(name=name, path=f"{index}.avi"),)},
         )
         for index in range(n_records)
     ]
@@ -44,13 +39,14 @@ def make_cache(folder: Path, n_records: int) -> CacheSpec:
         dataset="utd-mhad",
         classes=("a", "b"),
         records=records,
-        modalities={"rgb": spec},
+        modalities={name: spec},
         session="benchmark",
     )
     random = np.random.default_rng(0)
-    for chunk in range(store.n_chunks("rgb")):
-        rows = store.rows_of("rgb", chunk)
-        block = random.random((len(rows), 32, 2048), dtype=np.float32).astype(np.float16)
+    for chunk in range(store.n_chunks(name)):
+        rows = store.rows_of(name, chunk)
+        shape = (len(rows), spec.n_patches, spec.n_features)
+        block = random.random(shape, dtype=np.float32).astype(spec.dtype)
         entries = [
             Entry(
                 record_id=records[row].id,
@@ -58,11 +54,11 @@ def make_cache(folder: Path, n_records: int) -> CacheSpec:
                 presence=Presence.PRESENT,
                 key="benchmark",
                 digest=digest,
-                length=32,
+                length=spec.n_patches,
             )
             for row, digest in zip(rows, digest_rows(block), strict=True)
         ]
-        store.commit("rgb", chunk, block, entries, environment={}, session="benchmark")
+        store.commit(name, chunk, block, entries, environment={}, session="benchmark")
     return finish(store, {})
 
 
