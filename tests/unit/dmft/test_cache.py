@@ -98,7 +98,7 @@ def test_a_row_marked_present_must_be_finite(cache, value):
 
 def test_a_missing_chunk_is_not_taken_for_features(cache):
     next((cache / "skeleton" / "c").glob("1/*/*")).unlink()
-    with pytest.raises(ContractError, match=r"skeleton of record .* is not finite"):
+    with pytest.raises(ContractError, match=r"skeleton/c/1/0/0 is missing"):
         open_cache(cache)
 
 
