@@ -22,10 +22,21 @@ from dmft.data.draws import derive_seed
 from dmft.metrics import accuracy, confusion, macro_f1
 from dmft.models import overall_vote
 from dmft.protocols import Fold, make_fold
-from dmft.run_folder import TrainedRun, check_cache_fits, load_run, present_of, read_info
+from dmft.run_folder import (
+    ROBUSTNESS_FILE,
+    RunInfo,
+    TrainedRun,
+    check_cache_fits,
+    load_run,
+    present_of,
+    read_info,
+    read_json,
+)
+from dmft.training.checkpoint import write_json
 from pipeline.contract import ContractError
 
 INTACT, REMOVED = "intact", "removed"
+SAVED = ("accuracy", "macro_f1", "confidence")
 BLOCK_RECORDS = 1024
 """Records that are changed at a time; swapping happens inside such a block."""
 
@@ -140,11 +151,41 @@ def _figures(run: TrainedRun, cache: Cache, fold: Fold) -> dict[str, Any]:
     }
 
 
+def read_faults(folder: Path, info: RunInfo) -> dict[str, dict[str, float]]:
+    """Figures by fault that were saved in a run's folder; empty where there are none.
+
+    Raises:
+        ContractError: the file is damaged, or of another run.
+    """
+    path = folder / ROBUSTNESS_FILE
+    if not path.exists():
+        return {}
+    content = read_json(path, "what 'dmft robustness' found")
+    if content.get("identity") != info.identity:
+        raise ContractError(
+            f"{path} is of run {str(content.get('identity'))[:12]!r}, wanted "
+            f"{info.identity[:12]!r}: measure again with 'dmft robustness {folder}', or remove it"
+        )
+    try:
+        faults = {
+            str(fault): {key: float(figures[key]) for key in SAVED}
+            for fault, figures in content["faults"].items()
+        }
+        faults[INTACT]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ContractError(
+            f"{path} is damaged ({type(error).__name__}: {error}): measure again with "
+            f"'dmft robustness {folder}', or remove it"
+        ) from error
+    return faults
+
+
 def robustness(
     folders: Sequence[Path],
     *,
     cache_path: str | Path | None = None,
     device: str = "cpu",
+    save: bool = False,
     on_run: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Mean figures of some runs (folds, seeds) of one kind of model, with every fault.
@@ -153,6 +194,8 @@ def robustness(
         folders: Of finished runs.
         cache_path: Where the cache is; by default where the runs found it.
         device: cpu or cuda.
+        save: Also write what is found into each run's folder, where the report finds it; only
+            of the cache that the runs were trained on.
         on_run: Told the number of runs that are measured.
 
     Raises:
@@ -180,6 +223,9 @@ def robustness(
         check_cache_fits(info, cache)
         fold = make_fold(info.fold, cache, info.protocol.name)
         reports.append(measure_faults(load_run(folder, device), cache, fold))
+        if save and cache.spec.fingerprint == info.cache_fingerprint:
+            content = {"identity": info.identity, "faults": reports[-1]}
+            write_json(folder / ROBUSTNESS_FILE, content)
         if on_run is not None:
             on_run(n_done)
     return {
@@ -190,7 +236,7 @@ def robustness(
         "faults": {
             name: {
                 key: statistics.fmean(float(report[name][key]) for report in reports)
-                for key in ("accuracy", "macro_f1", "confidence")
+                for key in SAVED
             }
             for name in reports[0]
         },

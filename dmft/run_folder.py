@@ -4,6 +4,7 @@
     model.safetensors  weights and the training fold's statistics
     epochs.jsonl       one line an epoch          metrics.json      figures on the test fold
     checkpoint.safetensors  only while training   predictions.json  the votes behind them
+    robustness.json    figures with failing modalities, where they were measured
 
 A run of several folds is a folder of such folders, ``fold-NAME``, with a ``folds.json``.
 """
@@ -40,6 +41,7 @@ KINDS = ("teacher", "student", "distilled")
 RUN_FILE, FOLDS_FILE, MODEL_FILE = "run.json", "folds.json", "model.safetensors"
 CHECKPOINT_FILE, EPOCHS_FILE = "checkpoint.safetensors", "epochs.jsonl"
 METRICS_FILE, PREDICTIONS_FILE = "metrics.json", "predictions.json"
+ROBUSTNESS_FILE = "robustness.json"
 PREDICT_BATCH = 128
 
 

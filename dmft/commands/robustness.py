@@ -17,6 +17,12 @@ import click
     type=click.Path(path_type=Path),
     help="Measure on this cache. [default: the one that the runs were trained on]",
 )
+@click.option(
+    "--save/--no-save",
+    default=True,
+    show_default=True,
+    help="Also write what is found into the runs' folders, where 'dmft report' finds it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="Also write the JSON to a file."
@@ -31,6 +37,7 @@ import click
 def robustness(
     runs: tuple[str, ...],
     cache_path: Path | None,
+    save: bool,
     as_json: bool,
     output: Path | None,
     device: str,
@@ -54,13 +61,20 @@ def robustness(
             click.echo(f"{run}: {n_done} of {n_all} measured", err=True)
 
         reports[run] = measure(
-            folders, cache_path=cache_path, device=target, on_run=tell if len(folders) > 1 else None
+            folders,
+            cache_path=cache_path,
+            device=target,
+            save=save,
+            on_run=tell if len(folders) > 1 else None,
         )
     text = json.dumps(reports, indent=2)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text + "\n")
     click.echo(text if as_json else robustness_text(reports))
+    if save and cache_path is None and not as_json:
+        folders_given = dict.fromkeys(run.partition("#")[0] for run in runs)
+        click.echo(f"Next: dmft report {' '.join(folders_given)}")
 
 
 def robustness_text(reports: dict[str, dict[str, Any]]) -> str:

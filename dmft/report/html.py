@@ -2,7 +2,8 @@
 
 Tables are written here and stand without JavaScript; figures are drawn in the reader's browser
 from the numbers that the page carries. Read ``overview`` (all runs), ``kinds`` (teacher against
-students), ``missing`` and ``detail`` (one run) in the order of the page.
+students), ``published``, ``missing``, ``failing`` and ``detail`` (one run) in the order of the
+page.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from pathlib import Path
 
 from dmft.report.detail import detail
 from dmft.report.drawn import drawn_from
+from dmft.report.failing import failing
 from dmft.report.kinds import kinds
 from dmft.report.load import Measured
 from dmft.report.missing import missing
 from dmft.report.overview import all_runs, headline
+from dmft.report.published import published
 from dmft.report.words import count
 from dmft.run_folder import software_versions
 from pipeline.contract.page import render_page, warning, write_page
@@ -26,7 +29,9 @@ CONTENTS = {
     "headline": "Headline",
     "runs": "All runs",
     "kinds": "Teacher and students",
+    "published": "Published figures",
     "missing": "Missing modalities",
+    "failing": "Failing modalities",
     "detail": "One run in detail",
 }
 
@@ -54,7 +59,9 @@ def render_report(
             headline(runs),
             all_runs(runs),
             kinds(runs),
+            published(runs),
             missing(runs),
+            failing(runs),
             detail(runs),
         ],
         script=resources.files("dmft.report").joinpath("page.js").read_text(encoding="utf-8"),

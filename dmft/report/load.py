@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dmft.evaluate import summarise
+from dmft.robustness import read_faults
 from dmft.run_folder import (
     EPOCHS_FILE,
     FOLDS_FILE,
@@ -58,6 +59,8 @@ class MeasuredFold:
     """In the order of the file; empty where the file is missing."""
     epochs: tuple[Mapping[str, float], ...]
     """Its ``epochs.jsonl``."""
+    faults: Mapping[str, Mapping[str, float]]
+    """What ``dmft robustness`` found, by fault; empty where it was not run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +172,7 @@ def _read_fold(folder: Path) -> MeasuredFold | str:
         figures=figures,
         predictions=_read_predictions(folder / PREDICTIONS_FILE, K),
         epochs=_read_epochs(folder / EPOCHS_FILE),
+        faults=read_faults(folder, info),
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -15,8 +16,9 @@ from dmft.distill import distill
 from dmft.report import load_runs
 from dmft.report.html import render_report
 from dmft.report.intervals import bootstrap_macro_f1, sign_test, wilson
-from dmft.report.load import _short_names
+from dmft.report.load import Prediction, _short_names
 from dmft.run_folder import seal_of
+from dmft.tables import load_published
 from dmft.train import train
 from pipeline.contract import ContractError
 from tests.factories import write_cache
@@ -213,15 +215,65 @@ def test_the_command_exits_1_where_a_run_could_not_be_shown(place, tmp_path):
     assert "has no figures yet" in (tmp_path / "r.html").read_text()
 
 
+def as_if_of(run, protocol, **teacher):
+    """The run, as if its protocol were another one, and its teacher had other settings."""
+    folds = []
+    for fold in run.folds:
+        config = replace(fold.info.config, teacher=replace(fold.info.config.teacher, **teacher))
+        named = replace(fold.info.protocol, name=protocol)
+        folds.append(replace(fold, info=replace(fold.info, protocol=named, config=config)))
+    return replace(run, folds=tuple(folds))
+
+
+def published_rows(*runs):
+    """Cells of the section's table, by what they are of."""
+    section = render_report(runs).partition('id="published"')[2].partition("<h2")[0]
+    rows = re.findall(r"<tr><td>(.*?)</tr>", section)
+    cells = [[re.sub("<.*?>", "", cell) for cell in row.split("</td>")] for row in rows]
+    return [row[:-1] for row in cells]
+
+
+def test_published_figures_stand_beside_ours_where_all_that_decides_is_the_same(place):
+    teacher, student = (load_runs([place / "runs" / kind])[0][0] for kind in ("teacher", "student"))
+    shown = published_rows(as_if_of(teacher, "utd-50-50"))
+    known = {
+        figure.value: (figure.fusion_tokens, figure.note)
+        for figure in load_published().figures
+        if (figure.protocol, figure.model, figure.measure) == ("utd-50-50", "teacher", "score")
+        and set(figure.modalities) == {"skeleton", "inertial"}
+    }
+    assert {tokens for tokens, _ in known.values()} == {0, 2, 4, 8, 16}
+    of_four = {value: note for value, (tokens, note) in known.items() if tokens in (0, 4)}
+    assert {float(row[3].split()[0]) for row in shown} == set(of_four)
+    for row in shown:
+        value, ours = float(row[3].split()[0]), 100 * teacher.figures["accuracy"]
+        assert row[1] == "overall"
+        assert float(row[4].split()[0]) == pytest.approx(ours, abs=0.005)
+        assert float(row[5]) == pytest.approx(ours - value, abs=0.011)
+        assert row[6:9] == ["1", "2", "12"]
+        assert of_four[value] in row[9]
+    assert published_rows(teacher) == []
+    (sixteen,) = published_rows(as_if_of(teacher, "utd-50-50", fusion_tokens=16))
+    assert known[float(sixteen[3].split()[0])][0] == 16
+    assert published_rows(as_if_of(teacher, "utd-50-50", fusion_layers=0)) == []
+    assert published_rows(as_if_of(teacher, "utd-loso")) == [], "there it is of other modalities"
+    assert len(published_rows(as_if_of(student, "utd-50-50", fusion_tokens=16))) == 1
+
+
+def test_seeds_of_a_setting_are_one_published_row_with_their_spread(place):
+    both = [load_runs([place / "runs" / name])[0][0] for name in ("student", "student-1")]
+    rows = published_rows(*(as_if_of(run, "utd-50-50") for run in both))
+    (overall,) = [row for row in rows if row[1] == "overall"]
+    assert overall[6] == "2"
+    assert overall[4].endswith("(2)")
+    assert " ± " in overall[4]
+
+
 def test_forty_runs_of_27_classes_stay_a_small_page(place, monkeypatch):
     (run,), _ = load_runs([place / "runs/teacher"])
     names = tuple(f"an_action_called_{k}" for k in range(27))
     matrix = [[20 if i == j else (i + j) % 3 for j in range(27)] for i in range(27)]
-    import dataclasses
-
-    from dmft.report.load import Prediction
-
-    infos = [dataclasses.replace(fold.info, classes=names) for fold in run.folds]
+    infos = [replace(fold.info, classes=names) for fold in run.folds]
     modalities = {m: {**of, "confusion": matrix} for m, of in run.figures["modalities"].items()}
     figures = {**run.figures, "classes": list(names), "confusion": matrix, "modalities": modalities}
     wrong = tuple(
@@ -229,12 +281,10 @@ def test_forty_runs_of_27_classes_stay_a_small_page(place, monkeypatch):
         for k in range(100)
     )
     folds = tuple(
-        dataclasses.replace(fold, info=info, figures=figures, predictions=wrong)
+        replace(fold, info=info, figures=figures, predictions=wrong)
         for fold, info in zip(run.folds, infos, strict=True)
     )
-    many = [
-        dataclasses.replace(run, name=f"run-{n}", folds=folds, figures=figures) for n in range(40)
-    ]
+    many = [replace(run, name=f"run-{n}", folds=folds, figures=figures) for n in range(40)]
     assert len(render_report(many)) < 3_000_000
 
 

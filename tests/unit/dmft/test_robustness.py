@@ -1,6 +1,8 @@
 """Faults at test time: what they change, what they leave alone, and what they cost."""
 
 import json
+import re
+import shutil
 
 import pytest
 import torch
@@ -12,11 +14,15 @@ from dmft.data import open_cache
 from dmft.distill import distill
 from dmft.evaluate import evaluate
 from dmft.protocols import choose_folds, load_protocol
-from dmft.robustness import FAULT_NAMES, robustness, spoilt
-from dmft.run_folder import fold_folders, load_run
+from dmft.report import load_runs
+from dmft.report.html import render_report
+from dmft.robustness import FAULT_NAMES, read_faults, robustness, spoilt
+from dmft.run_folder import fold_folders, load_run, read_info
 from dmft.train import train
 from pipeline.contract import ContractError, Presence
 from tests.factories import write_cache
+
+UNMEASURED = shutil.ignore_patterns("robustness.json")
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +106,6 @@ def test_runs_of_different_modalities_are_not_averaged(place, cache):
 
 
 def test_a_cache_that_has_changed_is_refused_unless_it_is_named(place, tmp_path):
-    import shutil
-
     info = json.loads((place / "t/fold-subject-1/run.json").read_text())
     other = write_cache(tmp_path / "c.zarr", n_subjects=2, n_classes=3, seed=5)
     shutil.move(place / "c.zarr", place / "kept.zarr")
@@ -129,3 +133,51 @@ def test_the_command_shows_teacher_and_student_side_by_side(place, tmp_path):
     assert written == json.loads(CliRunner().invoke(dmft, [*arguments, "--json"]).stdout)
     folders = fold_folders(place / "t")
     assert written[str(place / "t")]["n_runs"] == len(folders) == 2
+
+
+def test_what_is_found_is_saved_in_the_run_and_stands_in_its_report(place, tmp_path):
+    run = shutil.copytree(place / "t", tmp_path / "t", ignore=UNMEASURED)
+    (before,), _ = load_runs([run])
+    assert "Failing modalities" not in render_report([before])
+    done = CliRunner().invoke(dmft, ["robustness", str(run), "--device", "cpu"])
+    assert done.stdout.endswith(f"Next: dmft report {run}\n")
+    (after,), _ = load_runs([run])
+    found = robustness(fold_folders(run))["faults"]
+    for fault, figures in found.items():
+        each = [fold.faults[fault]["accuracy"] for fold in after.folds]
+        assert sum(each) / 2 == pytest.approx(figures["accuracy"])
+    page = render_report([after]).partition('id="failing"')[2].partition("<h2")[0]
+    shown = re.findall(r"<td>teacher, .*?</td><td>(.*?)</td>.*?value=\"([0-9.]+)\">[0-9.]+ %", page)
+    assert [name for name, _ in shown] == list(found)
+    for name, accuracy in shown:
+        assert float(accuracy) == pytest.approx(found[name]["accuracy"], rel=1e-5)
+
+
+def test_a_run_measured_on_another_cache_or_not_to_be_saved_keeps_its_folder(place, tmp_path):
+    other = write_cache(tmp_path / "c.zarr", n_subjects=2, n_classes=3, seed=5)
+    run = shutil.copytree(place / "t/fold-subject-1", tmp_path / "r", ignore=UNMEASURED)
+    arguments = ["robustness", str(run), "--device", "cpu"]
+    for more in (["--cache", str(other)], ["--no-save"]):
+        done = CliRunner().invoke(dmft, [*arguments, *more], catch_exceptions=False)
+        assert done.exit_code == 0
+        assert "Next:" not in done.stdout
+    assert not (run / "robustness.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ({"identity": "someone else"}, r"robustness\.json is of run 'someone else', wanted '"),
+        ({"faults": {"intact": {"accuracy": 1}}}, r"is damaged \(KeyError: 'macro_f1'\): measure"),
+        ({"faults": {}}, r"is damaged \(KeyError: 'intact'\): measure again with"),
+        ({"faults": 7}, r"is damaged \(AttributeError: .*or remove it"),
+    ],
+)
+def test_saved_faults_that_are_damaged_or_of_another_run_are_refused(
+    place, tmp_path, content, match
+):
+    run = shutil.copytree(place / "t/fold-subject-1", tmp_path / "r", ignore=UNMEASURED)
+    info = read_info(run)
+    (run / "robustness.json").write_text(json.dumps({"identity": info.identity} | content))
+    with pytest.raises(ContractError, match=match):
+        read_faults(run, info)
