@@ -45,11 +45,11 @@ def size_text(n_bytes: int) -> str:
     return f"{size:.3g} {unit}" if size < 1000 else f"{size:.0f} {unit}"
 
 
-def memory_budget(asked: str | None, device: str = "cpu", n_processes: int = 1) -> int:
-    """Return the bytes that the patches of each of some processes may take.
+def memory_budget(asked: str | None, device: str = "cpu") -> int:
+    """Return the bytes that patches may take.
 
-    Without an amount asked for it is an equal part of half the memory that is free now, and on a
-    GPU, where resident patches lie on the device, no more than half of what is free there.
+    Without an amount asked for it is half the memory that is free now, and for a GPU, where
+    resident patches lie on the device, no more than half of what is free there.
 
     Raises:
         ConfigError: what is asked for is not a size.
@@ -61,7 +61,7 @@ def memory_budget(asked: str | None, device: str = "cpu", n_processes: int = 1) 
         import torch
 
         free = min(free, torch.cuda.mem_get_info()[0])
-    return int(free * FREE_SHARE) // max(n_processes, 1)
+    return int(free * FREE_SHARE)
 
 
 def free_bytes(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:

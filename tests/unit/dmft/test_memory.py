@@ -1,6 +1,7 @@
 """Amounts of memory: what is asked for, and what is free."""
 
 import pytest
+import torch
 
 from dmft.data.memory import free_bytes, memory_budget, parse_size, size_text
 from pipeline.contract import ConfigError
@@ -56,5 +57,11 @@ def test_where_nothing_says_what_is_free_it_is_the_whole_machine(tmp_path):
 def test_the_default_is_a_share_of_what_is_free(monkeypatch):
     monkeypatch.setattr("dmft.data.memory.free_bytes", lambda: 1000)
     assert memory_budget(None) == 500
-    assert memory_budget(None, n_processes=4) == 125
-    assert memory_budget("3kB", n_processes=4) == 3000
+    assert memory_budget("3kB") == 3000
+
+
+def test_on_a_gpu_the_default_is_a_share_of_what_is_free_there_too(monkeypatch):
+    monkeypatch.setattr("dmft.data.memory.free_bytes", lambda: 1000)
+    for on_device, budget in ((600, 300), (5000, 500)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda free=on_device: (free, 9000))
+        assert memory_budget(None, "cuda") == budget

@@ -126,6 +126,16 @@ def test_memory_that_holds_no_window_is_refused_before_anything_is_read(place, m
         opened(place, 1)
 
 
+def test_patches_on_the_disk_are_indexed_as_those_in_memory(place):
+    held, streamed = opened(place), opened(place, 3)
+    for rows in ([150, 3, 4, 3, 0, 191], [0], [1, 13]):
+        for name in held.modalities:
+            one, other = (cache.features[name][torch.tensor(rows)] for cache in (held, streamed))
+            assert one.dtype == other.dtype == streamed.features[name].dtype
+            assert torch.equal(one, other)
+    assert not streamed.features["skeleton"][torch.tensor([0])].any()
+
+
 def test_both_sources_give_the_same_batches_whatever_the_chunks(place):
     for window in (Window(n_blocks=3, n_records=16), Window(n_blocks=2, n_records=16)):
         pairs = zip(batches(opened(place, 3), window), batches(opened(place), window), strict=True)
