@@ -2,7 +2,7 @@
 
 It reads a cache in any state and changes nothing. ``content`` reads it, ``oddities`` finds what
 stands out, ``tables`` and ``records`` show that, ``page`` puts it together. What is drawn is what
-is stored: the patches.
+is stored, the patches; with the raw tree also a few ``frames``.
 """
 
 from pipeline.view.page import write_view

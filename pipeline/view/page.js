@@ -120,6 +120,14 @@ function heat(place, record, name) {
   show(place, svg, `patches-${name}-${record.id}`);
 }
 
+/** Frames of a raw recording, side by side as far as there is room. */
+function frames(place, record, name) {
+  const strip = make("div", { class: "frames" });
+  for (const { frame, source } of record.frames[name].images)
+    strip.append(make("span", {}, make("img", { src: source, alt: `Frame ${frame} of ${name} of ${record.id}` }), `frame ${frame}`));
+  place.append(strip);
+}
+
 function drawRecord(index) {
   if (playing) { clearInterval(playing); playing = null; }
   const record = found.records[index];
@@ -129,7 +137,6 @@ function drawRecord(index) {
     const element = make("figure", {});
     place.append(element);
     fill(element);
-    if (!element.querySelector(".drawing")) element.prepend(make("div", { class: "drawing wide" }));
     element.append(make("figcaption", {}, caption));
   };
   if (record.skeleton)
@@ -137,6 +144,8 @@ function drawRecord(index) {
       element.append(make("div", { class: "drawing wide" }));
       skeletonPlayer(element, record);
     });
+  for (const name of Object.keys(record.frames))
+    figure(`${name}, raw: ${record.frames[name].said}.`, (element) => frames(element, record, name));
   for (const name of Object.keys(record.traces)) figure(`${name}: one line a feature, in stored units.`, (element) => traces(element, record, name));
   for (const name of Object.keys(record.heat))
     figure(`${name}: ${found.heat[name]}`, (element) => {

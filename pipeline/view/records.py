@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from pipeline.contract import Presence, Record, feature_array
 from pipeline.contract.page import chooser
+from pipeline.rawtree import RawTree
 from pipeline.view.content import CacheContent, centre, feature_name, some_of
+from pipeline.view.frames import drawn_frames, with_frames
 from pipeline.view.oddities import Oddity
 
 MAX_TRACES = 12
@@ -33,7 +35,7 @@ def choose(records: Sequence[Record], oddities: Sequence[Oddity], n: int) -> lis
     return chosen[:n]
 
 
-def records_section(content: CacheContent, chosen: Sequence[int]) -> str:
+def records_section(content: CacheContent, chosen: Sequence[int], *, has_raw: bool) -> str:
     """The choice of a record, and the place where it is drawn."""
     if not chosen:
         return '<h2 id="records">Records</h2><p>There are none.</p>'
@@ -41,12 +43,24 @@ def records_section(content: CacheContent, chosen: Sequence[int]) -> str:
     records = [store.records[row] for row in chosen]
     names = [f"{record.id}: {store.spec.classes[record.label]}" for record in records]
     choice = chooser("record", "Record", names)
-    return f'<h2 id="records">Records</h2>{choice}<div id="drawn"></div>'
+    framed = with_frames(records)
+    note = (
+        f'<p class="note">A cache holds no frames. To see some of {" and ".join(framed)} here, '
+        "name the raw recordings: <code>dmft cache view CACHE --raw RAW</code>.</p>"
+        if framed and not has_raw
+        else ""
+    )
+    return f'<h2 id="records">Records</h2>{choice}{note}<div id="drawn"></div>'
 
 
-def drawn_from(content: CacheContent, chosen: Sequence[int]) -> dict[str, Any]:
-    """Return plain data for JSON: lengths of all records, patches of the chosen ones."""
-    modalities = content.store.spec.modalities
+def drawn_from(
+    content: CacheContent, chosen: Sequence[int], tree: RawTree | None = None
+) -> dict[str, Any]:
+    """Return plain data for JSON: lengths of all records, patches of the chosen ones.
+
+    With a raw tree also frames of the chosen ones.
+    """
+    modalities, dataset = content.store.spec.modalities, content.store.spec.dataset
     centres = {
         name: centre(some_of(found.patches.reshape(-1, modalities[name].n_features)), axis=0)
         for name, found in content.values.items()
@@ -62,7 +76,11 @@ def drawn_from(content: CacheContent, chosen: Sequence[int]) -> dict[str, Any]:
             if spec.n_features <= MAX_TRACES
         },
         "heat": {name: _about_heat(modalities[name].n_features) for name in centres},
-        "records": [_record(content, row, centres) for row in chosen],
+        "records": [
+            _record(content, row, centres)
+            | {"frames": drawn_frames(tree, dataset, content.store.records[row]) if tree else {}}
+            for row in chosen
+        ],
     }
 
 

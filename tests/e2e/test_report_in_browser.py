@@ -53,8 +53,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def view(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("view")
     raw = write_raw(folder / "raw", record_ids(8))
-    encode_here(raw, folder / "c.zarr")
-    write_view(str(folder / "c.zarr"), folder / "view.html")
+    write_raw(raw, record_ids(1), ["depth", "rgb"])
+    encode_here(raw, folder / "c.zarr", modalities=("skeleton", "inertial"))
+    write_view(str(folder / "c.zarr"), folder / "view.html", raw=raw)
     return folder / "view.html"
 
 
@@ -211,6 +212,21 @@ def test_the_view_plays_a_skeleton_and_changes_the_record(browser: Browser, view
     )
     assert browser.run(about) != first
     assert browser.run("document.querySelectorAll('#drawn svg').length") == 4
+    assert_content(browser, view)
+
+
+def test_the_view_shows_frames_of_raw_recordings(browser: Browser, view: Path) -> None:
+    browser.open(view, width=400)
+    browser.run(
+        "{const s = document.getElementById('record');"
+        f"s.value = found.records.findIndex(r => r.id === {record_ids(1)[0]!r});"
+        "s.dispatchEvent(new Event('change'))}"
+    )
+    images = (
+        "Promise.all([...document.querySelectorAll('#drawn img')].map(i => i.decode().then(() => "
+    )
+    assert browser.run(f"{images} i.naturalWidth)))") == [160] * 12
+    assert browser.run("document.documentElement.scrollWidth") <= 400
     assert_content(browser, view)
 
 

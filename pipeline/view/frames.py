@@ -1,0 +1,116 @@
+"""A few frames of a record's raw colour and depth, small enough to stand in a page.
+
+A cache holds no frames, so the raw files are read again, by the readers that the encoder reads
+them with. What cannot be read becomes a line of text; nothing here fails a page.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.contract import ConfigError, Record, RecordingError
+from pipeline.encode import FRAME_MODALITIES
+from pipeline.rawtree import RawTree
+from pipeline.readers.registry import reader_for
+from pipeline.signal import Frames
+
+N_FRAMES = 6
+"""Frames of each stream, evenly spaced from the first to the last."""
+WIDTH = 160
+"""Pixels that a frame is made narrower to."""
+CODECS = {"rgb24": ("mjpeg", "yuvj420p"), "gray": ("png", "gray")}
+"""Colour in a few kilobytes; depth without the rings that JPEG draws around a person."""
+
+
+def with_frames(records: Sequence[Record]) -> list[str]:
+    """Modalities of some records that are frames."""
+    found = {name for record in records for name in record.streams if name in FRAME_MODALITIES}
+    return sorted(found, reverse=True)
+
+
+def drawn_frames(tree: RawTree, dataset: str, record: Record) -> dict[str, dict[str, Any]]:
+    """Frames of every stream of frames that a record has, for JSON.
+
+    Returns:
+        Modality to ``images`` (each a frame's number and a data URI) and ``said`` in words.
+    """
+    found = {}
+    for name in with_frames([record]):
+        try:
+            found[name] = _drawn(tree, dataset, name, record)
+        except (RecordingError, ConfigError, OSError) as error:
+            found[name] = {"images": [], "said": f"could not be read: {error}"}
+    return found
+
+
+def _drawn(tree: RawTree, dataset: str, modality: str, record: Record) -> dict[str, Any]:
+    streams = record.streams[modality]
+    frames = reader_for(dataset, modality)([(tree.read(s.path), s) for s in streams])
+    assert isinstance(frames, Frames)
+    wanted = np.unique(np.linspace(0, frames.n_frames - 1, N_FRAMES).astype(int))
+    kept, seen = [], 0
+    for block, _ in frames.blocks:
+        kept += [_narrow(block[k - seen]) for k in wanted if seen <= k < seen + len(block)]
+        seen += len(block)
+    chosen = np.stack(kept)
+    said = f"{len(kept)} of {seen} frames of {streams[0].path}"
+    if chosen.ndim == 3:
+        near, far = _range_mm(chosen)
+        chosen = _grey(chosen, near, far)
+        said += f"; bright is {near / 1000:.2f} m, dark {far / 1000:.2f} m, black no reading"
+    images = [
+        {"frame": int(k) + 1, "source": _data_uri(image)}
+        for k, image in zip(wanted, chosen, strict=True)
+    ]
+    return {"images": images, "said": said}
+
+
+def _narrow(frame: NDArray[Any]) -> NDArray[Any]:
+    """Every n-th pixel.
+
+    Shapes: (H, W, ...) -> (h, w, ...).
+    """
+    step = max(1, -(-frame.shape[1] // WIDTH))
+    return frame[::step, ::step]
+
+
+def _range_mm(depth: NDArray[Any]) -> tuple[int, int]:
+    """Nearest and farthest reading, the outermost per cent apart; 0 is no reading."""
+    readings = depth[depth > 0]
+    if not readings.size:
+        return 0, 1
+    near, far = (int(mm) for mm in np.quantile(readings, [0.01, 0.99]))
+    return near, max(far, near + 1)
+
+
+def _grey(depth: NDArray[Any], near: int, far: int) -> NDArray[np.uint8]:
+    """Near is bright, far is dark but not black.
+
+    Shapes: (n, h, w) -> (n, h, w).
+    """
+    level = 255 - 205 * np.clip((depth.astype(float) - near) / (far - near), 0, 1)
+    return np.where(depth > 0, level, 0).astype(np.uint8)
+
+
+def _data_uri(image: NDArray[np.uint8]) -> str:
+    """A picture as a page carries it.
+
+    Shapes: image (h, w) or (h, w, 3).
+    """
+    kind = "gray" if image.ndim == 2 else "rgb24"
+    name, pixels = CODECS[kind]
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=kind)
+    codec: Any = av.CodecContext.create(name, "w")
+    codec.width, codec.height, codec.pix_fmt = frame.width, frame.height, pixels
+    codec.time_base = Fraction(1)
+    packets = [*codec.encode(frame.reformat(format=pixels)), *codec.encode(None)]
+    content = b"".join(map(bytes, packets))
+    text = base64.b64encode(content).decode()
+    return f"data:image/{'jpeg' if name == 'mjpeg' else name};base64,{text}"
