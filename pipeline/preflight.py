@@ -140,14 +140,19 @@ def _pending(tasks: Sequence[ChunkTask]) -> list[Record]:
 def _source_sizes(
     tasks: Sequence[ChunkTask], tree: RawTree
 ) -> tuple[dict[str, int], list[tuple[Record, str]]]:
-    """Record id to the bytes of its files, and the records whose files cannot be opened."""
+    """Record id to the bytes of its files, and the records whose files cannot be opened.
+
+    A file that several records share counts for the first of them, as it is read once.
+    """
     sizes: dict[str, int] = {}
     lost = []
+    seen: set[str] = set()
     for task in tasks:
         for record in _pending([task]):
             try:
-                streams = record.streams[task.modality]
-                sizes[record.id] = sum(tree.size(stream.path) for stream in streams)
+                new = {stream.path for stream in record.streams[task.modality]} - seen
+                sizes[record.id] = sum(map(tree.size, new))
+                seen |= new
             except RecordingError as error:
                 lost.append((record, str(error)))
     return sizes, lost
@@ -177,7 +182,7 @@ def _calibrate(
     if not tasks or not any(sizes.values()) or not _has_device(settings):
         return None
     name = tasks[0].modality
-    there = [record for record in _pending(tasks) if record.id in sizes]
+    there = [record for record in _pending(tasks) if sizes.get(record.id)]
     chosen = there[:: max(1, len(there) // CALIBRATION_RECORDS)][:CALIBRATION_RECORDS]
     try:
         encoder = Worker(settings).encoder(name)

@@ -1,9 +1,9 @@
 """The tree of raw recordings: extracted folders, or the archives as downloaded.
 
 A path such as ``Inertial/a1_s1_t1_inertial.mat`` is a file of the tree or, where the folder
-``Inertial`` is absent, a member of ``Inertial.zip`` at the tree's root. Where both are there the
-folder is read and the archive is not. Nothing outside the tree is ever opened, nothing larger
-than the limit is ever read, and nothing is written.
+``Inertial`` is absent, a member of ``Inertial.zip`` or ``Inertial.tar.gz`` at the tree's root.
+Where both are there the folder is read and the archive is not. Nothing outside the tree is ever
+opened, nothing larger than the limit is ever read, and nothing is written.
 """
 
 from __future__ import annotations
@@ -12,28 +12,25 @@ import hashlib
 import os
 import stat
 import threading
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from pipeline.contract import ContractError, RecordingError, StreamRef
+from pipeline.archives import (
+    ARCHIVES,
+    DAMAGE,
+    Archive,
+    Refusal,
+    ending_of,
+    leads_out,
+    refuse,
+)
+from pipeline.contract import RecordingError
 
 DEFAULT_MAX_BYTES = 4 << 30
 _STEP = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Something in a raw tree that is not read."""
-
-    path: str
-    reason: str
-    escapes: bool = False
-    """Whether it leads out of the tree, by a link or by its name in an archive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +66,7 @@ class RawTree:
                 path=str(self.root),
             )
         self._real_root = self.root.resolve()
-        self._archives: dict[tuple[int, str], _Archive] = {}
+        self._archives: dict[tuple[int, str], Archive] = {}
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -89,7 +86,7 @@ class RawTree:
         with self.open(path) as (file, n_bytes):
             content = _checked_read(file, n_bytes + 1, path)
         if len(content) != n_bytes:
-            raise _refuse(path, f"holds {len(content)} bytes where {n_bytes} are declared")
+            raise refuse(path, f"holds {len(content)} bytes where {n_bytes} are declared")
         return content
 
     def digest(self, path: str) -> tuple[int, str]:
@@ -104,7 +101,7 @@ class RawTree:
                 digest.update(block)
                 found += len(block)
         if found != n_bytes:
-            raise _refuse(path, f"holds {found} bytes where {n_bytes} are declared")
+            raise refuse(path, f"holds {found} bytes where {n_bytes} are declared")
         return found, digest.hexdigest()
 
     def size(self, path: str) -> int:
@@ -125,11 +122,11 @@ class RawTree:
                 link; no such file; not a plain file; too large; a damaged archive.
         """
         if leads_out(path):
-            raise _refuse(path, "leads out of the raw tree: wanted a relative path without '..'")
+            raise refuse(path, "leads out of the raw tree: wanted a relative path without '..'")
         try:
             real = (self._real_root / path).resolve()
             if not real.is_relative_to(self._real_root):
-                raise _refuse(
+                raise refuse(
                     path, f"is a link out of the raw tree, to {real}: put the file into the tree"
                 )
             if not (self._real_root / path).exists():
@@ -138,13 +135,13 @@ class RawTree:
                 return
             status = real.stat()
             if not stat.S_ISREG(status.st_mode):
-                raise _refuse(path, "is not a plain file")
+                raise refuse(path, "is not a plain file")
             self._check_size(path, status.st_size)
             with real.open("rb") as file:
                 yield file, status.st_size
         except (OSError, RuntimeError) as error:  # a loop of links is either, by Python's version
             reason = getattr(error, "strerror", None) or error
-            raise _refuse(path, f"cannot be opened: {reason}") from error
+            raise refuse(path, f"cannot be opened: {reason}") from error
 
     def survey(self) -> Survey:
         """Everything in the tree, read or refused; opens archives' directories, reads no file.
@@ -160,13 +157,16 @@ class RawTree:
                 path = (here / name).relative_to(self._real_root).as_posix()
                 if refusal := self._why_not(here / name, path):
                     refused.append(refusal)
-                elif folder == str(self._real_root) and name.endswith(".zip"):
-                    if (here / name[:-4]).exists():
-                        reason = f"not read while the folder {name[:-4]} is beside it"
+                elif folder == str(self._real_root) and (ending := ending_of(name)):
+                    top = name.removesuffix(ending)
+                    if (here / top).exists() or self._archive_of(top) != name:
+                        beside = self._archive_of(top) if not (here / top).exists() else None
+                        what = beside or f"the folder {top}"
+                        reason = f"not read while {what} is beside it"
                         refused.append(Refusal(path=path, reason=reason))
                         continue
                     archive = self._archive(name)
-                    paths.extend(archive.members)
+                    paths.extend(archive.sizes)
                     refused.extend(archive.refused)
                 else:
                     paths.append(path)
@@ -195,86 +195,54 @@ class RawTree:
 
     def _check_size(self, path: str, n_bytes: int) -> None:
         if n_bytes > self.max_bytes:
-            raise _refuse(path, f"declares {n_bytes} bytes: the limit is {self.max_bytes}")
+            raise refuse(path, f"declares {n_bytes} bytes: the limit is {self.max_bytes}")
 
-    def _archive(self, name: str) -> _Archive:
+    def _archive_of(self, top: str) -> str | None:
+        """Name of the archive that stands for a folder."""
+        names = (f"{top}{ending}" for ending in ARCHIVES)
+        return next((name for name in names if (self._real_root / name).is_file()), None)
+
+    def _archive(self, name: str) -> Archive:
         key = (os.getpid(), name)  # a forked process must not share an open file's position
         with self._lock:
             if key not in self._archives:
                 if not (self._real_root / name).resolve().is_relative_to(self._real_root):
-                    raise _refuse(name, "is a link out of the raw tree: put the file into the tree")
-                self._archives[key] = _Archive(self._real_root / name)
+                    raise refuse(name, "is a link out of the raw tree: put the file into the tree")
+                ending = ending_of(name)
+                assert ending is not None
+                kind = ARCHIVES[ending]
+                self._archives[key] = kind(self._real_root / name, name.removesuffix(ending))
             return self._archives[key]
 
     @contextmanager
     def _open_member(self, path: str) -> Iterator[tuple[IO[bytes], int]]:
         top = PurePosixPath(path).parts[0]
-        name = f"{top}.zip"
-        if not (self._real_root / name).is_file():
-            raise _refuse(path, f"no such file in {self.root}, and no archive {name} there")
+        name = self._archive_of(top)
+        if name is None:
+            wanted = " or ".join(f"{top}{ending}" for ending in ARCHIVES)
+            raise refuse(path, f"no such file in {self.root}, and no archive {wanted} there")
         if (self._real_root / top).exists():
-            raise _refuse(
+            raise refuse(
                 path,
                 f"no such file in the folder {top}; {name} beside it is not read while that "
                 "folder is there",
             )
         archive = self._archive(name)
-        member = archive.members.get(path)
-        if member is None:
-            raise _refuse(path, f"no such file in {name}, and no folder {top} in {self.root}")
-        self._check_size(path, member.file_size)
-        try:
-            with archive.file.open(member) as file:
-                yield file, member.file_size
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-            raise _refuse(path, f"cannot be read out of {name}: {error}") from error
-
-
-class _Archive:
-    """One zip's directory: relative path in the tree to member."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self.file = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
-            raise _refuse(path.name, f"is not a whole zip archive: {error}") from error
-        self.members: dict[str, zipfile.ZipInfo] = {}
-        self.refused: list[Refusal] = []
-        for member in self.file.infolist():
-            if member.is_dir():
-                continue
-            name = member.filename
-            if not name.startswith(f"{path.stem}/"):
-                name = f"{path.stem}/{name}"
-            if leads_out(member.filename):
-                reason = f"its name in {path.name} leads out of the tree"
-                self.refused.append(Refusal(path=name, reason=reason, escapes=True))
-            elif name in self.members:
-                raise _refuse(path.name, f"holds {name} twice: wanted each file once")
-            else:
-                self.members[name] = member
-
-
-def leads_out(path: str) -> bool:
-    """Whether a path's name alone leads out of the tree it is relative to."""
-    try:
-        StreamRef(name="file", path=path)
-    except ContractError:
-        return True
-    return False
+        n_bytes = archive.sizes.get(path)
+        if n_bytes is None:
+            raise refuse(path, f"no such file in {name}, and no folder {top} in {self.root}")
+        self._check_size(path, n_bytes)
+        with archive.open(path) as file:
+            yield file, n_bytes
 
 
 def _checked_read(file: IO[bytes], n_bytes: int, path: str) -> bytes:
     try:
         return file.read(n_bytes)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise _refuse(path, f"is damaged in its archive: {error}") from error
+    except DAMAGE as error:
+        raise refuse(path, f"is damaged in its archive: {error}") from error
     except (OSError, ValueError, MemoryError) as error:
-        raise _refuse(path, f"cannot be read: {type(error).__name__}: {error}") from error
-
-
-def _refuse(path: str, reason: str) -> RecordingError:
-    return RecordingError(f"{path} {reason}", stage="open", path=path)
+        raise refuse(path, f"cannot be read: {type(error).__name__}: {error}") from error
 
 
 def _rebuild(root: str, max_bytes: int) -> RawTree:

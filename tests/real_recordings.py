@@ -13,6 +13,7 @@ import pytest
 _BESIDE = Path(__file__).resolve().parents[2] / "shared"
 UTD_MHAD_ROOT = Path(os.environ.get("UTD_MHAD_ROOT", _BESIDE / "utd-mhad"))
 MMACT_CLIP = _BESIDE / "mmact-sample" / "carrying.mp4"
+MMACT_SENSOR_FILE = MMACT_CLIP.with_suffix(".csv")
 
 
 def utd_mhad_root() -> Path:
@@ -27,3 +28,10 @@ def mmact_clip() -> Path:
     if not MMACT_CLIP.is_file():
         pytest.skip(f"no MMAct clip at {MMACT_CLIP}")
     return MMACT_CLIP
+
+
+def mmact_sensor_file() -> Path:
+    """One real MMAct sensor file (accelerometer, 890 rows); skips the test where it is absent."""
+    if not MMACT_SENSOR_FILE.is_file():
+        pytest.skip(f"no MMAct sensor file at {MMACT_SENSOR_FILE}")
+    return MMACT_SENSOR_FILE

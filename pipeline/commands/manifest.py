@@ -26,6 +26,7 @@ from pipeline.manifests import (
     save_manifest,
     shipped_manifest,
 )
+from pipeline.manifests.layouts import layout_of
 from pipeline.rawtree import RawTree
 
 _SHOWN = 10
@@ -84,6 +85,10 @@ def build_command(
     """List the recordings in the folder RAW, extracted or in archives as downloaded."""
     if output.exists() and not force:
         raise click.UsageError(f"{output} exists: choose another file, or write over it by --force")
+    try:
+        layout_of(dataset, n_classes)
+    except ConfigError as error:
+        raise click.UsageError(f"--classes {n_classes}: {error}") from error
     if not output.parent.is_dir():
         raise click.UsageError(f"{output.parent} is not a folder: make it first")
     with _progress("Hashing files") as progress:

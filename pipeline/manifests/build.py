@@ -107,15 +107,16 @@ def build(
             for (path, place), (n_bytes, sha256) in zip(placed, digests, strict=True)
         ],
     )
+    modalities = manifest.modalities
     return Build(
         manifest=manifest,
         ignored=tuple(sorted(ignored)),
         incomplete=tuple(
             (record.id, lacking)
             for record in manifest.records
-            if (lacking := tuple(m for m in manifest.modalities if m not in record.streams))
+            if (lacking := tuple(m for m in modalities if m not in record.streams))
         ),
-        absent=tuple(m for m in layout.modalities if m not in manifest.modalities),
+        absent=tuple(m for m in layout.modalities if m not in modalities),
         unfilmed=tuple(unfilmed[trial] for trial in sorted(unfilmed)),
     )
 

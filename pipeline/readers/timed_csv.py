@@ -153,14 +153,14 @@ class _Table:
         Shapes: days (T,) -> (T,).
         """
         different, which = np.unique(days, return_inverse=True)
-        ordinals = np.full(len(different), -1)
+        ordinals, known = np.zeros(len(different), np.int64), np.zeros(len(different), np.bool_)
         for index, day in enumerate(different.tolist()):
             try:
                 date = datetime.date(day // 10000, day // 100 % 100, day % 100)
             except ValueError:
                 continue
-            ordinals[index] = date.toordinal() - _EPOCH
-        self._require((ordinals > -_EPOCH)[which] & (ordinals != -1)[which], "wanted a date")
+            ordinals[index], known[index] = date.toordinal() - _EPOCH, True
+        self._require(known[which], "wanted a date")
         midnights: NDArray[np.int64] = ordinals[which] * 86400
         return midnights
 

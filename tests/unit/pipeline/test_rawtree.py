@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.archives import leads_out
 from pipeline.contract import RecordingError
-from pipeline.rawtree import RawTree, leads_out
+from pipeline.rawtree import RawTree
 
 CONTENT = b"recorded" * 1000
 INSIDE = "Inertial/a1_s1_t1_inertial.mat"
