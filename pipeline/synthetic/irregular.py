@@ -1,8 +1,8 @@
 """The irregularities of MMAct trees, each by a name, and which trials suffer which.
 
-Some concern a whole tree, the others a share of its trials, at least one. The functions on rows
-keep what was measured readable: a reader that sorts, drops what it cannot parse and goes by the
-time stamps loses no more than what the list of irregular files says.
+Some concern a whole tree, the others a share of its trials, at least one. Garbage aside, the
+functions on rows keep what was measured: a reader that goes by the time stamps and drops equal
+rows finds all of it.
 """
 
 from __future__ import annotations
