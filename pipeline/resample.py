@@ -37,7 +37,7 @@ def join(streams: Streams, rate_hz: float) -> Signal:
     on_clock = common_clock(spans)
     start = min(spans[name][0] for name in on_clock)
     end = max(spans[name][1] for name in on_clock)
-    n_rows = int((end - start) * rate_hz + 1e-6) + 1
+    n_rows = int((end - start) * rate_hz + 1e-3) + 1  # the last row counts, but for rounding
     grid = start + np.arange(n_rows) / rate_hz
     columns = []
     for name, width in streams.widths.items():
