@@ -94,7 +94,8 @@ def _predict_some(model: Recogniser, recordings: Sequence[Recording]) -> list[Pr
         rows = [i for i, recording in enumerate(recordings) if modality in recording.files]
         for row, encoded, reason in _encode(model, modality, recordings, rows):
             if encoded is None:
-                failures[row].append((recordings[row].files[modality].shown, reason))
+                shown = ", ".join(file.shown for file in recordings[row].files[modality])
+                failures[row].append((shown, reason))
             else:
                 patches[row][modality] = encoded
     heard = [row for row, each in enumerate(patches) if each]
@@ -118,12 +119,12 @@ def _encode(
     """Row, patches or None, and the reason; files of one tree are encoded together."""
     by_tree: dict[int, list[int]] = {}
     for row in rows:
-        by_tree.setdefault(id(recordings[row].files[modality].tree), []).append(row)
+        by_tree.setdefault(id(recordings[row].files[modality][0].tree), []).append(row)
     for some in by_tree.values():
-        tree = recordings[some[0]].files[modality].tree
+        tree = recordings[some[0]].files[modality][0].tree
         rows_by_id = {recordings[row].id: row for row in some}
         records = [
-            Record(id=each.id, label=0, streams={modality: (_stream(each, modality),)})
+            Record(id=each.id, label=0, streams={modality: _streams(each, modality)})
             for each in (recordings[row] for row in some)
         ]
         for encoded in model.encoder(modality, tree).encode(records):
@@ -136,8 +137,8 @@ def _encode(
                 yield row, None, encoded.failure.message
 
 
-def _stream(recording: Recording, modality: str) -> StreamRef:
-    return StreamRef(name=modality, path=recording.files[modality].path)
+def _streams(recording: Recording, modality: str) -> tuple[StreamRef, ...]:
+    return tuple(StreamRef(name=f.stream, path=f.path) for f in recording.files[modality])
 
 
 def ranked(probabilities: NDArray[np.float32], classes: Sequence[str]) -> dict[str, float]:

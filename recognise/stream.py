@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from pipeline.contract import ConfigError, RecordingError, StreamRef
 from pipeline.readers.registry import feature_names, reader_for
-from pipeline.signal import Signal
+from pipeline.resample import join
+from pipeline.signal import Frames, Signal, Streams
 from recognise.recordings import Recording
 
 WINDOW_S, STEP_S = 3.5, 0.5
@@ -39,6 +40,8 @@ MAX_TIME_S = 1e11
 """Beyond this, neighbouring windows would begin at the same number."""
 SLIDING = ("skeleton", "inertial")
 """Modalities that need no network."""
+JOINED_HZ = 100.0
+"""Rows a second on which time-stamped streams of one modality are joined."""
 
 OnProblem = Callable[[str], None]
 """Told of each row that is passed over."""
@@ -239,18 +242,22 @@ def rows_of(recording: Recording, *, dataset: str, on_problem: OnProblem) -> lis
     nominal rate: true rates are at most nominal ones, and modalities are aligned by fraction.
     """
     signals: dict[str, Signal] = {}
-    for modality, file in recording.files.items():
+    for modality, files in recording.files.items():
+        shown = ", ".join(file.shown for file in files)
         if modality not in SLIDING:
-            on_problem(f"{file.shown}: {modality} is not read with --sliding")
+            on_problem(f"{shown}: {modality} is not read with --sliding")
             continue
-        ref = StreamRef(name=modality, path=file.path)
         try:
-            found = reader_for(dataset, modality)([(file.tree.read(file.path), ref)])
+            opened = [
+                (file.tree.read(file.path), StreamRef(name=file.stream, path=file.path))
+                for file in files
+            ]
+            found = reader_for(dataset, modality)(opened)
         except RecordingError as error:
-            on_problem(f"{file.shown}: {error}")
+            on_problem(f"{shown}: {error}")
             continue
-        assert isinstance(found, Signal)
-        signals[modality] = found
+        assert not isinstance(found, Frames)
+        signals[modality] = join(found, JOINED_HZ) if isinstance(found, Streams) else found
     duration = max((_duration_s(signal.times_s) for signal in signals.values()), default=0.0)
     rows = [
         Row(

@@ -100,8 +100,16 @@ def test_a_raw_tree_is_read_whole_or_by_names_inside_it(trained):
 
 
 def test_names_say_recording_and_modality():
-    assert place("x/a3_s2_t1_color.avi", "utd-mhad") == ("a3_s2_t1", "rgb")
-    assert place("Kitchen 07_Skeleton.MAT", "utd-mhad") == ("Kitchen_07", "skeleton")
+    def names(path, dataset):
+        named = place(path, dataset)
+        return named.record_id, named.modality, named.stream
+
+    assert names("x/a3_s2_t1_color.avi", "utd-mhad") == ("a3_s2_t1", "rgb", "rgb")
+    assert names("Kitchen 07_Skeleton.MAT", "utd-mhad") == ("Kitchen_07", "skeleton", "skeleton")
+    assert names("Kitchen_acc_watch.csv", "mmact") == ("Kitchen", "inertial", "acc_watch")
+    tree = "gyro_clip/subject1/scene2/session3/fall.csv"
+    trial = "subject1_cam0_scene2_session3_fall"
+    assert names(tree, "mmact") == (trial, "inertial", "gyro")
     with pytest.raises(ContractError, match=r"name 'notes\.txt' does not say .* _inertial\.mat"):
         place("notes.txt", "utd-mhad")
 
@@ -118,6 +126,28 @@ def test_files_that_belong_to_nothing_are_failures_of_their_own(trained, tmp_pat
     assert found.ignored == (str(files[-1]),)
     with pytest.raises(ContractError, match=r"notes\.txt: the name 'notes\.txt' does not say"):
         predict(trained.run, ["notes.txt"])
+
+
+def test_files_of_a_trial_go_to_each_of_its_views_that_is_there(tmp_path):
+    sensors = ["acc_watch", "gyro"]
+    inside = [f"{s}_clip/subject1/scene1/session1/fall.csv" for s in sensors]
+    inside += [f"trainval/subject1/cam{c}/scene1/session1/fall.mp4" for c in (2, 1)]
+    for path in inside:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(b"")
+    for how in ({"files": inside, "raw": tmp_path}, {"files": [tmp_path / p for p in inside]}):
+        both = group_files(**how, dataset="mmact", modalities=("rgb", "inertial"))
+        assert {r.id: sorted(r.files) for r in both.recordings} == {
+            "subject1_cam2_scene1_session1_fall": ["inertial", "rgb"],
+            "subject1_cam1_scene1_session1_fall": ["inertial", "rgb"],
+        }
+        for each in both.recordings:
+            files = each.files["inertial"]
+            assert [file.stream for file in files] == sensors
+            assert len({id(file.tree) for file in files}) == 1
+            assert all(file.tree.size(file.path) == 0 for file in files)
+        (alone,) = group_files(**how, dataset="mmact", modalities=("inertial",)).recordings
+        assert alone.id == "subject1_cam0_scene1_session1_fall"
 
 
 def test_a_name_that_leads_out_of_the_tree_harms_only_itself(trained):
