@@ -40,7 +40,7 @@ def tables(results: Path, only: tuple[str, ...], form: str, output: Path | None)
     any result of ours are named, with the experiment that makes them, and not printed. Four more
     are written and printed when asked for: kinds of fusion, each fold, each person, calibration.
     """
-    from dmft.experiments.results import read_results
+    from dmft.experiments.results import RUNS_FOLDER, read_results
     from dmft.tables import build_tables, load_published, render, write_tables
 
     built = build_tables(load_published(), read_results(results))
@@ -57,3 +57,4 @@ def tables(results: Path, only: tuple[str, ...], form: str, output: Path | None)
     for name in sorted(names - {table.name for table in built}):
         click.echo(f"{name} has nothing yet: the results in {results} hold none of it.", err=True)
     click.echo(f"{len(files)} files are in {folder}.", err=True)
+    click.echo(f"Next: dmft report {results / RUNS_FOLDER}", err=True)

@@ -221,8 +221,7 @@ class _Display:
 
     def dashboard(self, address: str) -> None:
         """Say where Dask shows itself."""
-        if self._console.is_terminal:
-            click.echo(f"Dask's dashboard: {address}", err=True)
+        click.echo(f"Dask's dashboard: {address}", err=True)
 
 
 def _print_dry_run(run: DryRun, as_json: bool) -> None:

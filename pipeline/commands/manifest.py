@@ -102,6 +102,7 @@ def build_command(
         )
     save_manifest(built.manifest, output)
     _summarise(built, output)
+    click.echo(f"Next: dmft encode {output} --raw {raw} --out {output.with_suffix('.zarr')}")
 
 
 @manifest.command("check")

@@ -125,9 +125,9 @@ def utd_mhad(
         )
     click.echo(
         f"{len(records)} records ({', '.join(modalities)}; {written / 1e6:.1f} MB) in {out} "
-        f"after {time.monotonic() - started:.0f} s. Next: "
-        f"dmft manifest build utd-mhad {out} -o {out.resolve().name}.jsonl"
+        f"after {time.monotonic() - started:.0f} s"
     )
+    click.echo(f"Next: dmft manifest build utd-mhad {out} -o {out.resolve().name}.jsonl")
 
 
 def _size(
@@ -322,8 +322,7 @@ def mmact(
     n_clips = sum(len(trial.clips) for trial in trials)
     click.echo(
         f"{len(trials)} trials, {n_clips} views ({', '.join(modalities)}; "
-        f"{written.n_bytes / 1e6:.1f} MB) in {out} after {time.monotonic() - started:.0f} s. "
-        f"Next: dmft manifest build mmact {out} -o {out.resolve().name}.jsonl"
+        f"{written.n_bytes / 1e6:.1f} MB) in {out} after {time.monotonic() - started:.0f} s"
     )
     if faults:
         target = list_file or out.resolve().with_name(f"{out.resolve().name}.irregular.jsonl")
@@ -332,3 +331,4 @@ def mmact(
         for name, count in sorted(Counter(i.irregularity for i in written.irregular).items()):
             click.echo(f"  {name}: {count}, first {first[name].path} ({first[name].detail})")
         click.echo(f"All of them: {target}")
+    click.echo(f"Next: dmft manifest build mmact {out} -o {out.resolve().name}.jsonl")
