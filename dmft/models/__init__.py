@@ -12,6 +12,7 @@ from dmft.models.config import (
     TeacherConfig,
     VotingConfig,
 )
+from dmft.models.dropout import set_dropout_keys
 from dmft.models.heads import STREAMS, modality_votes, overall_vote
 from dmft.models.student import Student
 from dmft.models.teacher import Teacher
@@ -28,4 +29,5 @@ __all__ = [
     "VotingConfig",
     "modality_votes",
     "overall_vote",
+    "set_dropout_keys",
 ]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dmft.models.config import EncoderConfig
+from dmft.models.dropout import Dropout
 
 STREAMS = ("spatial", "temporal")
 
@@ -23,7 +24,7 @@ class StreamHead(nn.Module):
     def __init__(self, width: int, n_classes: int, config: EncoderConfig) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width) if config.norm == "pre" else nn.Identity()
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.linear = nn.Linear(width, n_classes)
 
     def forward(self, hidden: Tensor) -> Tensor:

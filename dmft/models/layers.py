@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dmft.models.config import EncoderConfig
+from dmft.models.dropout import Dropout
 
 
 def sinusoids(n_positions: int, width: int) -> Tensor:
@@ -75,7 +76,7 @@ class EncoderLayer(nn.Module):
             nn.Linear(config.feed_forward, width),
         )
         self.feed_forward_norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Run both sublayers with their residuals."""

@@ -26,7 +26,7 @@ from dmft.data import Batch, BatchSource, FeatureMaker, StoredBatch
 from dmft.data.augment import Augmenter
 from dmft.data.draws import derive_seed
 from dmft.losses import soft_targets
-from dmft.models import overall_vote
+from dmft.models import overall_vote, set_dropout_keys
 from dmft.training.checkpoint import (
     optimizer_tensors,
     read_tensors,
@@ -106,9 +106,8 @@ def fit(
         done = _resume(checkpoint, model, optimizer, average, identity)
     if on_resume is not None:
         on_resume(done)
-    with repeatable(data.source.device):
+    with repeatable():
         for epoch in range(done, training.epochs):
-            torch.manual_seed(derive_seed(seed, epoch, "dropout"))
             report = _run_epoch(model, objective, data, config, optimizer, average, seed, epoch)
             # Noted first: a line too many is dropped on resuming, one too few could not be made.
             if on_epoch is not None:
@@ -160,6 +159,7 @@ def _run_epoch(
         rate = learning_rate(training, step, n_steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
+        set_dropout_keys(model, derive_seed(seed, step, "dropout"))
         batch = make_batch(data, stored, config, augmenter, derive_seed(seed, step, "mixup"))
         logits = model(batch.features, batch.present)
         loss = objective(logits, batch)
@@ -242,13 +242,11 @@ def _resume(
 
 
 @contextmanager
-def repeatable(device: torch.device) -> Iterator[None]:
-    """Deterministic kernels and a random state of our own, both put back at the end."""
+def repeatable() -> Iterator[None]:
+    """Deterministic kernels, put back to what they were at the end."""
     before = torch.are_deterministic_algorithms_enabled()
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(before)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
