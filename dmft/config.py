@@ -27,6 +27,7 @@ GEOMETRIES = ("none", "points", "axes")
 LOSSES = ("per_stream", "summed_softmax")
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("constant", "cosine")
+TARGETS = ("streams", "vote")
 DIRECTIONS = ("student_teacher", "teacher_student")
 OTHER = "other"
 """The entry of ``modality`` that modalities without an entry of their own get."""
@@ -58,6 +59,15 @@ class AugmentConfig:
     """Largest part of a record that is cropped, and largest bend of its time axis."""
     rotate_points_deg: float = 0.0
     """Largest turn of points about the vertical axis."""
+    tilt_points_deg: float = 0.0
+    """Largest turn of points about each horizontal axis."""
+    shear_points: float = 0.0
+    """Largest number that is added to an entry of a record's 3 x 3 matrix of points.
+
+    Body shapes differ by more than size; so do the places and heights of cameras.
+    """
+    bone_lengths: float = 0.0
+    """Largest relative change of the length of a bone, for skeletons whose joints are known."""
     rotate_axes_deg: float = 0.0
     """Largest turn of sensor axes, about any axis."""
     scale: float = 0.0
@@ -70,10 +80,10 @@ class AugmentConfig:
     """Parameter of the Beta distribution that two records are blended by; 0 for no blending."""
 
     def __post_init__(self) -> None:
-        for name in ("time", "scale", "drop_modality"):
+        for name in ("time", "scale", "shear_points", "bone_lengths", "drop_modality"):
             value = getattr(self, name)
             require(0 <= value <= 0.5, name, value, "a number from 0 to 0.5")
-        for name in ("rotate_points_deg", "rotate_axes_deg"):
+        for name in ("rotate_points_deg", "tilt_points_deg", "rotate_axes_deg"):
             require(0 <= getattr(self, name) <= 180, name, getattr(self, name), "0 to 180 degrees")
         for name in ("jitter", "mixup"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "a number from 0 up")
@@ -131,6 +141,12 @@ class DistillConfig:
 
     temperature: float = 4.0
     """temp of Eq. (13)."""
+    target: str = "streams"
+    """What is taught: each of the teacher's ``streams``, Eq. (15), or its ``vote`` alone.
+
+    Deviation: the teacher's temporal streams have seen the other modality and the student's
+    cannot; a student that is taught their certainty stream by stream votes worse.
+    """
     hard_weight: float = 0.5
     """w_CS of Eq. (15)."""
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -146,7 +162,10 @@ class DistillConfig:
     def __post_init__(self) -> None:
         require(self.temperature > 0, "temperature", self.temperature, "a positive number")
         require(0 <= self.hard_weight <= 1, "hard_weight", self.hard_weight, "0 to 1")
+        require(self.target in TARGETS, "target", self.target, " or ".join(TARGETS))
         require(self.direction in DIRECTIONS, "direction", self.direction, " or ".join(DIRECTIONS))
+        alone = not (self.weights and self.target == "vote")
+        require(alone, "weights", dict(self.weights), "none, because the vote is one target")
         if self.weights:
             negative = {k: v for k, v in self.weights.items() if v < 0}
             require(not negative, "weights", negative, "no negative weight")

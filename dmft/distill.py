@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dmft.config import RunConfig
 from dmft.data import Batch, Cache
-from dmft.losses import HARD_LOSSES, resolve_weights, soft_loss
+from dmft.losses import HARD_LOSSES, resolve_weights, soft_loss, softened_vote, vote_loss
 from dmft.protocols import Fold, make_fold
 from dmft.run_folder import RUN_FILE, TrainedRun, check_cache_fits, fold_folders, load_run
 from dmft.train import (
@@ -92,21 +92,30 @@ def distill(
 def soft_objective(
     config: RunConfig, teachers: Sequence[TrainedRun], modalities: Sequence[str]
 ) -> Objective:
-    """Eq. (15): the hard loss and the soft losses, weighted.
+    """Eq. (15): the hard loss and what the teachers say, weighted.
 
     The teacher sees the very batch that the student sees, augmentation and blending included.
     """
-    weights = resolve_weights(config.distill, modalities)
     hard = HARD_LOSSES[config.training.loss]
+    settings, rule = config.distill, config.voting.rule
+    weights = resolve_weights(settings, modalities)
     soft_weights = weights.matrix(modalities).to(teachers[0].device)
+
+    def soft(logits: Tensor, taught: Sequence[Tensor], present: Tensor) -> Tensor:
+        if settings.target == "streams":
+            joined = mean_logits(taught, settings.temperature)
+            return soft_loss(logits, joined, present, soft_weights, settings)
+        votes = [softened_vote(each, present, rule, settings.temperature) for each in taught]
+        joined = torch.stack([vote.exp() for vote in votes]).mean(dim=0).log()
+        student = softened_vote(logits, present, rule, settings.temperature)
+        return (1 - weights.hard) * vote_loss(student, joined, present, settings)
 
     def objective(logits: Tensor, batch: Batch) -> Tensor:
         assert batch.targets is not None
         with torch.no_grad():
             taught = [teacher.model(batch.features, batch.present) for teacher in teachers]
         loss = weights.hard * hard(logits, batch.present, batch.targets)
-        joined = mean_logits(taught, config.distill.temperature)
-        return loss + soft_loss(logits, joined, batch.present, soft_weights, config.distill)
+        return loss + soft(logits, taught, batch.present)
 
     return objective
 

@@ -138,3 +138,25 @@ def soft_loss(
     per_record = torch.where(voters, (each * kept).sum(dim=(1, 2)) * scale, 0.0)
     loss = per_record.sum() / voters.sum().clamp(min=1)
     return loss * T * T if config.scale_by_temperature else loss
+
+
+def softened_vote(logits: Tensor, present: Tensor, rule: str, temperature: float) -> Tensor:
+    """Log-probabilities of the vote of streams at a temperature, Eqs (12) and (13).
+
+    Shapes: logits (B, M, 2, K), present (B, M) -> (B, K).
+    """
+    return overall_vote(logits / temperature, present, rule).clamp(min=1e-12).log()
+
+
+def vote_loss(student: Tensor, teacher: Tensor, present: Tensor, config: DistillConfig) -> Tensor:
+    """One divergence of two votes, instead of one a stream.
+
+    Deviation: Eq. (15) teaches streams. The vote leaves it to the student which of its streams
+    knows what.
+
+    Shapes: student, teacher (B, K) log-probabilities at the temperature, present (B, M) -> ().
+    """
+    each = divergence(student, teacher, config.direction)
+    voters = present.any(dim=1)
+    loss = (each * voters).sum() / voters.sum().clamp(min=1)
+    return loss * config.temperature**2 if config.scale_by_temperature else loss

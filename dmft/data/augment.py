@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dmft.config import AugmentConfig
 from dmft.data.draws import derive_seed, normal, symmetric, uniform
+from dmft.data.geometry import Geometry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,27 +32,65 @@ class Augmenter:
         """Return the key of one kind of draw."""
         return derive_seed(self.seed, self.epoch, purpose)
 
-    def patches(self, name: str, patches: Tensor, geometry: str, indices: Tensor) -> Tensor:
-        """Bend time, then turn and scale where the columns have a geometry.
+    def patches(
+        self, name: str, patches: Tensor, geometry: Geometry | None, indices: Tensor
+    ) -> Tensor:
+        """Bend time, then turn, stretch and shear where the columns have a geometry.
 
         Shapes: patches (B, P, D), indices (B,) -> (B, P, D).
         """
         if self.config.time > 0:
             patches = bend_time(patches, symmetric(self.key("time"), indices, 3), self.config.time)
-        if geometry == "none" or patches.shape[2] % 3:
+        if geometry is None:
             return patches
+        B, P, _ = patches.shape
+        columns = geometry.triples.flatten().to(patches.device)
+        triples = patches if geometry.is_whole else patches[:, :, columns]
+        turned = triples.reshape(B, -1, 3) @ self.matrices(name, geometry, indices).mT
+        moved = turned.view(B, P, -1, 3)
+        if self.config.bone_lengths > 0 and geometry.n_lengths:
+            moved = self.joints(name, geometry, indices)[:, None] @ moved
+        moved = moved.reshape(B, P, -1)
+        return moved if geometry.is_whole else patches.index_copy(2, columns, moved)
+
+    def matrices(self, name: str, geometry: Geometry, indices: Tensor) -> Tensor:
+        """What turns, shears and scales each record's points or axes.
+
+        Shapes: indices (B,) -> (B, 3, 3).
+        """
+        config, device = self.config, indices.device
         turns = symmetric(self.key(f"turn {name}"), indices, 4)
-        if geometry == "points" and self.config.rotate_points_deg > 0:
-            angles = turns[:, 0] * math.radians(self.config.rotate_points_deg)
-            upright = torch.tensor([0.0, 1.0, 0.0], device=patches.device).expand(len(patches), 3)
-            patches = rotate(patches, rotation(upright, angles))
-        if geometry == "axes" and self.config.rotate_axes_deg > 0:
-            angles = turns[:, 0] * math.radians(self.config.rotate_axes_deg)
-            patches = rotate(patches, rotation(turns[:, 1:], angles))
-        if self.config.scale > 0:
-            size = 1 + self.config.scale * symmetric(self.key(f"scale {name}"), indices, 1)
-            patches = patches * size[:, :, None]
-        return patches
+        matrices = torch.eye(3, device=device).expand(len(indices), 3, 3)
+        if geometry.kind == "points":
+            x, y, z = (axis.expand(len(indices), 3) for axis in torch.eye(3, device=device))
+            if config.rotate_points_deg > 0:
+                matrices = rotation(y, turns[:, 0] * math.radians(config.rotate_points_deg))
+            if config.tilt_points_deg > 0:
+                tilts = symmetric(self.key(f"tilt {name}"), indices, 2)
+                tilts = tilts * math.radians(config.tilt_points_deg)
+                matrices = rotation(z, tilts[:, 1]) @ rotation(x, tilts[:, 0]) @ matrices
+            if config.shear_points > 0:
+                draws = symmetric(self.key(f"shear {name}"), indices, 9).view(-1, 3, 3)
+                sheared = torch.eye(3, device=device) + config.shear_points * draws
+                matrices = sheared @ matrices
+        elif config.rotate_axes_deg > 0:
+            angles = turns[:, 0] * math.radians(config.rotate_axes_deg)
+            matrices = rotation(turns[:, 1:], angles)
+        if config.scale > 0:
+            size = 1 + config.scale * symmetric(self.key(f"scale {name}"), indices, 1)
+            matrices = matrices * size[:, :, None]
+        return matrices
+
+    def joints(self, name: str, geometry: Geometry, indices: Tensor) -> Tensor:
+        """What gives each record bones of other lengths, alike on the left and on the right.
+
+        Shapes: indices (B,) -> (B, J, J).
+        """
+        draws = symmetric(self.key(f"bones {name}"), indices, geometry.n_lengths)
+        factors = torch.nn.functional.pad(1 + self.config.bone_lengths * draws, (1, 0), value=1.0)
+        device = indices.device
+        each = factors[:, geometry.lengths.to(device)]
+        return geometry.joints.to(device) @ (each[:, :, None] * geometry.bones.to(device))
 
     def features(self, name: str, features: Tensor, indices: Tensor) -> Tensor:
         """Add noise to standardised features.
@@ -107,13 +146,3 @@ def rotation(axes: Tensor, angles: Tensor) -> Tensor:
     identity = torch.eye(3, device=axes.device)
     sin, cos = torch.sin(angles)[:, None, None], torch.cos(angles)[:, None, None]
     return identity + sin * cross + (1 - cos) * (cross @ cross)
-
-
-def rotate(patches: Tensor, matrices: Tensor) -> Tensor:
-    """Turn every x, y, z triple of columns.
-
-    Shapes: patches (B, P, 3 n), matrices (B, 3, 3) -> (B, P, 3 n).
-    """
-    B, P, D = patches.shape
-    triples = patches.reshape(B, P * (D // 3), 3)
-    return (triples @ matrices.transpose(1, 2)).view(B, P, D)

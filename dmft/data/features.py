@@ -17,6 +17,7 @@ from torch import Tensor
 from dmft.config import ModalityConfig, RunConfig
 from dmft.data.augment import Augmenter
 from dmft.data.cache import Cache
+from dmft.data.geometry import Geometry, find_geometry
 from dmft.data.standardise import Statistics, StatisticsFitter
 from dmft.models import InputShape
 
@@ -33,6 +34,8 @@ class FeaturePlan:
     """P and D in the cache."""
     config: ModalityConfig
     """What was asked for."""
+    geometry: Geometry | None = None
+    """For augmentation; None where nothing turns, and where nothing is trained."""
 
     @property
     def n_patches(self) -> int:
@@ -124,7 +127,7 @@ class FeatureMaker:
         for column, (name, plan) in enumerate(self.plans.items()):
             rows = patches[name].float()
             if augmenter is not None and indices is not None:
-                rows = augmenter.patches(name, rows, plan.config.geometry, indices)
+                rows = augmenter.patches(name, rows, plan.geometry, indices)
             made = self.statistics[name].apply(plan.derive(rows))
             if augmenter is not None and indices is not None:
                 made = augmenter.features(name, made, indices)
@@ -138,7 +141,9 @@ def plan_features(cache: Cache, config: RunConfig) -> dict[str, FeaturePlan]:
     for name in cache.modalities:
         spec = cache.modality_spec(name)
         stored = InputShape(n_patches=spec.n_patches, n_features=spec.n_features)
-        plan = FeaturePlan(stored=stored, config=config.of_modality(name))
+        wanted = config.of_modality(name)
+        geometry = find_geometry(wanted.geometry, stored.n_features, spec.feature_names)
+        plan = FeaturePlan(stored=stored, config=wanted, geometry=geometry)
         if plan.n_patches < plan.config.n_patches:
             log.warning(
                 "%s is stored in %d patches, fewer than the %d that the configuration wants",

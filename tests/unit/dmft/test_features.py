@@ -7,9 +7,10 @@ import torch
 
 from dmft.config import AugmentConfig, ModalityConfig, load_config
 from dmft.data import Batch, make_features, open_cache
-from dmft.data.augment import Augmenter, bend_time, rotate, rotation
+from dmft.data.augment import Augmenter, bend_time, rotation
 from dmft.data.draws import _mix, derive_seed, normal, uniform
 from dmft.data.features import FeaturePlan, pooling
+from dmft.data.geometry import find_geometry
 from dmft.data.standardise import StatisticsFitter, floor_deviation
 from dmft.models import InputShape
 from pipeline.contract import ContractError, Presence
@@ -93,9 +94,7 @@ def test_bending_moves_the_start_and_the_end():
 
 def test_points_turn_about_the_vertical_and_keep_their_height():
     upright = torch.tensor([[0.0, 1.0, 0.0]])
-    turned = rotate(
-        torch.tensor([[[1.0, 2.0, 0.0]]]), rotation(upright, torch.tensor([math.pi / 2]))
-    )
+    turned = torch.tensor([[1.0, 2.0, 0.0]]) @ rotation(upright, torch.tensor([math.pi / 2])).mT
     torch.testing.assert_close(turned[0, 0], torch.tensor([0.0, 2.0, -1.0]), atol=1e-6, rtol=0)
 
 
@@ -111,14 +110,20 @@ def test_hiding_modalities_always_leaves_one():
 @pytest.mark.parametrize("geometry", ["points", "axes", "none"])
 def test_augmentation_is_a_function_of_seed_epoch_and_record(geometry):
     config = AugmentConfig(
-        time=0.2, rotate_points_deg=30, rotate_axes_deg=30, scale=0.2, jitter=0.1
+        time=0.2,
+        rotate_points_deg=30,
+        tilt_points_deg=10,
+        shear_points=0.2,
+        rotate_axes_deg=30,
+        scale=0.2,
+        jitter=0.1,
     )
     patches = torch.randn(6, 8, 6)
     rows = torch.arange(6)
 
     def augmented(seed, epoch, some):
         augmenter = Augmenter(config=config, seed=seed, epoch=epoch)
-        bent = augmenter.patches("m", patches[some], geometry, some)
+        bent = augmenter.patches("m", patches[some], find_geometry(geometry, 6), some)
         return augmenter.features("m", bent, some)
 
     whole = augmented(0, 1, rows)

@@ -14,7 +14,9 @@ from dmft.losses import (
     soft_loss,
     soft_targets,
     softened,
+    softened_vote,
     summed_softmax_loss,
+    vote_loss,
 )
 from dmft.models import overall_vote
 from pipeline.contract import ConfigError
@@ -139,3 +141,34 @@ def test_several_teachers_teach_their_mean_probability():
     expected = ((one / 2).softmax(-1) + (other / 2).softmax(-1)) / 2
     torch.testing.assert_close((joined / 2).softmax(-1), expected)
     assert mean_logits([one], 2.0) is one
+
+
+@pytest.mark.parametrize("rule", ["sum", "product"])
+def test_the_vote_loss_is_the_divergence_of_the_votes(rule):
+    config = DistillConfig(target="vote", temperature=2.0, scale_by_temperature=False)
+    one, other = (softened_vote(some_logits(n), EVERYONE, rule, 2.0) for n in (0, 1))
+    votes = overall_vote(some_logits(1) / 2, EVERYONE, rule)
+    torch.testing.assert_close(other.exp(), votes)
+    expected = (votes * (votes.log() - one)).sum(dim=1).mean()
+    torch.testing.assert_close(vote_loss(one, other, EVERYONE, config), expected)
+    assert float(vote_loss(one, one, EVERYONE, config)) == pytest.approx(0, abs=1e-6)
+    scaled = DistillConfig(target="vote", temperature=2.0)
+    torch.testing.assert_close(vote_loss(one, other, EVERYONE, scaled), 4 * expected)
+
+
+@pytest.mark.parametrize("rule", ["sum", "product"])
+def test_absent_modalities_get_no_gradient_from_the_vote(rule):
+    config = DistillConfig(target="vote")
+    present = torch.tensor([[True, False], [True, True], [False, False]])
+    student = some_logits(0).requires_grad_()
+    taught = softened_vote(some_logits(1), present, rule, 4.0)
+    loss = vote_loss(softened_vote(student, present, rule, 4.0), taught, present, config)
+    (gradient,) = torch.autograd.grad(loss, student)
+    assert torch.isfinite(gradient).all()
+    assert gradient[0, 0].abs().sum() > 0
+    assert not gradient[~present].any()
+
+
+def test_weights_of_streams_are_refused_where_the_vote_is_taught():
+    with pytest.raises(ConfigError, match=r"weights is .*a_spatial.*wanted none, because the vote"):
+        DistillConfig(target="vote", weights={"a_spatial": 0.25, "a_temporal": 0.25})
