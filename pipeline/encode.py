@@ -81,6 +81,7 @@ class Encoder:
 
         Yields one :class:`Encoded` a record.
         """
+        self._last = None  # files may have changed since the last call
         present = []
         for record in records:
             if self.modality in record.streams:
