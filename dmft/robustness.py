@@ -161,10 +161,11 @@ def read_faults(folder: Path, info: RunInfo) -> dict[str, dict[str, float]]:
     if not path.exists():
         return {}
     content = read_json(path, "what 'dmft robustness' found")
-    if content.get("identity") != info.identity:
+    if content.get("model_sha256") != info.model_sha256:
         raise ContractError(
-            f"{path} is of run {str(content.get('identity'))[:12]!r}, wanted "
-            f"{info.identity[:12]!r}: measure again with 'dmft robustness {folder}', or remove it"
+            f"{path} is of weights {str(content.get('model_sha256'))[:12]!r}, wanted "
+            f"{info.model_sha256[:12]!r}: measure again with 'dmft robustness {folder}', or "
+            "remove it"
         )
     try:
         faults = {
@@ -224,7 +225,7 @@ def robustness(
         fold = make_fold(info.fold, cache, info.protocol.name)
         reports.append(measure_faults(load_run(folder, device), cache, fold))
         if save and cache.spec.fingerprint == info.cache_fingerprint:
-            content = {"identity": info.identity, "faults": reports[-1]}
+            content = {"model_sha256": info.model_sha256, "faults": reports[-1]}
             write_json(folder / ROBUSTNESS_FILE, content)
         if on_run is not None:
             on_run(n_done)

@@ -83,18 +83,24 @@ def _cards_of_run(run: Measured) -> list[str]:
 def _card_of_setting(group: Sequence[Measured], runs: Sequence[Measured]) -> str:
     key = metric_of(group[0])
     values = [run.figures[key] for run in group]
-    matrix = group[0].figures["confusion"]
-    bounds = wilson(*hits_of(matrix)) if key == "accuracy" else bootstrap_macro_f1(matrix)
+    lows, highs = zip(*(_interval_of(run, key) for run in group), strict=True)
+    bounds = interval((statistics.fmean(lows), statistics.fmean(highs)))
     sure = (
-        f"mean of {seeds(group)}, ± {percent(statistics.stdev(values))} over seeds"
+        f"mean of {seeds(group)}, ± {percent(statistics.stdev(values))} over seeds; "
+        f"95 % interval {bounds}, mean over seeds"
         if len(values) > 1
-        else f"one seed; 95 % interval {interval(bounds)}"
+        else f"one seed; 95 % interval {bounds}"
     )
     return card(
         setting_name(group, runs),
         percent(statistics.fmean(values)),
         f"{METRIC_NAMES[key]}; {sure}",
     )
+
+
+def _interval_of(run: Measured, key: str) -> tuple[float, float]:
+    matrix = run.figures["confusion"]
+    return wilson(*hits_of(matrix)) if key == "accuracy" else bootstrap_macro_f1(matrix)
 
 
 def all_runs(runs: Sequence[Measured]) -> str:

@@ -217,12 +217,13 @@ function curvesFigure(figure, run) {
 
 // -- start ------------------------------------------------------------------------------------
 
-sortableTables();
-themeSwitch();
-overview();
-byFold();
 const chooser = document.getElementById("run");
 chooser.addEventListener("change", () => drawRun(Number(chooser.value)));
 for (const link of document.querySelectorAll("a[data-run]"))
   link.addEventListener("click", () => { chooser.value = link.dataset.run; drawRun(Number(link.dataset.run)); });
+// First, since it hides all runs but one: the first figure that asks for its width lays out the page.
 drawRun(Number(chooser.value));
+overview();
+byFold();
+sortableTables();
+themeSwitch();

@@ -167,7 +167,7 @@ def test_a_run_measured_on_another_cache_or_not_to_be_saved_keeps_its_folder(pla
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        ({"identity": "someone else"}, r"robustness\.json is of run 'someone else', wanted '"),
+        ({"model_sha256": "other"}, r"robustness\.json is of weights 'other', wanted '"),
         ({"faults": {"intact": {"accuracy": 1}}}, r"is damaged \(KeyError: 'macro_f1'\): measure"),
         ({"faults": {}}, r"is damaged \(KeyError: 'intact'\): measure again with"),
         ({"faults": 7}, r"is damaged \(AttributeError: .*or remove it"),
@@ -178,6 +178,6 @@ def test_saved_faults_that_are_damaged_or_of_another_run_are_refused(
 ):
     run = shutil.copytree(place / "t/fold-subject-1", tmp_path / "r", ignore=UNMEASURED)
     info = read_info(run)
-    (run / "robustness.json").write_text(json.dumps({"identity": info.identity} | content))
+    (run / "robustness.json").write_text(json.dumps({"model_sha256": info.model_sha256} | content))
     with pytest.raises(ContractError, match=match):
         read_faults(run, info)

@@ -1,0 +1,94 @@
+"""How large the report is and how soon it opens: one run of 27 classes, and forty.
+
+    python -m tests.benchmarks.bench_report
+
+Trains two small models on eight fabricated people for one epoch, then shows them as one run and,
+under other seeds and settings, as forty runs of eight folds each, in a headless Chromium. Times
+are the browser's own: from the request to the end of the page's load event, figures drawn.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from dmft.config import load_config
+from dmft.data import open_cache
+from dmft.report import Measured, load_runs
+from dmft.report.html import write_report
+from dmft.train import train
+from tests.e2e.browser import Browser, find_browser, started
+from tests.factories import write_cache
+
+SMALL = ("encoder.width=8", "encoder.feed_forward=8", "training.epochs=1")
+N_SETTINGS, N_SEEDS, N_OPENED = 4, 5, 5
+LOADED = "performance.getEntriesByType('navigation')[0].loadEventEnd"
+SORTED = "document.querySelectorAll('#runs-table th button')[5].click()"
+SWITCHED = (
+    "{const s = document.getElementById('run');"
+    "s.value = s.length - 1; s.dispatchEvent(new Event('change'))}"
+)
+
+
+def trained(folder: Path) -> tuple[Measured, ...]:
+    """A teacher and a student on all folds of eight people and 27 classes."""
+    write_cache(folder / "c.zarr", n_subjects=8, n_classes=27, n_trials=4, noise=1.0)
+    cache, config = open_cache(folder / "c.zarr"), load_config("default", SMALL)
+    for kind in ("teacher", "student"):
+        out = folder / "runs" / kind
+        train(cache, "utd-loso", out, kind=kind, config=config, fold="all", device="cpu")
+    return load_runs([folder / "runs"])[0]
+
+
+def forty(runs: Sequence[Measured]) -> list[Measured]:
+    """The runs again and again, as if of other settings and seeds."""
+    found = []
+    for run in runs:
+        for setting in range(N_SETTINGS):
+            for seed in range(N_SEEDS):
+                infos = [dataclasses.replace(fold.info, seed=seed) for fold in run.folds]
+                folds = tuple(
+                    dataclasses.replace(fold, info=info)
+                    for fold, info in zip(run.folds, infos, strict=True)
+                )
+                name, of = f"{run.name}-{setting}/seed-{seed}", f"{run.setting}{setting}"
+                found.append(dataclasses.replace(run, name=name, setting=of, folds=folds))
+    return found
+
+
+def milliseconds(browser: Browser, action: str) -> float:
+    """What an action in the page takes, its layout included."""
+    began, ended = "const t = performance.now();", "document.body.offsetHeight"
+    timed = f"(() => {{{began} {action}; {ended}; return performance.now() - t}})()"
+    return float(browser.run(timed))
+
+
+def main() -> None:
+    """Print a line for each page."""
+    executable = find_browser()
+    assert executable is not None, "wanted a Chromium on the path"
+    with tempfile.TemporaryDirectory() as name, started(executable, Path(name) / "b") as browser:
+        runs = trained(Path(name))
+        for what, shown in (("1 run", runs[:1]), ("40 runs", forty(runs))):
+            page = Path(name) / "report.html"
+            began = time.perf_counter()
+            n_bytes = write_report(shown, page)
+            line = f"{what:8} {n_bytes / 1e6:5.2f} MB, written in "
+            line += f"{time.perf_counter() - began:.2f} s, opens in "
+            loads = []
+            for _ in range(N_OPENED):
+                browser.open(page)
+                loads.append(float(browser.run(LOADED)))
+            line += f"{sorted(loads)[N_OPENED // 2]:.0f} ms"
+            if len(shown) > 1:
+                line += f", sorts in {milliseconds(browser, SORTED):.0f} ms"
+                line += f", changes the run in {milliseconds(browser, SWITCHED):.0f} ms"
+            print(line)
+            assert browser.complaints == []
+
+
+if __name__ == "__main__":
+    main()
