@@ -160,7 +160,8 @@ def test_an_empty_tree_is_an_error(tmp_path: Path) -> None:
 
 
 def test_an_unknown_data_set_is_named_with_those_there_are(root: Path) -> None:
-    with pytest.raises(ConfigError, match=re.escape("data set 'ntu': there are ['mmact', 'utd-mhad']")):
+    there = "data set 'ntu': there are ['mmact', 'utd-mhad']"
+    with pytest.raises(ConfigError, match=re.escape(there)):
         build("ntu", RawTree(root))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.contract import RecordingError
 from pipeline.readers.timed_csv import read_rows
@@ -120,3 +122,22 @@ def test_more_bytes_than_a_recording_has_are_refused(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("pipeline.readers.timed_csv.MAX_BYTES", 20)
     with pytest.raises(RecordingError, match=r"holds 30 bytes: wanted at most 20"):
         rows(GOOD)
+
+
+@given(
+    length=st.integers(0, 31 * 6),
+    changes=st.lists(st.tuples(st.integers(0, 31 * 6), st.integers(0, 255)), max_size=4),
+)
+def test_whatever_is_in_a_file_it_gives_sorted_finite_rows_or_is_refused(length, changes) -> None:
+    content = bytearray("\n".join([GOOD] * 6).encode()[:length])
+    for at, byte in changes:
+        if at < len(content):
+            content[at] = byte
+    try:
+        times_s, values = read_rows(bytes(content), 3, "x.csv")
+    except RecordingError as error:
+        assert error.path == "x.csv"
+        return
+    assert values.shape == (len(times_s), 3)
+    assert np.isfinite(values).all()
+    assert (np.diff(times_s) > 0).all()
