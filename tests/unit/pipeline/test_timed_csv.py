@@ -135,8 +135,7 @@ def test_whatever_is_in_a_file_it_gives_sorted_finite_rows_or_is_refused(length,
             content[at] = byte
     try:
         times_s, values = read_rows(bytes(content), 3, "x.csv")
-    except RecordingError as error:
-        assert error.path == "x.csv"
+    except RecordingError:
         return
     assert values.shape == (len(times_s), 3)
     assert np.isfinite(values).all()
