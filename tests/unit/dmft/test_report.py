@@ -17,6 +17,7 @@ from dmft.report import load_runs
 from dmft.report.html import render_report
 from dmft.report.intervals import bootstrap_macro_f1, sign_test, wilson
 from dmft.report.load import Prediction, _short_names
+from dmft.report.words import hits_of, interval
 from dmft.run_folder import seal_of
 from dmft.tables import load_published
 from dmft.train import train
@@ -267,6 +268,18 @@ def test_seeds_of_a_setting_are_one_published_row_with_their_spread(place):
     assert overall[6] == "2"
     assert overall[4].endswith("(2)")
     assert " ± " in overall[4]
+
+
+def test_the_headline_of_several_seeds_has_their_spread_and_an_interval(place):
+    runs, _ = load_runs([place / "runs"])
+    cards = re.findall(r'class="sure">(.*?)<', render_report(runs))
+    assert len(cards) == 3
+    assert [card.count("95 % interval ") for card in cards] == [1, 1, 1]
+    (student,) = [card for card in cards if "2 seeds" in card]
+    both = [wilson(*hits_of(run.figures["confusion"])) for run in runs if "student" in run.name]
+    assert len(both) == 2
+    means = tuple(sum(bounds) / 2 for bounds in zip(*both, strict=True))
+    assert student.endswith(f"over seeds; 95 % interval {interval(means)}, mean over seeds")
 
 
 def test_forty_runs_of_27_classes_stay_a_small_page(place, monkeypatch):
