@@ -15,6 +15,7 @@ from dmft.losses import HARD_LOSSES, resolve_weights, soft_loss, softened_vote, 
 from dmft.protocols import Fold, make_fold
 from dmft.run_folder import RUN_FILE, TrainedRun, check_cache_fits, fold_folders, load_run
 from dmft.train import (
+    Training,
     Watcher,
     choose_window,
     describe_run,
@@ -47,46 +48,85 @@ def distill(
         ContractError: a teacher is not finished, of another cache, or of other folds.
     """
     target = resolve_device(device)
+    taught = load_teachers(cache, teachers, target)
+    by_fold = {fold.name: runs for fold, runs in taught}
+
+    def one(fold: Fold, folder: Path) -> dict[str, Any]:
+        return train_fold(
+            plan_distillation(
+                cache, fold, by_fold[fold.name], folder, config=config, seed=seed, watcher=watcher
+            )
+        )
+
+    many = not (Path(teachers[0]) / RUN_FILE).exists()
+    return over_folds([fold for fold, _ in taught], Path(out), many=many, one=one)
+
+
+def load_teachers(
+    cache: Cache, teachers: Sequence[str | Path], on: torch.device
+) -> list[tuple[Fold, list[TrainedRun]]]:
+    """Load the teachers of each fold that they were trained on, first to last.
+
+    Raises:
+        ContractError: a teacher is not finished, of another cache, or of other folds.
+    """
     folders = [fold_folders(Path(teacher)) for teacher in teachers]
     if len({len(each) for each in folders}) != 1:
         counts = [len(each) for each in folders]
         raise ContractError(f"the teachers have {counts} folds: wanted as many in each")
-    sets = [[load_run(folder, target) for folder in each] for each in zip(*folders, strict=True)]
-    by_fold: dict[str, list[TrainedRun]] = {}
-    folds: list[Fold] = []
-    for runs in sets:
+    found = []
+    for each in zip(*folders, strict=True):
+        runs = [load_run(folder, on) for folder in each]
         first = runs[0].info
         fold = make_fold(first.fold, cache, first.protocol.name)
         for run in runs:
             _check_teacher(run, cache, fold, like=runs[0])
-        folds.append(fold)
-        by_fold[fold.name] = runs
+        found.append((fold, runs))
+    return found
 
-    def one(fold: Fold, folder: Path) -> dict[str, Any]:
-        runs = by_fold[fold.name]
-        first = runs[0].info
-        chosen = config or first.config
-        if chosen.modality != first.config.modality:
-            raise ConfigError(
-                f"modality is {to_table(chosen)['modality']}: wanted the teacher's settings, "
-                "unchanged, because student and teacher read the same features"
-            )
-        info = describe_run(
-            cache,
-            first.protocol,
-            fold,
-            kind="distilled",
-            config=chosen,
-            seed=first.seed if seed is None else seed,
-            on=target,
-            window=choose_window(cache, fold, folder),
-            teachers=runs,
+
+def plan_distillation(
+    cache: Cache,
+    fold: Fold,
+    teachers: Sequence[TrainedRun],
+    folder: Path,
+    *,
+    config: RunConfig | None = None,
+    seed: int | None = None,
+    watcher: Watcher | None = None,
+) -> Training:
+    """Gather what the training of a student on its teachers takes, on the teachers' device.
+
+    Raises:
+        ConfigError: the configuration changes the features, or its weights do not sum to 1.
+    """
+    first = teachers[0].info
+    chosen = config or first.config
+    if chosen.modality != first.config.modality:
+        raise ConfigError(
+            f"modality is {to_table(chosen)['modality']}: wanted the teacher's settings, "
+            "unchanged, because student and teacher read the same features"
         )
-        objective = soft_objective(chosen, runs, info.modalities)
-        return train_fold(cache, fold, info, folder, objective, runs[0].maker, watcher)
-
-    many = not (Path(teachers[0]) / RUN_FILE).exists()
-    return over_folds(folds, Path(out), many=many, one=one)
+    info = describe_run(
+        cache,
+        first.protocol,
+        fold,
+        kind="distilled",
+        config=chosen,
+        seed=first.seed if seed is None else seed,
+        on=teachers[0].device,
+        window=choose_window(cache, fold, folder),
+        teachers=teachers,
+    )
+    return Training(
+        cache=cache,
+        fold=fold,
+        info=info,
+        folder=folder,
+        objective=soft_objective(chosen, teachers, info.modalities),
+        maker=teachers[0].maker,
+        watcher=watcher,
+    )
 
 
 def soft_objective(

@@ -8,6 +8,7 @@ import logging
 import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,7 +39,7 @@ from dmft.run_folder import (
     save_model,
     software_versions,
 )
-from dmft.training import EpochReport, TrainingData, fit
+from dmft.training import EpochReport, Learner, TrainingData, fit, fit_together
 from dmft.training.checkpoint import write_json
 from dmft.training.loop import Objective
 from pipeline.contract import ConfigError, ContractError
@@ -98,14 +99,49 @@ def train(
     target = resolve_device(device)
 
     def one(chosen: Fold, folder: Path) -> dict[str, Any]:
-        window = choose_window(cache, chosen, folder)
-        info = describe_run(
-            cache, rules, chosen, kind=kind, config=config, seed=seed, on=target, window=window
+        return train_fold(
+            plan_training(
+                cache,
+                rules,
+                chosen,
+                folder,
+                kind=kind,
+                config=config,
+                seed=seed,
+                on=target,
+                watcher=watcher,
+            )
         )
-        maker = make_features(cache, config, chosen.train)
-        return train_fold(cache, chosen, info, folder, hard_objective(config), maker, watcher)
 
     return over_folds(folds, Path(out), many=fold == "all", one=one)
+
+
+def plan_training(
+    cache: Cache,
+    protocol: FoldProtocol,
+    fold: Fold,
+    folder: Path,
+    *,
+    kind: str,
+    config: RunConfig,
+    seed: int,
+    on: torch.device,
+    watcher: Watcher | None = None,
+) -> Training:
+    """Gather what the training of a teacher or a student on labels takes."""
+    window = choose_window(cache, fold, folder)
+    info = describe_run(
+        cache, protocol, fold, kind=kind, config=config, seed=seed, on=on, window=window
+    )
+    return Training(
+        cache=cache,
+        fold=fold,
+        info=info,
+        folder=folder,
+        objective=hard_objective(config),
+        maker=make_features(cache, config, fold.train),
+        watcher=watcher,
+    )
 
 
 def over_folds(
@@ -214,92 +250,150 @@ def hard_objective(config: RunConfig) -> Objective:
     return objective
 
 
-def train_fold(
-    cache: Cache,
-    fold: Fold,
-    info: RunInfo,
-    folder: Path,
-    objective: Objective,
-    maker: FeatureMaker,
-    watcher: Watcher | None = None,
-) -> dict[str, Any]:
-    """Train one model into ``folder``, going on where an interrupted run of the same stopped.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """One model to be trained on one fold, into one folder."""
+
+    cache: Cache
+    """What to train on."""
+    fold: Fold
+    """Its records."""
+    info: RunInfo
+    """What decides the weights."""
+    folder: Path
+    """Where to."""
+    objective: Objective
+    """The loss."""
+    maker: FeatureMaker
+    """Makes the model's features."""
+    watcher: Watcher | None = None
+    """Told how it goes."""
+
+
+def train_fold(training: Training) -> dict[str, Any]:
+    """Train one model, going on where an interrupted run of the same stopped; its figures.
+
+    Raises:
+        ContractError: the folder holds something else, or the training diverges.
+    """
+    if _claim(training) != "complete":
+        prepared = _Prepared(training)
+        fit(prepared.learner)
+        prepared.save()
+    return _figures(training)
+
+
+def train_together(trainings: Sequence[Training]) -> list[dict[str, Any] | ContractError]:
+    """Train models of one shape at once, each into its folder as :func:`train_fold` would.
+
+    Args:
+        trainings: Their runs have the same kind, configuration, features and device.
+
+    Returns:
+        Each one's figures, or why it could not be trained.
+    """
+    found: dict[int, dict[str, Any] | ContractError] = {}
+    prepared: dict[int, _Prepared] = {}
+    for position, training in enumerate(trainings):
+        try:
+            if _claim(training) != "complete":
+                prepared[position] = _Prepared(training)
+        except ContractError as error:
+            found[position] = error
+    if prepared:
+        stopped = fit_together([each.learner for each in prepared.values()])
+        for (position, each), why in zip(prepared.items(), stopped, strict=True):
+            if why is None:
+                each.save()
+            else:
+                found[position] = why
+    for position, training in enumerate(trainings):
+        if position not in found:
+            found[position] = _figures(training)
+    return [found[position] for position in range(len(trainings))]
+
+
+def _claim(training: Training) -> str:
+    """Make a folder the run's own, where it is not that already; return the run's status.
 
     Raises:
         ContractError: the folder holds something else.
     """
+    info, folder = training.info, training.folder
     if (folder / RUN_FILE).exists():
         found = read_info(folder)
         if found.identity != info.identity:
             raise ContractError(
                 f"{folder} holds another run: {_difference(found, info)}. Choose another folder."
             )
-        status = found.status
-    else:
-        refuse_occupied(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / RUN_FILE, info.to_json())
-        status = info.status
-    if status != "complete":
-        _fit_fold(cache, fold, info, folder, objective, maker, watcher)
+        return found.status
+    refuse_occupied(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / RUN_FILE, info.to_json())
+    return info.status
+
+
+def _figures(training: Training) -> dict[str, Any]:
+    """Measure a finished run, where that has not been done."""
+    folder, info = training.folder, training.info
     if not (folder / METRICS_FILE).exists():
-        write_figures(folder, measure(load_run(folder, info.device), cache, fold))
+        found = measure(load_run(folder, info.device), training.cache, training.fold)
+        write_figures(folder, found)
     figures = read_json(folder / METRICS_FILE, "the run's figures")
-    if watcher is not None:
-        watcher.end(fold.name, figures)
+    if training.watcher is not None:
+        training.watcher.end(training.fold.name, figures)
     return figures
 
 
-def _fit_fold(
-    cache: Cache,
-    fold: Fold,
-    info: RunInfo,
-    folder: Path,
-    objective: Objective,
-    maker: FeatureMaker,
-    watcher: Watcher | None,
-) -> None:
-    # Records without any modality cannot be learnt from.
-    rows = fold.train[cache.present[fold.train].any(dim=1)]
-    if len(rows) < len(fold.train):
-        log.warning("%d training records have no modality", len(fold.train) - len(rows))
-    if not len(rows):
-        raise ContractError(
-            f"fold {fold.name}: none of its {len(fold.train)} training records has any of "
-            f"{', '.join(cache.modalities)}. Look into the cache's quarantined records."
+class _Prepared:
+    """A training with its records, its new model and its diary."""
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+        cache, fold, info = training.cache, training.fold, training.info
+        # Records without any modality cannot be learnt from.
+        rows = fold.train[cache.present[fold.train].any(dim=1)]
+        if len(rows) < len(fold.train):
+            log.warning("%d training records have no modality", len(fold.train) - len(rows))
+        if not len(rows):
+            raise ContractError(
+                f"fold {fold.name}: none of its {len(fold.train)} training records has any of "
+                f"{', '.join(cache.modalities)}. Look into the cache's quarantined records."
+            )
+        device = torch.device(info.device)
+        self.maker = training.maker.to(device)
+        self.diary = Diary(training.folder, info, fold.name, training.watcher)
+        self.learner = Learner(
+            build_model(info, self.maker.inputs).to(device),
+            training.objective,
+            TrainingData(
+                source=choose_source(cache, rows, info.window, device),
+                maker=self.maker,
+                n_classes=len(info.classes),
+            ),
+            info.config,
+            seed=info.seed,
+            checkpoint=training.folder / CHECKPOINT_FILE,
+            identity=info.identity,
+            on_epoch=self.diary.epoch,
+            on_resume=self.diary.resume,
         )
-    device = torch.device(info.device)
-    maker = maker.to(device)
-    data = TrainingData(
-        source=choose_source(cache, rows, info.window, device),
-        maker=maker,
-        n_classes=len(info.classes),
-    )
-    model = build_model(info, maker.inputs).to(device)
-    diary = Diary(folder, info, fold.name, watcher)
-    fit(
-        model,
-        objective,
-        data,
-        info.config,
-        seed=info.seed,
-        checkpoint=folder / CHECKPOINT_FILE,
-        identity=info.identity,
-        on_epoch=diary.epoch,
-        on_resume=diary.resume,
-    )
-    diary.close()
-    saved = save_model(folder, info, model, maker)
-    finished = dataclasses.replace(
-        info,
-        status="complete",
-        n_parameters=sum(p.numel() for p in model.parameters()),
-        saved_bytes=saved,
-        seconds_per_epoch=diary.seconds_per_epoch,
-        model_sha256=file_sha256(folder / MODEL_FILE),
-    )
-    write_json(folder / RUN_FILE, finished.to_json())
-    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+
+    def save(self) -> None:
+        """Write the trained model and say that the run is complete."""
+        self.diary.close()
+        info, folder, model = self.training.info, self.training.folder, self.learner.model
+        saved = save_model(folder, info, model, self.maker)
+        finished = dataclasses.replace(
+            info,
+            status="complete",
+            n_parameters=sum(p.numel() for p in model.parameters()),
+            saved_bytes=saved,
+            seconds_per_epoch=self.diary.seconds_per_epoch,
+            model_sha256=file_sha256(folder / MODEL_FILE),
+        )
+        write_json(folder / RUN_FILE, finished.to_json())
+        (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
 
 
 class Diary:

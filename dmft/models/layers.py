@@ -7,6 +7,7 @@ Unusual here: attention itself is never dropped out, because that would take
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -37,11 +38,16 @@ def fitting_heads(width: int, wanted: int) -> int:
 class SelfAttention(nn.Module):
     """Multi-head self-attention, Eqs (4), (5) and (6).
 
+    ``attend`` is Eq. (5); where many models are computed at once it is replaced.
+
     Shapes: (B, T, D) -> (B, T, D), for any number T of tokens.
     """
 
+    attend: Callable[[Tensor, Tensor, Tensor], Tensor]
+
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
+        self.attend = F.scaled_dot_product_attention
         self.heads = fitting_heads(width, heads)
         self.project_in = nn.Linear(width, 3 * width)
         self.project_out = nn.Linear(width, width)
@@ -54,7 +60,7 @@ class SelfAttention(nn.Module):
         B, T, D = tokens.shape
         qkv = self.project_in(tokens).view(B, T, 3, self.heads, D // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v)
+        mixed = self.attend(q, k, v)
         joined: Tensor = self.project_out(mixed.transpose(1, 2).reshape(B, T, D))
         return joined
 

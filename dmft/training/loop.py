@@ -67,61 +67,169 @@ class EpochReport:
     learning_rate: float
     """At the epoch's last step."""
     seconds: float
-    """Of this epoch."""
+    """Of this epoch; where models train together, this one's share."""
 
 
-def fit(
-    model: nn.Module,
-    objective: Objective,
-    data: TrainingData,
-    config: RunConfig,
-    *,
-    seed: int,
-    checkpoint: Path | None = None,
-    identity: str = "",
-    on_epoch: Callable[[EpochReport], None] | None = None,
-    on_resume: Callable[[int], None] | None = None,
-) -> None:
-    """Train ``model`` in place, going on from ``checkpoint`` where that file exists.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What a model learns from at once."""
 
-    Args:
-        model: On the device of ``data``'s source.
-        objective: The loss.
-        data: The training records.
-        config: The whole configuration.
-        seed: With the epoch and the record, the source of everything random.
-        checkpoint: File that is rewritten at every epoch's end.
-        identity: What the run is; a checkpoint of another run is refused.
-        on_epoch: Called after every epoch, before its checkpoint is written.
-        on_resume: Called with the number of epochs already done, once, before training.
+    number: int
+    """From 0, over all epochs."""
+    batch: Batch
+    """Of its records, augmented."""
+    labels: Tensor
+    """Shapes: (B,) int64, before any blending."""
+
+
+class Learner:
+    """One training under way: a model, its optimizer, its average and the epoch's sums.
+
+    What it does before and after logits are computed; :func:`fit` computes those of one model,
+    :func:`dmft.training.together.fit_together` those of many at once.
+    """
+
+    optimizer: torch.optim.Optimizer
+    average: dict[str, Tensor]
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        data: TrainingData,
+        config: RunConfig,
+        *,
+        seed: int,
+        checkpoint: Path | None = None,
+        identity: str = "",
+        on_epoch: Callable[[EpochReport], None] | None = None,
+        on_resume: Callable[[int], None] | None = None,
+    ) -> None:
+        """Gather what a training needs.
+
+        Args:
+            model: On the device of ``data``'s source.
+            objective: The loss.
+            data: The training records.
+            config: The whole configuration.
+            seed: With the epoch and the record, the source of everything random.
+            checkpoint: File that is rewritten at every epoch's end.
+            identity: What the run is; a checkpoint of another run is refused.
+            on_epoch: Called after every epoch, before its checkpoint is written.
+            on_resume: Called with the number of epochs already done, once, before training.
+        """
+        self.model, self.objective, self.data, self.config = model, objective, data, config
+        self.seed, self.checkpoint, self.identity = seed, checkpoint, identity
+        self.on_epoch, self.on_resume = on_epoch, on_resume
+        self.n_steps = math.ceil(data.source.n_records / config.training.batch_size)
+        self.done = 0
+        self.rate = config.training.learning_rate
+
+    def begin(self) -> None:
+        """Make the optimizer and go on from the checkpoint, where that file exists.
+
+        Raises:
+            ContractError: the checkpoint is of another run.
+        """
+        self.optimizer = make_optimizer(self.model, self.config.training)
+        self.average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
+        if self.checkpoint is not None and self.checkpoint.exists():
+            self.done = _resume(
+                self.checkpoint, self.model, self.optimizer, self.average, self.identity
+            )
+        if self.on_resume is not None:
+            self.on_resume(self.done)
+
+    def steps(self) -> Iterator[Step]:
+        """Yield the steps of the next epoch; each has to be learnt from before the next."""
+        source, training = self.data.source, self.config.training
+        augmenter = Augmenter(config=self.config.augment, seed=self.seed, epoch=self.done)
+        self.total, self.hits = (torch.zeros((), device=source.device) for _ in range(2))
+        self.model.train()
+        stored_batches = source.batches(self.seed, self.done, training.batch_size)
+        for position, stored in enumerate(stored_batches):
+            number = self.done * self.n_steps + position
+            set_dropout_keys(self.model, derive_seed(self.seed, number, "dropout"))
+            mixup_seed = derive_seed(self.seed, number, "mixup")
+            batch = make_batch(self.data, stored, self.config, augmenter, mixup_seed)
+            yield Step(number=number, batch=batch, labels=stored.labels)
+
+    def learn(self, step: Step, logits: Tensor, loss: Tensor) -> None:
+        """Move the weights along the gradients that they have, and note the step's figures."""
+        training = self.config.training
+        self.rate = learning_rate(training, step.number, self.n_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate
+        if training.clip_norm > 0:
+            nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
+        self.optimizer.step()
+        with torch.no_grad():
+            if training.average_decay > 0:
+                decay = min(training.average_decay, (step.number + 1) / (step.number + 10))
+                weights: list[Tensor] = list(self.model.parameters())
+                torch._foreach_lerp_(list(self.average.values()), weights, 1 - decay)
+            self.total += loss.detach() * len(step.labels)
+            present, rule = step.batch.present, self.config.voting.rule
+            voted = overall_vote(logits.detach(), present, rule).argmax(-1)
+            self.hits += (voted == step.labels).sum()
+
+    def end_epoch(self, seconds: float) -> None:
+        """Report the epoch, and write the checkpoint.
+
+        Raises:
+            ContractError: the loss is no longer finite.
+        """
+        n_records = self.data.source.n_records
+        mean_loss = float(self.total) / n_records
+        if not np.isfinite(mean_loss):
+            raise ContractError(
+                f"the loss of epoch {self.done + 1} is {mean_loss}: training has diverged. "
+                "Lower training.learning_rate or set training.clip_norm, in a new folder."
+            )
+        self.done += 1
+        # Noted first: a line too many is dropped on resuming, one too few could not be made.
+        if self.on_epoch is not None:
+            report = EpochReport(
+                epoch=self.done,
+                loss=mean_loss,
+                accuracy=float(self.hits) / n_records,
+                learning_rate=self.rate,
+                seconds=seconds,
+            )
+            self.on_epoch(report)
+        if self.checkpoint is not None:
+            tensors = {f"weights/{k}": v for k, v in self.model.state_dict().items()}
+            tensors |= {f"average/{k}": v for k, v in self.average.items()}
+            state = optimizer_tensors(self.model, self.optimizer)
+            tensors |= {f"optimizer/{k}": v for k, v in state.items()}
+            write_tensors(self.checkpoint, tensors, {"epoch": self.done, "identity": self.identity})
+
+    def finish(self) -> None:
+        """Make the average the model, where there is one."""
+        if self.config.training.average_decay > 0:
+            with torch.no_grad():
+                for name, parameter in self.model.named_parameters():
+                    parameter.copy_(self.average[name])
+
+
+def fit(learner: Learner) -> None:
+    """Train one model in place, going on from its checkpoint where that file exists.
 
     Raises:
         ContractError: the checkpoint is of another run, or the loss is no longer finite.
     """
-    training = config.training
-    optimizer = make_optimizer(model, training)
-    average = {name: p.detach().clone() for name, p in model.named_parameters()}
-    done = 0
-    if checkpoint is not None and checkpoint.exists():
-        done = _resume(checkpoint, model, optimizer, average, identity)
-    if on_resume is not None:
-        on_resume(done)
+    learner.begin()
     with repeatable():
-        for epoch in range(done, training.epochs):
-            report = _run_epoch(model, objective, data, config, optimizer, average, seed, epoch)
-            # Noted first: a line too many is dropped on resuming, one too few could not be made.
-            if on_epoch is not None:
-                on_epoch(report)
-            if checkpoint is not None:
-                tensors = {f"weights/{k}": v for k, v in model.state_dict().items()}
-                tensors |= {f"average/{k}": v for k, v in average.items()}
-                state = optimizer_tensors(model, optimizer)
-                tensors |= {f"optimizer/{k}": v for k, v in state.items()}
-                write_tensors(checkpoint, tensors, {"epoch": epoch + 1, "identity": identity})
-    if training.average_decay > 0:
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(average[name])
+        while learner.done < learner.config.training.epochs:
+            began = time.perf_counter()
+            for step in learner.steps():
+                logits = learner.model(step.batch.features, step.batch.present)
+                loss = learner.objective(logits, step.batch)
+                learner.optimizer.zero_grad(set_to_none=True)
+                torch.autograd.backward(loss)
+                learner.learn(step, logits, loss)
+            learner.end_epoch(time.perf_counter() - began)
+    learner.finish()
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -135,59 +243,6 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opti
         {"params": others, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=config.learning_rate, foreach=True)
-
-
-def _run_epoch(
-    model: nn.Module,
-    objective: Objective,
-    data: TrainingData,
-    config: RunConfig,
-    optimizer: torch.optim.Optimizer,
-    average: dict[str, Tensor],
-    seed: int,
-    epoch: int,
-) -> EpochReport:
-    began = time.perf_counter()
-    training, source = config.training, data.source
-    augmenter = Augmenter(config=config.augment, seed=seed, epoch=epoch)
-    n_steps = math.ceil(source.n_records / training.batch_size)
-    total, hits = (torch.zeros((), device=source.device) for _ in range(2))
-    rate = training.learning_rate
-    model.train()
-    for number, stored in enumerate(source.batches(seed, epoch, training.batch_size)):
-        step = epoch * n_steps + number
-        rate = learning_rate(training, step, n_steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        set_dropout_keys(model, derive_seed(seed, step, "dropout"))
-        batch = make_batch(data, stored, config, augmenter, derive_seed(seed, step, "mixup"))
-        logits = model(batch.features, batch.present)
-        loss = objective(logits, batch)
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        if training.clip_norm > 0:
-            nn.utils.clip_grad_norm_(model.parameters(), training.clip_norm)
-        optimizer.step()
-        with torch.no_grad():
-            if training.average_decay > 0:
-                decay = min(training.average_decay, (step + 1) / (step + 10))
-                torch._foreach_lerp_(list(average.values()), list(model.parameters()), 1 - decay)
-            total += loss.detach() * len(stored.rows)
-            voted = overall_vote(logits.detach(), batch.present, config.voting.rule).argmax(-1)
-            hits += (voted == stored.labels).sum()
-    mean_loss = float(total) / source.n_records
-    if not np.isfinite(mean_loss):
-        raise ContractError(
-            f"the loss of epoch {epoch + 1} is {mean_loss}: training has diverged. "
-            "Lower training.learning_rate or set training.clip_norm, in a new folder."
-        )
-    return EpochReport(
-        epoch=epoch + 1,
-        loss=mean_loss,
-        accuracy=float(hits) / source.n_records,
-        learning_rate=rate,
-        seconds=time.perf_counter() - began,
-    )
 
 
 def make_batch(

@@ -24,7 +24,7 @@ from dmft.data.memory import parse_size
 from dmft.data.sources import choose_source
 from dmft.models import ModelShape, Student, Teacher
 from dmft.train import hard_objective
-from dmft.training import TrainingData, fit
+from dmft.training import Learner, TrainingData, fit
 from pipeline.contract import ModalitySpec
 from tests.benchmarks.bench_reading import RGB, make_cache
 from tests.benchmarks.common import busy_cores, peak_mib, say, scratch
@@ -61,7 +61,7 @@ def rate(cache: Cache, maker: FeatureMaker, kind: str, config: RunConfig) -> flo
         n_classes=len(cache.spec.classes),
     )
     seconds: list[float] = []
-    fit(
+    learner = Learner(
         model,
         hard_objective(config),
         data,
@@ -69,6 +69,7 @@ def rate(cache: Cache, maker: FeatureMaker, kind: str, config: RunConfig) -> flo
         seed=0,
         on_epoch=lambda report: seconds.append(report.seconds),
     )
+    fit(learner)
     return len(rows) / seconds[0]
 
 

@@ -402,8 +402,8 @@ def test_training_holds_the_cache_once(place, cache, tmp_path, monkeypatch):
 
     held = {}
 
-    def look(model, objective, data, *others, **settings):
-        held.update(data.source.patches)
+    def look(learner):
+        held.update(learner.data.source.patches)
         raise PowerCutError
 
     monkeypatch.setattr(dmft.train, "fit", look)

@@ -1,0 +1,182 @@
+"""Models of one shape trained together: one forward and one backward pass for all of them.
+
+Each model keeps its own records, draws, loss, optimizer, average and checkpoint, all by the code
+that trains it alone; only the passes are joint (``torch.func.vmap``). So what a training gives
+does not depend on the others, but for the rounding of sums in another order.
+
+A small model leaves a GPU idle between its kernels, and many beside each other fill it. A CPU is
+filled by one: there, processes beside each other are faster (docs/how-to/reproduce-the-paper.md).
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+from torch.nn import functional as F
+
+from dmft.models.layers import SelfAttention
+from dmft.training.loop import Learner, Step, repeatable
+from pipeline.contract import ContractError
+
+
+class Stack:
+    """Models of one shape, their weights beside each other, computed as one.
+
+    The models stay usable: their weights are views of the stacked ones.
+    """
+
+    def __init__(self, models: Sequence[nn.Module]) -> None:
+        self.models = models
+        self.weights, self.buffers = stack_module_state(list(models))
+        for position, model in enumerate(models):
+            for name, stacked in self.weights.items():
+                owner, _, last = name.rpartition(".")
+                view = nn.Parameter(stacked.detach()[position])
+                setattr(model.get_submodule(owner), last, view)
+            for name, stacked in self.buffers.items():
+                owner, _, last = name.rpartition(".")
+                setattr(model.get_submodule(owner), last, stacked[position])
+        self._shape = copy.deepcopy(models[0]).to("meta").train()
+        for module in self._shape.modules():
+            if isinstance(module, SelfAttention):
+                module.attend = _Attention.apply
+        self._forward = vmap(self._one, in_dims=(0, 0, 0, 0))
+
+    def _one(
+        self,
+        weights: dict[str, Tensor],
+        buffers: dict[str, Tensor],
+        features: Mapping[str, Tensor],
+        present: Tensor,
+    ) -> Tensor:
+        logits: Tensor = functional_call(self._shape, (weights, buffers), (features, present))
+        return logits
+
+    def __call__(self, features: Mapping[str, Tensor], present: Tensor) -> Tensor:
+        """Logits of every model on its own records, as in training.
+
+        Shapes: N models; features {m: (N, B, P, D)}, present (N, B, M) -> (N, B, M, 2, K).
+        """
+        logits: Tensor = self._forward(self.weights, self.buffers, features, present)
+        return logits
+
+    def backward(self, loss: Tensor) -> None:
+        """Give every model the gradients of the sum of the models' losses."""
+        for stacked in self.weights.values():
+            stacked.grad = None
+        torch.autograd.backward(loss)
+        for position, model in enumerate(self.models):
+            for name, weight in model.named_parameters():
+                gradient = self.weights[name].grad
+                weight.grad = None if gradient is None else gradient[position]
+
+
+class _Attention(torch.autograd.Function):
+    """Attention of many models is attention of more records.
+
+    Without this, vmap computes the models one after another on a CPU.
+    """
+
+    generate_vmap_rule = False
+
+    @staticmethod
+    def forward(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """One model's, Eq. (5)."""
+        return F.scaled_dot_product_attention(q, k, v)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Nothing is kept: the batched call below differentiates itself."""
+
+    @staticmethod
+    def vmap(
+        info: Any, in_dims: tuple[int, int, int], q: Tensor, k: Tensor, v: Tensor
+    ) -> tuple[Tensor, int]:
+        """All models': (N, B, H, T, D / H) each, N wherever ``in_dims`` says."""
+        q, k, v = (x.movedim(dim, 0) for x, dim in zip((q, k, v), in_dims, strict=True))
+        shape = q.shape
+        mixed = F.scaled_dot_product_attention(q.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1))
+        return mixed.view(shape), 0
+
+
+def fit_together(learners: Sequence[Learner]) -> list[ContractError | None]:
+    """Train models of one shape in place, each as :func:`dmft.training.fit` would.
+
+    They may differ in weights, records, seed and objective, and in how many epochs are done. A
+    model whose epoch has fewer steps than another's waits for the next. One whose training
+    diverges stops; the others go on.
+
+    Args:
+        learners: Their models have the same layers, and their configurations the same training.
+
+    Returns:
+        What stopped each learner; None where it has finished.
+
+    Raises:
+        ContractError: a checkpoint is of another run.
+    """
+    stack = Stack([learner.model for learner in learners])
+    stopped: list[ContractError | None] = [None for _ in learners]
+    for learner in learners:
+        learner.begin()
+    last = learners[0].config.training.epochs
+    with repeatable():
+        for epoch in range(min(learner.done for learner in learners), last):
+            # A group that was interrupted may have written the checkpoints of some members only.
+            running = [
+                position
+                for position, learner in enumerate(learners)
+                if learner.done == epoch and stopped[position] is None
+            ]
+            began = time.perf_counter()
+            _run_epoch(stack, learners, running)
+            share = (time.perf_counter() - began) / max(len(running), 1)
+            for position in running:
+                try:
+                    learners[position].end_epoch(share)
+                except ContractError as error:
+                    stopped[position] = error
+    for learner, why in zip(learners, stopped, strict=True):
+        if why is None:
+            learner.finish()
+    return stopped
+
+
+def _run_epoch(stack: Stack, learners: Sequence[Learner], running: Sequence[int]) -> None:
+    epochs = [learners[position].steps() for position in running]
+    for found in itertools.zip_longest(*epochs):
+        steps = {p: step for p, step in zip(running, found, strict=True) if step is not None}
+        logits = stack(*_side_by_side(steps, len(learners)))
+        taught = {p: logits[p, : len(step.labels)] for p, step in steps.items()}
+        losses = {p: learners[p].objective(taught[p], step.batch) for p, step in steps.items()}
+        stack.backward(torch.stack(list(losses.values())).sum())
+        for position, step in steps.items():
+            learners[position].learn(step, taught[position], losses[position])
+
+
+def _side_by_side(steps: Mapping[int, Step], n_models: int) -> tuple[dict[str, Tensor], Tensor]:
+    """Put batches beside each other, filled up with records that have no modality.
+
+    Shapes: returns {m: (N, B, P, D)} and (N, B, M), B that of the longest batch.
+    """
+    batches = {position: step.batch for position, step in steps.items()}
+    longest = max((batch.present for batch in batches.values()), key=len)
+    like = next(iter(batches.values()))
+    present = longest.new_zeros(n_models, *longest.shape)
+    features = {
+        name: each.new_zeros(n_models, len(longest), *each.shape[1:])
+        for name, each in like.features.items()
+    }
+    for position, batch in batches.items():
+        n_records = len(batch.present)
+        present[position, :n_records] = batch.present
+        for name, each in batch.features.items():
+            features[name][position, :n_records] = each
+    return features, present
