@@ -33,7 +33,7 @@ from dmft.models import InputShape, ModelShape, Student, Teacher, overall_vote
 from dmft.protocols import FoldRule, Protocol
 from dmft.training.checkpoint import read_tensors, write_tensors
 from pipeline.contract import ConfigError, ContractError
-from pipeline.contract.settings import parse_table, to_table
+from pipeline.contract.settings import parse_table, to_table, what_differs
 
 RUN_FORMAT = "dmft-run"
 RUN_VERSION = 1
@@ -113,7 +113,11 @@ class RunInfo:
 
     @property
     def identity(self) -> str:
-        """SHA-256 over everything that decides the weights."""
+        """SHA-256 over everything that decides the weights.
+
+        Of the configuration, what differs from the fields' defaults: a run of an earlier version,
+        which did not know some field, keeps its identity.
+        """
         skipped = {"status", "n_parameters", "saved_bytes", "seconds_per_epoch", "versions"}
         skipped |= {"cache_path", "teachers", "protocol"}
         # What the cache's fingerprint stands for already, and what follows from the weights.
@@ -121,6 +125,7 @@ class RunInfo:
         skipped |= {"manifest_sha256"}
         deciding = {k: v for k, v in self._table().items() if k not in skipped}
         deciding["modalities"] = list(self.stored)
+        deciding["config"] = what_differs(self.config)
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
     def _table(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Configuration: strict reading, named configurations, changes from the command line."""
 
 import re
+from dataclasses import dataclass
 
 import pytest
 
@@ -23,7 +24,7 @@ from dmft.models import (
     VotingConfig,
 )
 from pipeline.contract import ConfigError
-from pipeline.contract.settings import parse_table, to_table
+from pipeline.contract.settings import parse_table, to_table, what_differs
 
 
 def test_both_named_configurations_ship_and_survive_a_round_trip():
@@ -162,3 +163,27 @@ def test_a_model_needs_an_input_and_two_classes(inputs, n_classes):
         ModelShape(inputs=shapes, n_classes=n_classes)
     with pytest.raises(ConfigError, match="n_features is 0"):
         InputShape(n_patches=2, n_features=0)
+
+
+def test_what_differs_says_only_what_is_not_the_default_at_any_depth():
+    assert what_differs(RunConfig()) == {}
+    changed = load_config("default", ["encoder.width=96"])
+    found = what_differs(changed)
+    assert found["encoder"]["width"] == 96
+    assert "heads" not in found["encoder"]
+    assert found["modality"]["skeleton"]["geometry"] == "points"
+    assert parse_table(RunConfig, found, where="here") == changed
+
+
+def test_a_field_that_is_added_with_the_old_behaviour_as_its_default_changes_no_hash():
+    @dataclass(frozen=True, kw_only=True)
+    class Before:
+        rate: float = 1.0
+
+    @dataclass(frozen=True, kw_only=True)
+    class After:
+        rate: float = 1.0
+        added: bool = False
+
+    assert what_differs(Before(rate=2.0)) == what_differs(After(rate=2.0)) == {"rate": 2.0}
+    assert what_differs(After(added=True)) == {"added": True}
