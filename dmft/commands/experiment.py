@@ -15,6 +15,22 @@ if TYPE_CHECKING:
     from dmft.experiments import Result, Row
 
 
+TOGETHER_ON_GPU = 16
+
+
+def parse_together(text: str) -> int | None:
+    """Return the largest number of trainings computed as one; None for the device to say.
+
+    Raises:
+        BadParameter: it is neither auto, off nor a positive number.
+    """
+    if text in ("auto", "off"):
+        return None if text == "auto" else 1
+    if not text.isdecimal() or int(text) < 1:
+        raise click.BadParameter(f"{text!r}: wanted auto, off or a positive number")
+    return int(text)
+
+
 @click.command(short_help="Train a whole grid of models, resumably.")
 @click.argument("file", metavar="FILE", required=False)
 @click.option("--cache", type=click.Path(path_type=Path), help="The feature cache.  [required]")
@@ -28,6 +44,15 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     help="Trainings at a time, a process and a thread each; 0 for this process alone. "
     "[default: one a core; 1 on a GPU]",
+)
+@click.option(
+    "--together",
+    default="auto",
+    show_default=True,
+    metavar="auto|off|N",
+    help="Trainings of one shape that a process computes as one: auto takes "
+    "16 on a GPU, which one small model leaves idle, and none on a CPU, where it gains nothing.",
+    callback=lambda context, parameter, value: parse_together(value),
 )
 @click.option(
     "--modalities",
@@ -59,6 +84,7 @@ def experiment(
     cache: Path | None,
     out: Path | None,
     workers: int | None,
+    together: int | None,
     modalities: tuple[str, ...],
     protocols: tuple[str, ...],
     seeds: str | None,
@@ -111,10 +137,18 @@ def experiment(
     assert out is not None
     if workers is None:
         workers = 1 if target.type == "cuda" else len(os.sched_getaffinity(0))
+    if together is None:
+        together = TOGETHER_ON_GPU if target.type == "cuda" else 1
     watcher = RowProgress(workers)
     try:
         outcome = run_experiment(
-            rows, cache, out, experiment=asked.name, n_workers=workers, watcher=watcher
+            rows,
+            cache,
+            out,
+            experiment=asked.name,
+            n_workers=workers,
+            together=together,
+            watcher=watcher,
         )
     except KeyboardInterrupt:
         watcher.close()

@@ -130,7 +130,9 @@ class Result:
     saved_bytes: int
     """Size of the weights' file."""
     seconds_per_epoch: float
-    """Median."""
+    """Median; of rows computed as one, each one's share."""
+    together: int = 1
+    """Rows that were computed as one, this one included."""
     run: str
     """The run's folder, relative to the results file."""
     predictions: str

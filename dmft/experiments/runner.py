@@ -2,7 +2,9 @@
 
 Every row is an ordinary run folder under ``runs/``, so an interrupted one goes on at its last
 epoch, and its line in the results file is written when the run has ended. What a row gives does
-not depend on how many others run beside it: each has one torch thread and its own seeds.
+not depend on how many others run beside it: each process has one torch thread and each row its
+own seeds. Rows of one shape may be computed as one (``together``): the same weights but for the
+rounding of sums.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ from __future__ import annotations
 import datetime
 import fcntl
 import functools
+import itertools
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +25,9 @@ import numpy as np
 import torch
 
 from dmft.data import Cache, open_cache
-from dmft.distill import distill
+from dmft.distill import load_teachers, plan_distillation
 from dmft.experiments.plan import Row
-from dmft.experiments.pool import Event, Pool, Report
+from dmft.experiments.pool import Pool, Report
 from dmft.experiments.results import (
     RESULTS_FILE,
     RUNS_FOLDER,
@@ -36,9 +39,17 @@ from dmft.experiments.results import (
     read_results,
 )
 from dmft.models import STREAMS
+from dmft.protocols import choose_folds
 from dmft.run_folder import PREDICTIONS_FILE, present_of, read_info, read_json
 from dmft.statistics import calibration_error
-from dmft.train import train
+from dmft.train import (
+    Training,
+    Watcher,
+    plan_training,
+    resolve_device,
+    train_fold,
+    train_together,
+)
 from dmft.training import EpochReport
 from pipeline.contract import ContractError, DmftError
 from pipeline.contract.settings import to_table
@@ -48,15 +59,17 @@ log = logging.getLogger(__name__)
 LOCK_FILE = ".lock"
 ATTEMPTS = 2
 """Processes that a row may kill before it is given up."""
+Ending = tuple[Row, Result | str]
+"""A row and its line, or why it has none."""
 SECONDS_BETWEEN_REPORTS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A row and where it is done."""
+    """Some rows and where they are done."""
 
-    row: Row
-    """What to train."""
+    rows: tuple[Row, ...]
+    """What to train; of one shape where they are several."""
     cache: Path
     """On what."""
     out: Path
@@ -102,6 +115,7 @@ def run_experiment(
     *,
     experiment: str,
     n_workers: int,
+    together: int = 1,
     watcher: RunWatcher | None = None,
 ) -> Outcome:
     """Do what is left of some rows; return how it went.
@@ -112,6 +126,7 @@ def run_experiment(
         out: Folder of results; may hold those of other experiments.
         experiment: Name that new lines carry.
         n_workers: Processes; 0 for none but this one.
+        together: Rows of one shape that a process computes as one, at most.
         watcher: Told how it goes.
 
     Raises:
@@ -124,25 +139,24 @@ def run_experiment(
         outcome = Outcome(n_rows=len(rows), n_found=len(rows) - len(left))
         if watcher is not None:
             watcher.start(left, outcome.n_found)
-        tasks = {
-            row.key: Task(row=row, cache=cache.resolve(), out=out.resolve(), experiment=experiment)
-            for row in left
-        }
-        events = _in_processes(tasks, done, n_workers, watcher)
+        queue = _Queue(left, done, together)
+        place = functools.partial(
+            Task, cache=cache.resolve(), out=out.resolve(), experiment=experiment
+        )
+        endings = _in_processes(queue, place, min(n_workers, len(left)), watcher)
         if n_workers == 0:
-            events = _in_this_process(tasks, done, watcher)
-        for event in events:
-            row = tasks[event.ticket].row
-            if event.what == "done":
-                append_result(out, event.content)
+            endings = _in_this_process(queue, place, watcher)
+        for row, result in itertools.chain(endings, queue.hopeless()):
+            if isinstance(result, Result):
+                append_result(out, result)
                 done.add(row.key)
                 outcome.n_done += 1
                 if watcher is not None:
-                    watcher.end(row, event.content)
+                    watcher.end(row, result)
             else:
-                outcome.failures[row.title] = event.content
+                outcome.failures[row.title] = result
                 if watcher is not None:
-                    watcher.failed(row, event.content)
+                    watcher.failed(row, result)
     return outcome
 
 
@@ -164,122 +178,186 @@ def _locked(out: Path) -> Iterator[None]:
         yield
 
 
-def _next(waiting: dict[str, Task], done: set[str]) -> Task | None:
-    """The first row whose teachers are done."""
-    return next((t for t in waiting.values() if done.issuperset(t.row.teachers)), None)
+class _Queue:
+    """Rows that wait, and which of them come next."""
+
+    def __init__(self, rows: Sequence[Row], done: set[str], together: int) -> None:
+        self.waiting = list(rows)
+        self.done, self.together = done, together
+        self.deaths: dict[str, int] = {}
+
+    def take(self) -> tuple[Row, ...]:
+        """The first row whose teachers are done, and more of its shape; none where there is none.
+
+        A row that has killed its process is tried again alone.
+        """
+        ready = [row for row in self.waiting if self.done.issuperset(row.teachers)]
+        if not ready:
+            return ()
+        first, *others = ready
+        alike = [
+            row
+            for row in others
+            if not self.deaths.keys() & {first.key, row.key} and _shape(row) == _shape(first)
+        ]
+        taken = (first, *alike[: self.together - 1])
+        keys = {row.key for row in taken}
+        self.waiting = [row for row in self.waiting if row.key not in keys]
+        return taken
+
+    def died(self, row: Row) -> bool:
+        """Put a row back whose process died; False where that was its last attempt."""
+        self.deaths[row.key] = self.deaths.get(row.key, 0) + 1
+        again = self.deaths[row.key] < ATTEMPTS
+        if again:
+            self.waiting.insert(0, row)
+        return again
+
+    def hopeless(self) -> Iterator[Ending]:
+        """Rows that are left because a teacher of theirs failed."""
+        for row in self.waiting:
+            yield row, "its teacher could not be trained"
 
 
-def _hopeless(waiting: dict[str, Task]) -> Iterator[Event]:
-    """Rows that wait for a teacher that failed."""
-    for task in waiting.values():
-        yield Event(what="failed", ticket=task.row.key, content="its teacher could not be trained")
+def _shape(row: Row) -> tuple[object, ...]:
+    """What rows that are computed as one have in common."""
+    return row.model, row.modalities, row.device, row.config
 
 
 def _in_this_process(
-    tasks: dict[str, Task], done: set[str], watcher: RunWatcher | None
-) -> Iterator[Event]:
-    waiting = dict(tasks)
-    while task := _next(waiting, done):
-        del waiting[task.row.key]
+    queue: _Queue, place: Callable[..., Task], watcher: RunWatcher | None
+) -> Iterator[Ending]:
+    while rows := queue.take():
+        by_key = {row.key: row for row in rows}
         try:
-            result = do_row(task, functools.partial(_tell, watcher, task.row))
+            found = do_rows(place(rows=rows), functools.partial(_tell, watcher, by_key))
         except DmftError as error:
-            yield Event(what="failed", ticket=task.row.key, content=str(error))
-        else:
-            yield Event(what="done", ticket=task.row.key, content=result)
-    yield from _hopeless(waiting)
+            found = dict.fromkeys(by_key, str(error))
+        yield from ((by_key[key], result) for key, result in found.items())
 
 
-def _tell(watcher: RunWatcher | None, row: Row, n_epochs: int) -> None:
+def _tell(watcher: RunWatcher | None, rows: Mapping[str, Row], progress: tuple[str, int]) -> None:
+    key, n_epochs = progress
     if watcher is not None:
-        watcher.epoch(row, n_epochs)
+        watcher.epoch(rows[key], n_epochs)
 
 
 def _in_processes(
-    tasks: dict[str, Task], done: set[str], n_workers: int, watcher: RunWatcher | None
-) -> Iterator[Event]:
-    waiting, running = dict(tasks), set[str]()
-    deaths: dict[str, int] = {}
+    queue: _Queue, place: Callable[..., Task], n_workers: int, watcher: RunWatcher | None
+) -> Iterator[Ending]:
+    running: dict[str, dict[str, Row]] = {}
     said: set[str] = set()
-    with Pool(max(min(n_workers, len(tasks)), 1) if tasks else 0, do_row) as pool:
-        while waiting or running:
-            while pool.n_idle and (task := _next(waiting, done)):
-                del waiting[task.row.key]
-                running.add(task.row.key)
-                pool.give(task.row.key, task)
+    with Pool(n_workers, do_rows) as pool:
+        while True:
+            while pool.n_idle and (rows := queue.take()):
+                running[rows[0].key] = {row.key: row for row in rows}
+                pool.give(rows[0].key, place(rows=rows))
             if not running:
-                break
+                return
             for event in pool.wait(timeout_s=60):
                 if event.what == "progress":
-                    _tell(watcher, tasks[event.ticket].row, event.content)
+                    _tell(watcher, running[event.ticket], event.content)
                     continue
                 if event.what == "said":
                     if event.content not in said:
                         said.add(event.content)
                         log.warning("%s", event.content)
                     continue
-                running.discard(event.ticket)
-                if event.what != "died":
-                    yield event
-                    continue
-                deaths[event.ticket] = deaths.get(event.ticket, 0) + 1
-                if deaths[event.ticket] < ATTEMPTS:
-                    log.warning("%s: its process died, trying again", tasks[event.ticket].row.title)
-                    waiting = {event.ticket: tasks[event.ticket], **waiting}
-                    continue
-                why = (
-                    f"its process died {ATTEMPTS} times (exit code {event.content}); where memory "
-                    "is short, use fewer --workers"
-                )
-                yield Event(what="failed", ticket=event.ticket, content=why)
-    yield from _hopeless(waiting)
+                by_key = running.pop(event.ticket)
+                if event.what == "done":
+                    yield from ((by_key[key], result) for key, result in event.content.items())
+                elif event.what == "failed":
+                    yield from ((row, event.content) for row in by_key.values())
+                else:
+                    yield from _after_death(queue, by_key.values(), event.content)
 
 
-def do_row(task: Task, report: Report) -> Result:
-    """Train, or finish training, one row, and gather its line.
+def _after_death(queue: _Queue, rows: Iterable[Row], code: int) -> Iterator[Ending]:
+    """Try rows again whose process died, or give them up."""
+    for row in rows:
+        if queue.died(row):
+            log.warning("%s: its process died, trying again", row.title)
+        else:
+            why = (
+                f"its process died {ATTEMPTS} times (exit code {code}); where memory "
+                "is short, use fewer --workers"
+            )
+            yield row, why
+
+
+def do_rows(task: Task, report: Report) -> dict[str, Result | str]:
+    """Train, or finish training, some rows; return the line of each, or why it failed, by key.
 
     Raises:
-        ContractError: the cache is not the one that the rows were planned on.
+        ContractError: the cache cannot be read.
     """
-    row = task.row
     torch.set_num_threads(1)
-    cache = _open(task.cache, row.modalities)
-    runs = task.out / RUNS_FOLDER
+    cache = _open(task.cache, task.rows[0].modalities)
+    found: dict[str, Result | str] = {}
+    trainings: dict[str, Training] = {}
+    for row in task.rows:
+        try:
+            trainings[row.key] = plan_row(task, row, cache, _EpochWatcher(row.key, report))
+        except DmftError as error:
+            found[row.key] = str(error)
+    ended = zip(trainings, _train(list(trainings.values())), strict=True)
+    errors = {key: str(each) for key, each in ended if isinstance(each, ContractError)}
+    for row in task.rows:
+        if row.key in trainings:
+            found[row.key] = errors.get(row.key) or _gathered(task, row, cache)
+    return found
+
+
+def _train(trainings: Sequence[Training]) -> Sequence[dict[str, Any] | ContractError]:
+    if len(trainings) > 1:
+        return train_together(trainings)
+    try:
+        return [train_fold(training) for training in trainings]
+    except ContractError as error:
+        return [error]
+
+
+def _gathered(task: Task, row: Row, cache: Cache) -> Result | str:
+    try:
+        return gather(task, row, cache)
+    except ContractError as error:
+        return str(error)
+
+
+def plan_row(task: Task, row: Row, cache: Cache, watcher: Watcher) -> Training:
+    """Gather what the training of a row takes.
+
+    Raises:
+        DmftError: a teacher does not fit, or the fold cannot be made of the cache.
+    """
+    runs, device = task.out / RUNS_FOLDER, resolve_device(row.device)
     folder = runs / row.folder
-    watcher = _EpochWatcher(report)
     if row.model == "distilled":
-        teachers = [runs / key[: len(row.folder)] for key in row.teachers]
-        distill(
-            cache,
-            teachers,
-            folder,
-            config=row.config,
-            seed=row.seed,
-            device=row.device,
-            watcher=watcher,
+        folders = [runs / key[: len(row.folder)] for key in row.teachers]
+        ((fold, teachers),) = load_teachers(cache, folders, device)
+        return plan_distillation(
+            cache, fold, teachers, folder, config=row.config, seed=row.seed, watcher=watcher
         )
-    else:
-        train(
-            cache,
-            row.protocol,
-            folder,
-            kind=row.model,
-            config=row.config,
-            fold=row.fold,
-            seed=row.seed,
-            device=row.device,
-            watcher=watcher,
-        )
-    return gather(task, cache)
+    (fold,) = choose_folds(row.protocol, cache, row.fold)
+    return plan_training(
+        cache,
+        row.protocol,
+        fold,
+        folder,
+        kind=row.model,
+        config=row.config,
+        seed=row.seed,
+        on=device,
+        watcher=watcher,
+    )
 
 
-def gather(task: Task, cache: Cache) -> Result:
+def gather(task: Task, row: Row, cache: Cache) -> Result:
     """Make the line of a finished run from its folder.
 
     Raises:
         ContractError: the run is not the row that was planned.
     """
-    row = task.row
     folder = task.out / RUNS_FOLDER / row.folder
     info = read_info(folder)
     if info.identity != row.key:
@@ -326,6 +404,7 @@ def gather(task: Task, cache: Cache) -> Result:
         n_parameters=info.n_parameters,
         saved_bytes=info.saved_bytes,
         seconds_per_epoch=info.seconds_per_epoch,
+        together=len(task.rows),
         run=relative,
         predictions=f"{relative}/{PREDICTIONS_FILE}",
         versions=dict(info.versions or {}),
@@ -390,10 +469,10 @@ def _open(path: Path, modalities: tuple[str, ...]) -> Cache:
 
 
 class _EpochWatcher:
-    """Tells epochs to the pool, once a second at most."""
+    """Tells a row's epochs to the pool, once a second at most."""
 
-    def __init__(self, report: Report) -> None:
-        self.report, self.said_at = report, 0.0
+    def __init__(self, key: str, report: Report) -> None:
+        self.key, self.report, self.said_at = key, report, 0.0
 
     def start(self, fold: str, n_epochs: int, done: int) -> None:
         """Nothing to tell yet."""
@@ -402,7 +481,7 @@ class _EpochWatcher:
         """Tell how many epochs are done."""
         if time.monotonic() - self.said_at >= SECONDS_BETWEEN_REPORTS:
             self.said_at = time.monotonic()
-            self.report(report.epoch)
+            self.report((self.key, report.epoch))
 
     def end(self, fold: str, figures: dict[str, Any]) -> None:
         """The result says it."""

@@ -23,7 +23,7 @@ from dmft.experiments import (
 from dmft.experiments.grid import override
 from dmft.experiments.pool import Pool
 from dmft.experiments.results import append_result
-from dmft.experiments.runner import Task, do_row
+from dmft.experiments.runner import Task, do_rows
 from dmft.train import train
 from pipeline.contract import ConfigError, ContractError, Presence
 from tests.factories import write_cache
@@ -251,9 +251,10 @@ def test_a_row_that_fails_is_said_and_its_students_with_it(place, cache):
 def test_a_cache_that_changes_under_way_is_noticed(finished, place, tmp_path):
     rows, _, _ = finished
     other = write_cache(tmp_path / "d.zarr", n_subjects=2, n_classes=3, n_trials=2, seed=9)
-    task = Task(row=rows[0], cache=other, out=tmp_path, experiment="s")
-    with pytest.raises(ContractError, match=f"changed since .* wanted '{rows[0].key[:12]}'"):
-        do_row(task, lambda n: None)
+    task = Task(rows=rows[:1], cache=other, out=tmp_path, experiment="s")
+    (why,) = do_rows(task, lambda n: None).values()
+    assert "has changed since the rows were planned" in why
+    assert f"wanted '{rows[0].key[:12]}'" in why
 
 
 def test_two_at_once_in_one_folder_are_refused(finished, place):
@@ -264,6 +265,34 @@ def test_two_at_once_in_one_folder_are_refused(finished, place):
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(ContractError, match="finished is in use: another"):
             run_experiment(rows, place / "c.zarr", out, experiment="s", n_workers=0)
+
+
+def test_rows_of_one_shape_are_done_together_and_their_lines_are_those_of_rows_alone(
+    place, cache, tmp_path
+):
+    rows = rows_of(place, cache, 'models = ["teacher", "distilled"]\n')
+    rows += rows_of(place, cache, "[[grids]]\n" + HEAD.split("[[grids]]")[1].replace("[0]", "[1]"))
+    rows = tuple({row.key: row for row in rows}.values())
+    found = {}
+    for name, together in (("alone", 1), ("beside", 8)):
+        out = tmp_path / name
+        outcome = run_experiment(
+            rows, place / "c.zarr", out, experiment="s", n_workers=0, together=together
+        )
+        assert (outcome.n_done, outcome.failures) == (len(rows), {})
+        found[name] = {r.key: r for r in read_results(out)}
+    assert {r.together for r in found["alone"].values()} == {1}
+    assert {r.model: r.together for r in found["beside"].values()} == {
+        "teacher": 2,
+        "student": 2,
+        "distilled": 2,
+    }
+    measured = {"finished_at", "seconds_per_epoch", "together", "saved_bytes"}
+    for key, line in found["alone"].items():
+        one, other = dataclasses.asdict(line), dataclasses.asdict(found["beside"][key])
+        assert other["calibration_error"] == pytest.approx(one["calibration_error"], abs=1e-3)
+        for name in one.keys() - measured - {"calibration_error"}:
+            assert other[name] == one[name], name
 
 
 # -- processes -------------------------------------------------------------------------------------
@@ -286,7 +315,7 @@ def die(task, report):
 
 
 def test_a_row_that_kills_its_process_twice_is_given_up(place, cache, tmp_path, monkeypatch):
-    monkeypatch.setattr("dmft.experiments.runner.do_row", die)
+    monkeypatch.setattr("dmft.experiments.runner.do_rows", die)
     rows = rows_of(place, cache)[:1]
     outcome = run_experiment(rows, place / "c.zarr", tmp_path, experiment="s", n_workers=1)
     (why,) = outcome.failures.values()
@@ -417,6 +446,27 @@ def test_ctrl_c_says_how_to_go_on(place, tmp_path, monkeypatch):
     shown = invoke("experiment", place / "e.toml", "--cache", place / "c.zarr", "--out", tmp_path)
     assert shown.exit_code == 130
     assert "Stopped with 0 of 3 rows finished. Nothing is lost: run the same" in shown.stderr
+
+
+@pytest.mark.parametrize(("given", "wanted"), [("auto", 1), ("off", 1), ("3", 3)])
+def test_the_command_says_how_many_are_computed_as_one(place, tmp_path, monkeypatch, given, wanted):
+    seen = {}
+
+    def look(*arguments, **options):
+        seen.update(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dmft.experiments.run_experiment", look)
+    common = ["experiment", place / "e.toml", "--cache", place / "c.zarr", "--out", tmp_path]
+    invoke(*common, "--device", "cpu", "--together", given)
+    assert seen["together"] == wanted
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "many"])
+def test_a_wrong_number_to_compute_as_one_is_refused(place, tmp_path, given):
+    shown = invoke("experiment", place / "e.toml", "--cache", place / "c.zarr", "--together", given)
+    assert shown.exit_code == 2
+    assert f"'{given}': wanted auto, off or a positive number" in shown.stderr
 
 
 def test_failed_rows_give_exit_code_1(place, tmp_path):

@@ -135,14 +135,13 @@ def assert_equal_weights(found: Learner, wanted: Learner) -> None:
 # -- the same as alone -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [Student, Teacher])
-@pytest.mark.parametrize("optimizer", ["adamw", "adam"])
+@pytest.mark.parametrize(("kind", "optimizer"), [(Student, "adam"), (Teacher, "adamw")])
 def test_folds_and_seeds_together_get_the_weights_that_each_gets_alone(
     cache: Cache, folds: Sequence[Fold], kind: type[Student], optimizer: str
 ) -> None:
     decay = "training.weight_decay=" + ("0.1" if optimizer == "adamw" else "0")
     config = load_config("default", [*SMALL, f"training.optimizer={optimizer}", decay])
-    wanted = [(fold, seed) for fold in folds for seed in (0, 1)]
+    wanted = [(fold, seed) for fold in folds[:2] for seed in (0, 1)]
 
     def learners() -> list[Learner]:
         return [new_learner(cache, fold.train, config, seed, kind) for fold, seed in wanted]
