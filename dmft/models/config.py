@@ -85,9 +85,13 @@ class StudentConfig:
 
     layers: int = 1
     """L_MSTT: layers of each spatial and temporal stream."""
+    feed_forward: int = 0
+    """Width of the hidden layer of the position-wise network; 0 for the encoder's own."""
 
     def __post_init__(self) -> None:
         require(self.layers >= 1, "layers", self.layers, "a positive number")
+        wanted = "0 for the encoder's own, or a positive number"
+        require(self.feed_forward >= 0, "feed_forward", self.feed_forward, wanted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

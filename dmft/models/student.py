@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 import torch
@@ -20,6 +21,8 @@ class Student(nn.Module):
 
     def __init__(self, shape: ModelShape, config: StudentConfig, encoder: EncoderConfig) -> None:
         super().__init__()
+        if config.feed_forward:
+            encoder = dataclasses.replace(encoder, feed_forward=config.feed_forward)
         self.mstt = nn.ModuleDict(
             {m: Mstt(inputs, config.layers, encoder) for m, inputs in shape.inputs.items()}
         )
