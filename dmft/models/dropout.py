@@ -29,11 +29,21 @@ class Dropout(nn.Module):
         self.p = p
         self.register_buffer("key", torch.zeros((), dtype=torch.int32), persistent=False)
 
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Hash each element's place with the key; what falls below ``p`` is dropped."""
+    def forward(self, hidden: Tensor, token: int = 0, n_tokens: int = 0) -> Tensor:
+        """Hash each element's place with the key; what falls below ``p`` is dropped.
+
+        Where ``hidden`` is token ``token`` of ``n_tokens``, (B, 1, D), its places are those that it
+        would have among all of them, so that computing fewer tokens drops the same elements.
+        """
         if not self.training or self.p == 0:
             return hidden
-        places = torch.arange(hidden.numel(), dtype=torch.int32, device=hidden.device)
+        B, D = hidden.shape[0], hidden.shape[-1]
+        if n_tokens:
+            rows = torch.arange(B, dtype=torch.int32, device=hidden.device) * n_tokens + token
+            columns = torch.arange(D, dtype=torch.int32, device=hidden.device)
+            places = rows[:, None] * D + columns
+        else:
+            places = torch.arange(hidden.numel(), dtype=torch.int32, device=hidden.device)
         bits = (places.view(hidden.shape) ^ self.key) * _GOLDEN
         bits = (bits ^ (bits >> 15)) * _MIX
         threshold = int(self.p * 2**_BITS) - 2 ** (_BITS - 1)

@@ -40,7 +40,7 @@ class SelfAttention(nn.Module):
 
     ``attend`` is Eq. (5); where many models are computed at once it is replaced.
 
-    Shapes: (B, T, D) -> (B, T, D), for any number T of tokens.
+    Shapes: (B, T, D) -> (B, T, D), for any number T of tokens; (B, 1, D) for one token alone.
     """
 
     attend: Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -55,20 +55,33 @@ class SelfAttention(nn.Module):
         nn.init.zeros_(self.project_in.bias)
         nn.init.zeros_(self.project_out.bias)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Q, K, V by one projection (4); attention a head (5); heads joined by W_O (6)."""
-        B, T, D = tokens.shape
-        qkv = self.project_in(tokens).view(B, T, 3, self.heads, D // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+    def forward(self, tokens: Tensor, only: int | None = None) -> Tensor:
+        """Q, K, V by one projection (4); attention a head (5); heads joined by W_O (6).
+
+        With ``only``, for this token alone: it still looks at all of them.
+        """
+        if only is None:
+            q, k, v = self._split(self.project_in(tokens), 3)
+        else:
+            weight, bias = self.project_in.weight, self.project_in.bias
+            D = tokens.shape[2]
+            (q,) = self._split(F.linear(tokens[:, only : only + 1], weight[:D], bias[:D]), 1)
+            k, v = self._split(F.linear(tokens, weight[D:], bias[D:]), 2)
         mixed = self.attend(q, k, v)
-        joined: Tensor = self.project_out(mixed.transpose(1, 2).reshape(B, T, D))
+        joined: Tensor = self.project_out(mixed.transpose(1, 2).flatten(2))
         return joined
+
+    def _split(self, projected: Tensor, n: int) -> tuple[Tensor, ...]:
+        """Shapes: (B, T, n D) -> n of (B, H, T, D / H)."""
+        B, T, width = projected.shape
+        parts = projected.view(B, T, n, self.heads, width // n // self.heads)
+        return parts.permute(2, 0, 3, 1, 4).unbind(0)
 
 
 class EncoderLayer(nn.Module):
     """A vanilla Transformer encoder layer: attention, then a position-wise network.
 
-    Shapes: (B, T, D) -> (B, T, D).
+    Shapes: (B, T, D) -> (B, T, D); (B, 1, D) for one token alone.
     """
 
     def __init__(self, width: int, config: EncoderConfig) -> None:
@@ -84,17 +97,37 @@ class EncoderLayer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(width)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Run both sublayers with their residuals."""
+    def forward(self, tokens: Tensor, only: int | None = None) -> Tensor:
+        """Run both sublayers with their residuals; with ``only``, for this token alone.
+
+        The last layer of a stream is read at its class token. Leaving the others out there changes
+        no result, and halves what a student of one layer costs.
+        """
+        place = (0, 0) if only is None else (only, tokens.shape[1])
+        kept: Tensor = tokens if only is None else tokens[:, only : only + 1]
         if self.pre_norm:
-            tokens = tokens + self.dropout(self.attention(self.attention_norm(tokens)))
-            tokens = tokens + self.dropout(self.feed_forward(self.feed_forward_norm(tokens)))
+            attended = self.attention(self.attention_norm(tokens), only)
+            kept = kept + self.dropout(attended, *place)
+            kept = kept + self.dropout(self.feed_forward(self.feed_forward_norm(kept)), *place)
         else:
-            tokens = self.attention_norm(tokens + self.dropout(self.attention(tokens)))
-            tokens = self.feed_forward_norm(tokens + self.dropout(self.feed_forward(tokens)))
-        return tokens
+            kept = self.attention_norm(kept + self.dropout(self.attention(tokens, only), *place))
+            kept = self.feed_forward_norm(kept + self.dropout(self.feed_forward(kept), *place))
+        return kept
 
 
-def encoder_stack(n_layers: int, width: int, config: EncoderConfig) -> nn.Sequential:
-    """A stack of ``n_layers`` encoder layers of one width."""
-    return nn.Sequential(*(EncoderLayer(width, config) for _ in range(n_layers)))
+class EncoderStack(nn.Sequential):
+    """``n_layers`` encoder layers of one width.
+
+    Shapes: (B, T, D) -> (B, T, D), or (B, 1, D) where only the class token is wanted.
+    """
+
+    def __init__(self, n_layers: int, width: int, config: EncoderConfig) -> None:
+        super().__init__(*(EncoderLayer(width, config) for _ in range(n_layers)))
+
+    def forward(self, tokens: Tensor, class_only: bool = False) -> Tensor:
+        """Run all layers; the last one for the first token alone where ``class_only``."""
+        *inner, last = self
+        for layer in inner:
+            tokens = layer(tokens)
+        out: Tensor = last(tokens, 0 if class_only else None)
+        return out

@@ -47,11 +47,22 @@ class FusionLayer(nn.Module):
         averaged = (sides * weights[:, :, None, None]).sum(dim=1)
         return averaged, narrow_out[:, F:], wide_out[:, F:]
 
+    def finish(self, tokens: Tensor, narrow: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
+        """Eqs (7) and (8) for the class tokens alone, which is all that is read of the last layer.
+
+        Shapes: tokens (B, F, D1), narrow (B, T1, D1), wide (B, T2, D2) -> (B, 1, D1), (B, 1, D2).
+        """
+        F = tokens.shape[1]
+        narrow_out = self.narrow_layer(torch.cat([tokens, narrow], dim=1), F)
+        wide_out = self.wide_layer(torch.cat([self.widen(tokens), wide], dim=1), F)
+        return narrow_out, wide_out
+
 
 class PairFusion(nn.Module):
     """The fusion module of one pair of modalities: its F tokens and its layers.
 
-    Shapes: two streams (B, T, D) and present (B, 2) -> the two streams, in the order given.
+    Shapes: two streams (B, T, D) and present (B, 2) -> their class tokens (B, 1, D), in the order
+    given.
     """
 
     def __init__(
@@ -66,19 +77,23 @@ class PairFusion(nn.Module):
         )
 
     def forward(self, first: Tensor, second: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Hand the averaged tokens from layer to layer; return both streams without them."""
+        """Hand the averaged tokens from layer to layer; return both class tokens."""
         narrow, wide = (second, first) if self.swapped else (first, second)
         present = present.flip(1) if self.swapped else present
         tokens = self.tokens.expand(first.shape[0], -1, -1)
-        for layer in self.layers:
+        *inner, last = self.layers
+        for layer in inner:
             tokens, narrow, wide = layer(tokens, narrow, wide, present)
+        assert isinstance(last, FusionLayer)
+        narrow, wide = last.finish(tokens, narrow, wide)
         return (wide, narrow) if self.swapped else (narrow, wide)
 
 
 class MidFusion(nn.Module):
     """All C(M, 2) pairs, and the average over the pairs that contain a modality.
 
-    Shapes: streams {m: (B, T_m, D_m)}, present (B, M) -> streams of the same shapes.
+    Shapes: streams {m: (B, T_m, D_m)}, present (B, M) -> class tokens {m: (B, 1, D_m)}; without
+    pairs the streams as they are.
     """
 
     def __init__(

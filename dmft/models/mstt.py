@@ -11,28 +11,36 @@ import torch
 from torch import Tensor, nn
 
 from dmft.models.config import EncoderConfig, InputShape
-from dmft.models.layers import encoder_stack, sinusoids
+from dmft.models.layers import EncoderStack, sinusoids
 
 
 class TokenStream(nn.Module):
     """Class token, optional projection and positions, then a stack of encoder layers.
 
-    Shapes: (B, T, native width) -> (B, 1 + T, width).
+    Shapes: (B, T, native width) -> (B, 1 + T, width), or (B, 1, width) where ``class_only``.
     """
 
     positions: Tensor | None
 
     def __init__(
-        self, n_tokens: int, native: int, n_layers: int, encoded: bool, config: EncoderConfig
+        self,
+        n_tokens: int,
+        native: int,
+        n_layers: int,
+        encoded: bool,
+        config: EncoderConfig,
+        *,
+        class_only: bool,
     ) -> None:
         super().__init__()
+        self.class_only = class_only
         self.width = config.width or native
         self.project = nn.Linear(native, self.width) if config.width else nn.Identity()
         self.class_token = nn.Parameter(torch.randn(1, 1, self.width) * 0.02)
         self.register_buffer(
             "positions", sinusoids(1 + n_tokens, self.width) if encoded else None, persistent=False
         )
-        self.layers = encoder_stack(n_layers, self.width, config)
+        self.layers = EncoderStack(n_layers, self.width, config)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Eq. (2) with positions, Eq. (3) without; then the layers."""
@@ -40,26 +48,33 @@ class TokenStream(nn.Module):
         hidden = torch.cat([self.class_token.expand(tokens.shape[0], -1, -1), projected], dim=1)
         if self.positions is not None:
             hidden = hidden + self.positions
-        encoded: Tensor = self.layers(hidden)
+        encoded: Tensor = self.layers(hidden, self.class_only)
         return encoded
 
 
 class Mstt(nn.Module):
     """Spatial and temporal stream of one modality, Eqs (2) and (3) and the layers on them.
 
-    Shapes: (B, P, D) -> spatial (B, 1 + D', W_S), temporal (B, 1 + P, W_T); D' = D, or
-    ``narrow_to`` where the modality is wider than ``narrow_above``; the widths are
-    ``config.width``, or P and D themselves where that is 0.
+    Of the spatial stream only the class token comes out, because nothing else of it is read; of
+    the temporal one all, for fusion, or the class token too where ``class_only``.
+
+    Shapes: (B, P, D) -> spatial (B, 1, W_S), temporal (B, 1 + P, W_T) or (B, 1, W_T). It has D
+    spatial tokens, or ``narrow_to`` where the modality is wider than ``narrow_above``; the widths
+    are ``config.width``, or P and D themselves where that is 0.
     """
 
-    def __init__(self, shape: InputShape, n_layers: int, config: EncoderConfig) -> None:
+    def __init__(
+        self, shape: InputShape, n_layers: int, config: EncoderConfig, *, class_only: bool
+    ) -> None:
         super().__init__()
         P, D = shape.n_patches, shape.n_features
         narrow = 0 < config.narrow_above < D
         columns = config.narrow_to if narrow else D
         self.narrow = nn.Linear(D, columns) if narrow else nn.Identity()
-        self.spatial = TokenStream(columns, P, n_layers, True, config)
-        self.temporal = TokenStream(P, D, n_layers, config.temporal_encoding, config)
+        self.spatial = TokenStream(columns, P, n_layers, True, config, class_only=True)
+        self.temporal = TokenStream(
+            P, D, n_layers, config.temporal_encoding, config, class_only=class_only
+        )
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Return the hidden tokens of both streams, the class token first in each."""

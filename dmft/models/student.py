@@ -24,7 +24,10 @@ class Student(nn.Module):
         if config.feed_forward:
             encoder = dataclasses.replace(encoder, feed_forward=config.feed_forward)
         self.mstt = nn.ModuleDict(
-            {m: Mstt(inputs, config.layers, encoder) for m, inputs in shape.inputs.items()}
+            {
+                m: Mstt(inputs, config.layers, encoder, class_only=True)
+                for m, inputs in shape.inputs.items()
+            }
         )
         self.heads = nn.ModuleDict()
         for m, mstt in self.mstt.items():

@@ -25,8 +25,12 @@ class Teacher(nn.Module):
 
     def __init__(self, shape: ModelShape, config: TeacherConfig, encoder: EncoderConfig) -> None:
         super().__init__()
+        fused = len(shape.inputs) > 1 and config.fusion_layers > 0
         self.mstt = nn.ModuleDict(
-            {m: Mstt(inputs, config.layers, encoder) for m, inputs in shape.inputs.items()}
+            {
+                m: Mstt(inputs, config.layers, encoder, class_only=not fused)
+                for m, inputs in shape.inputs.items()
+            }
         )
         self.heads = nn.ModuleDict()
         temporal_widths = {}

@@ -45,9 +45,12 @@ def test_a_graph_needs_less_memory_than_pytorch_and_8_bits_fewer_bytes(printed):
 
 def test_multiply_adds_are_counted_attention_included(trained):
     run = load_run(trained.run)
-    # Width 16, 16 hidden: projections 16 * (48 + 16 + 32) a token, attention 2 * 16 a pair.
+    # Width 16, 96 hidden. Keys and values of every token; query, output and hidden layer of the
+    # class token alone, which attends to all.
     tokens = {"skeleton": (121, 33), "inertial": (13, 33)}
-    layers = sum(T * 16 * 96 + T * T * 32 for pair in tokens.values() for T in pair)
+    layers = sum(
+        T * 16 * 32 + 16 * 32 + 16 * 2 * 96 + T * 32 for pair in tokens.values() for T in pair
+    )
     into = 16 * (120 * 32 + 32 * 120 + 12 * 32 + 32 * 12)
     heads = 4 * 16 * len(run.info.classes)
     pooling = 32 * 64 * 60 * 2 + 32 * 128 * 6 * 3

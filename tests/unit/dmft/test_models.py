@@ -15,6 +15,7 @@ from dmft.models import (
     TeacherConfig,
     modality_votes,
     overall_vote,
+    set_dropout_keys,
 )
 from dmft.models.layers import EncoderLayer, SelfAttention, fitting_heads, sinusoids
 from dmft.models.mid_fusion import FusionLayer, MidFusion
@@ -95,27 +96,51 @@ def test_a_post_norm_layer_is_torchs_own_with_the_same_weights():
     torch.testing.assert_close(ours(hidden), theirs(hidden))
 
 
+@pytest.mark.parametrize("encoder", [EncoderConfig(dropout=0.3), PAPER])
+@pytest.mark.parametrize("token", [0, 2])
+def test_a_layer_for_one_token_gives_what_the_whole_layer_gives_there(encoder, token):
+    torch.manual_seed(0)
+    layer = EncoderLayer(8, encoder).train()
+    set_dropout_keys(layer, 7)
+    hidden = torch.randn(3, 5, 8)
+    torch.testing.assert_close(layer(hidden, token), layer(hidden)[:, token : token + 1])
+
+
+def test_the_last_fusion_layer_gives_the_class_tokens_of_a_whole_one():
+    torch.manual_seed(0)
+    layer = FusionLayer(4, 8, EncoderConfig(dropout=0.3)).train()
+    set_dropout_keys(layer, 7)
+    tokens, narrow, wide = torch.randn(2, 3, 4), torch.randn(2, 5, 4), torch.randn(2, 6, 8)
+    whole = layer(tokens, narrow, wide, torch.ones(2, 2, dtype=torch.bool))
+    for side, alone in zip(whole[1:], layer.finish(tokens, narrow, wide), strict=True):
+        torch.testing.assert_close(alone, side[:, :1])
+
+
 def test_heads_divide_native_widths():
     assert [fitting_heads(width, 4) for width in (6, 60, 32, 7, 3)] == [3, 4, 4, 1, 3]
 
 
 def test_the_paper_keeps_native_widths_and_the_default_projects():
-    native = Mstt(INPUTS["inertial"], 1, PAPER)
+    native = Mstt(INPUTS["inertial"], 1, PAPER, class_only=False)
     assert (native.spatial.width, native.temporal.width) == (8, 6)
     assert native.temporal.positions is None
     spatial, temporal = native(torch.randn(2, 8, 6))
-    assert spatial.shape == (2, 7, 8)
+    assert spatial.shape == (2, 1, 8)
     assert temporal.shape == (2, 9, 6)
-    projected = Mstt(INPUTS["inertial"], 1, EncoderConfig())
+    projected = Mstt(INPUTS["inertial"], 1, EncoderConfig(), class_only=True)
     assert (projected.spatial.width, projected.temporal.width) == (64, 64)
     assert projected.temporal.positions is not None
+    assert projected(torch.randn(2, 8, 6))[1].shape == (2, 1, 64)
 
 
 def test_a_wide_modality_is_narrowed_for_the_spatial_stream_only_by_default():
-    spatial, temporal = Mstt(INPUTS["rgb"], 1, EncoderConfig(narrow_to=16))(torch.randn(2, 6, 300))
-    assert spatial.shape == (2, 17, 64)
+    narrowed = Mstt(INPUTS["rgb"], 1, EncoderConfig(narrow_to=16), class_only=False)
+    spatial, temporal = narrowed(torch.randn(2, 6, 300))
+    assert narrowed.spatial.positions.shape == (17, 64)
+    assert spatial.shape == (2, 1, 64)
     assert temporal.shape == (2, 7, 64)
-    assert Mstt(INPUTS["rgb"], 1, PAPER)(torch.randn(2, 6, 300))[0].shape == (2, 301, 6)
+    whole = Mstt(INPUTS["rgb"], 1, PAPER, class_only=False)
+    assert whole.spatial.positions.shape == (301, 6)
 
 
 def test_fusion_has_a_module_for_every_unordered_pair_with_tokens_of_the_smaller_width():
@@ -134,6 +159,7 @@ def test_a_modalitys_fused_stream_is_the_mean_over_its_pairs():
     both = present[:, :2]
     with_a = fusion.pairs["a-b"](streams["a"], streams["b"], both)[1]
     with_c = fusion.pairs["b-c"](streams["b"], streams["c"], both)[0]
+    assert with_a.shape == (2, 1, 8)
     torch.testing.assert_close(fusion(streams, present)["b"], (with_a + with_c) / 2)
 
 
