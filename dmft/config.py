@@ -144,8 +144,8 @@ class DistillConfig:
     target: str = "streams"
     """What is taught: each of the teacher's ``streams``, Eq. (15), or its ``vote`` alone.
 
-    Deviation: the teacher's temporal streams have seen the other modality and the student's
-    cannot; a student that is taught their certainty stream by stream votes worse.
+    The teacher's temporal streams have seen the other modality and the student's cannot: the vote
+    leaves it to the student which of its streams knows what.
     """
     hard_weight: float = 0.5
     """w_CS of Eq. (15)."""
