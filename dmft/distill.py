@@ -11,12 +11,12 @@ from torch import Tensor
 
 from dmft.config import RunConfig
 from dmft.data import Batch, Cache
+from dmft.diary import Watcher
 from dmft.losses import HARD_LOSSES, resolve_weights, soft_loss, softened_vote, vote_loss
 from dmft.protocols import Fold, make_fold
 from dmft.run_folder import RUN_FILE, TrainedRun, check_cache_fits, fold_folders, load_run
 from dmft.train import (
     Training,
-    Watcher,
     choose_window,
     describe_run,
     over_folds,

@@ -45,6 +45,15 @@ ROBUSTNESS_FILE = "robustness.json"
 PREDICT_BATCH = 128
 
 
+NOT_DECIDING = (
+    *("status", "n_parameters", "saved_bytes", "seconds_per_epoch", "versions"),
+    *("cache_path", "teachers", "protocol"),
+    # What the cache's fingerprint stands for already, and what follows from the weights.
+    *("dataset", "encodings", "encoder_weights", "model_sha256", "manifest_sha256"),
+)
+"""Entries of a run that are no part of its identity."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
     """What decides a run's weights, and the figures noted beside them; ``run.json``."""
@@ -118,12 +127,7 @@ class RunInfo:
         Of the configuration, what differs from the fields' defaults: a run of an earlier version,
         which did not know some field, keeps its identity.
         """
-        skipped = {"status", "n_parameters", "saved_bytes", "seconds_per_epoch", "versions"}
-        skipped |= {"cache_path", "teachers", "protocol"}
-        # What the cache's fingerprint stands for already, and what follows from the weights.
-        skipped |= {"dataset", "encodings", "encoder_weights", "model_sha256"}
-        skipped |= {"manifest_sha256"}
-        deciding = {k: v for k, v in self._table().items() if k not in skipped}
+        deciding = {k: v for k, v in self._table().items() if k not in NOT_DECIDING}
         deciding["modalities"] = list(self.stored)
         deciding["config"] = what_differs(self.config)
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()

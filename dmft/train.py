@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import os
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -18,6 +16,7 @@ from dmft.config import RunConfig
 from dmft.data import Batch, Cache, FeatureMaker, make_features
 from dmft.data.order import Window
 from dmft.data.sources import choose_source
+from dmft.diary import Diary, Watcher
 from dmft.evaluate import measure, summarise, write_figures
 from dmft.hashes import file_sha256, read_json
 from dmft.losses import HARD_LOSSES
@@ -26,10 +25,10 @@ from dmft.protocols import Fold, choose_folds, load_protocol
 from dmft.protocols import Protocol as FoldProtocol
 from dmft.run_folder import (
     CHECKPOINT_FILE,
-    EPOCHS_FILE,
     FOLDS_FILE,
     METRICS_FILE,
     MODEL_FILE,
+    NOT_DECIDING,
     RUN_FILE,
     RunInfo,
     TrainedRun,
@@ -39,26 +38,13 @@ from dmft.run_folder import (
     save_model,
     software_versions,
 )
-from dmft.training import EpochReport, Learner, TrainingData, fit, fit_together
+from dmft.training import Learner, TrainingData, fit, fit_together
 from dmft.training.checkpoint import write_json
 from dmft.training.loop import Objective
 from pipeline.contract import ConfigError, ContractError
 from pipeline.contract.settings import to_table
 
 log = logging.getLogger(__name__)
-
-
-class Watcher(Protocol):
-    """What a caller is told while training goes on."""
-
-    def start(self, fold: str, n_epochs: int, done: int) -> None:
-        """A fold begins, or goes on after ``done`` epochs."""
-
-    def epoch(self, report: EpochReport) -> None:
-        """An epoch has ended."""
-
-    def end(self, fold: str, figures: dict[str, Any]) -> None:
-        """A fold has been measured."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -396,51 +382,6 @@ class _Prepared:
         (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
 
 
-class Diary:
-    """Writes ``epochs.jsonl`` and TensorBoard's events, and tells the watcher."""
-
-    def __init__(self, folder: Path, info: RunInfo, fold: str, watcher: Watcher | None) -> None:
-        self.folder, self.info, self.fold, self.watcher = folder, info, fold, watcher
-        self.seconds: list[float] = []
-        self.board: Any = None
-
-    def resume(self, done: int) -> None:
-        """Keep the lines of the epochs that the checkpoint knows, drop later ones."""
-        from torch.utils.tensorboard import SummaryWriter
-
-        path = self.folder / EPOCHS_FILE
-        lines = path.read_text().splitlines()[:done] if path.exists() else []
-        path.write_text("".join(f"{line}\n" for line in lines))
-        self.seconds = [float(json.loads(line)["seconds"]) for line in lines]
-        self.board = SummaryWriter(str(self.folder), purge_step=done + 1)
-        if not done:
-            settings = json.dumps(to_table(self.info.config), indent=2)
-            self.board.add_text("config", f"```json\n{settings}\n```")
-        if self.watcher is not None:
-            self.watcher.start(self.fold, self.info.config.training.epochs, done)
-
-    def epoch(self, report: EpochReport) -> None:
-        """Note one epoch."""
-        self.seconds.append(report.seconds)
-        with (self.folder / EPOCHS_FILE).open("a") as file:
-            file.write(json.dumps(dataclasses.asdict(report)) + "\n")
-        scalars = {k: v for k, v in dataclasses.asdict(report).items() if k != "epoch"}
-        scalars["records_per_second"] = self.info.n_train / max(report.seconds, 1e-9)
-        for name, value in scalars.items():
-            self.board.add_scalar(f"train/{name}", value, report.epoch)
-        if self.watcher is not None:
-            self.watcher.epoch(report)
-
-    def close(self) -> None:
-        """Close the event file."""
-        self.board.close()
-
-    @property
-    def seconds_per_epoch(self) -> float:
-        """Median over all epochs."""
-        return statistics.median(self.seconds) if self.seconds else 0.0
-
-
 def _difference(found: RunInfo, wanted: RunInfo) -> str:
     """Name the settings in which two runs differ."""
 
@@ -451,23 +392,10 @@ def _difference(found: RunInfo, wanted: RunInfo) -> str:
             out |= flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
         return out
 
-    ignored = (
-        "status",
-        "n_parameters",
-        "saved_bytes",
-        "seconds_per_epoch",
-        "versions",
-        "cache_path",
-        "dataset",
-        "encodings",
-        "encoder_weights",
-        "model_sha256",
-        "manifest_sha256",
-    )
     a, b = flat(to_table(found)), flat(to_table(wanted))
     differing = [
         f"{key} is {a.get(key)!r} there and {b.get(key)!r} here"
         for key in sorted(a.keys() | b.keys())
-        if a.get(key) != b.get(key) and not key.startswith(ignored)
+        if a.get(key) != b.get(key) and not key.startswith(NOT_DECIDING)
     ]
     return "; ".join(differing[:3]) or "the order of its modalities differs"

@@ -44,7 +44,7 @@ class Augmenter:
         if geometry is None:
             return patches
         B, P, _ = patches.shape
-        columns = geometry.triples.flatten().to(patches.device)
+        columns = geometry.triples.flatten()
         triples = patches if geometry.is_whole else patches[:, :, columns]
         turned = triples.reshape(B, -1, 3) @ self.matrices(name, geometry, indices).mT
         moved = turned.view(B, P, -1, 3)
@@ -88,9 +88,8 @@ class Augmenter:
         """
         draws = symmetric(self.key(f"bones {name}"), indices, geometry.n_lengths)
         factors = torch.nn.functional.pad(1 + self.config.bone_lengths * draws, (1, 0), value=1.0)
-        device = indices.device
-        each = factors[:, geometry.lengths.to(device)]
-        return geometry.joints.to(device) @ (each[:, :, None] * geometry.bones.to(device))
+        each = factors[:, geometry.lengths]
+        return geometry.joints @ (each[:, :, None] * geometry.bones)
 
     def features(self, name: str, features: Tensor, indices: Tensor) -> Tensor:
         """Add noise to standardised features.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -107,9 +107,13 @@ class FeatureMaker:
         return {name: plan.output for name, plan in self.plans.items()}
 
     def to(self, device: torch.device) -> FeatureMaker:
-        """Return the same with its statistics on a device."""
+        """Return the same with its statistics and geometries on a device."""
+        plans = {
+            name: replace(plan, geometry=plan.geometry.to(device)) if plan.geometry else plan
+            for name, plan in self.plans.items()
+        }
         moved = {name: each.to(device) for name, each in self.statistics.items()}
-        return FeatureMaker(plans=self.plans, statistics=moved)
+        return FeatureMaker(plans=plans, statistics=moved)
 
     def make(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -54,11 +54,18 @@ class Geometry:
     """Bones back to joints, the inverse of ``bones``. Shapes: (J, J)."""
     lengths: Tensor
     """Number of the length that a bone has; left and right share one. 0: a root. Shapes: (J,)."""
+    n_lengths: int
+    """Lengths that can differ from person to person; kept so that no device is asked for it."""
 
-    @property
-    def n_lengths(self) -> int:
-        """Lengths that can differ from person to person."""
-        return int(self.lengths.max())
+    def to(self, device: torch.device) -> Geometry:
+        """Return the same on a device."""
+        return replace(
+            self,
+            triples=self.triples.to(device),
+            bones=self.bones.to(device),
+            joints=self.joints.to(device),
+            lengths=self.lengths.to(device),
+        )
 
 
 def find_geometry(kind: str, n_columns: int, names: Sequence[str] = ()) -> Geometry | None:
@@ -96,6 +103,7 @@ def find_geometry(kind: str, n_columns: int, names: Sequence[str] = ()) -> Geome
         bones=bones,
         joints=torch.linalg.inv(bones),
         lengths=lengths,
+        n_lengths=len(numbers),
     )
 
 

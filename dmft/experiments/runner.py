@@ -9,7 +9,6 @@ rounding of sums.
 
 from __future__ import annotations
 
-import datetime
 import fcntl
 import functools
 import itertools
@@ -21,30 +20,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 
 from dmft.data import Cache, open_cache
+from dmft.diary import Watcher
 from dmft.distill import load_teachers, plan_distillation
+from dmft.experiments.gathering import gather
 from dmft.experiments.plan import Row
 from dmft.experiments.pool import Pool, Report
 from dmft.experiments.results import (
     RESULTS_FILE,
     RUNS_FOLDER,
-    Measured,
-    MeasuredModality,
-    MeasuredSubject,
     Result,
     append_result,
     read_results,
 )
-from dmft.models import STREAMS
 from dmft.protocols import choose_folds
-from dmft.run_folder import PREDICTIONS_FILE, present_of, read_info, read_json
-from dmft.statistics import calibration_error
 from dmft.train import (
     Training,
-    Watcher,
     plan_training,
     resolve_device,
     train_fold,
@@ -52,7 +45,6 @@ from dmft.train import (
 )
 from dmft.training import EpochReport
 from pipeline.contract import ContractError, DmftError
-from pipeline.contract.settings import to_table
 
 log = logging.getLogger(__name__)
 
@@ -319,7 +311,14 @@ def _train(trainings: Sequence[Training]) -> Sequence[dict[str, Any] | ContractE
 
 def _gathered(task: Task, row: Row, cache: Cache) -> Result | str:
     try:
-        return gather(task, row, cache)
+        return gather(
+            row,
+            cache,
+            cache_path=task.cache,
+            out=task.out,
+            experiment=task.experiment,
+            together=len(task.rows),
+        )
     except ContractError as error:
         return str(error)
 
@@ -350,110 +349,6 @@ def plan_row(task: Task, row: Row, cache: Cache, watcher: Watcher) -> Training:
         on=device,
         watcher=watcher,
     )
-
-
-def gather(task: Task, row: Row, cache: Cache) -> Result:
-    """Make the line of a finished run from its folder.
-
-    Raises:
-        ContractError: the run is not the row that was planned.
-    """
-    folder = task.out / RUNS_FOLDER / row.folder
-    info = read_info(folder)
-    if info.identity != row.key:
-        raise ContractError(
-            f"{task.cache} has changed since the rows were planned: {folder} holds run "
-            f"{info.identity[:12]!r}, wanted {row.key[:12]!r}. Run the same command again."
-        )
-    figures = read_json(folder / "metrics.json", "the run's figures")
-    votes = read_json(folder / PREDICTIONS_FILE, "the run's predictions")
-    measured = _measured(votes, cache, row.modalities)
-    now = datetime.datetime.now(datetime.UTC)
-    relative = f"{RUNS_FOLDER}/{row.folder}"
-    return Result(
-        key=row.key,
-        experiment=task.experiment,
-        recipe=row.recipe,
-        model=row.model,
-        fusion=row.fusion,
-        fusion_tokens=row.fusion_tokens,
-        dataset=cache.spec.dataset,
-        protocol=row.protocol.name,
-        metric=row.protocol.metric,
-        fold=row.fold,
-        n_folds=row.n_folds,
-        modalities=row.modalities,
-        seed=row.seed,
-        teachers=row.teachers,
-        config=to_table(info.config),
-        protocol_table=to_table(info.protocol),
-        device=info.device,
-        cache=str(task.cache),
-        cache_fingerprint=info.cache_fingerprint,
-        split_hash=info.split_hash,
-        n_train=info.n_train,
-        n_records=figures["n_records"],
-        accuracy=figures["accuracy"],
-        macro_f1=figures["macro_f1"],
-        calibration_error=_calibration(votes, measured),
-        nearest_neighbour_accuracy=figures["nearest_neighbour_accuracy"],
-        by_modality={
-            name: _measured_modality(found) for name, found in figures["modalities"].items()
-        },
-        subjects=_by_subject(votes, measured, cache),
-        n_parameters=info.n_parameters,
-        saved_bytes=info.saved_bytes,
-        seconds_per_epoch=info.seconds_per_epoch,
-        together=len(task.rows),
-        run=relative,
-        predictions=f"{relative}/{PREDICTIONS_FILE}",
-        versions=dict(info.versions or {}),
-        finished_at=now.isoformat(timespec="seconds"),
-    )
-
-
-def _measured_modality(found: dict[str, Any]) -> MeasuredModality:
-    streams = {
-        stream: Measured(accuracy=found[stream]["accuracy"], macro_f1=found[stream]["macro_f1"])
-        for stream in STREAMS
-    }
-    return MeasuredModality(
-        accuracy=found["accuracy"],
-        macro_f1=found["macro_f1"],
-        n_records=found["n_records"],
-        **streams,
-    )
-
-
-def _measured(votes: dict[str, Any], cache: Cache, modalities: tuple[str, ...]) -> list[int]:
-    """Positions in the predictions of records with any modality: the ones that are measured."""
-    there = present_of(cache, modalities).any(dim=1).tolist()
-    seen = {record for record, any_there in zip(cache.record_ids, there, strict=True) if any_there}
-    return [i for i, record in enumerate(votes["records"]) if record in seen]
-
-
-def _calibration(votes: dict[str, Any], measured: list[int]) -> float:
-    if not measured:
-        return 0.0
-    return calibration_error(
-        np.array(votes["probabilities"])[measured], np.array(votes["labels"])[measured]
-    )
-
-
-def _by_subject(
-    votes: dict[str, Any], measured: list[int], cache: Cache
-) -> dict[str, MeasuredSubject]:
-    if "subject" not in cache.columns:
-        return {}
-    subject_of = dict(zip(cache.record_ids, cache.columns["subject"].tolist(), strict=True))
-    right: dict[int, list[bool]] = {}
-    for i in measured:
-        subject = subject_of[votes["records"][i]]
-        right.setdefault(subject, []).append(votes["labels"][i] == votes["predicted"][i])
-    return {
-        str(subject): MeasuredSubject(n_records=len(each), accuracy=sum(each) / len(each))
-        for subject, each in sorted(right.items())
-    }
 
 
 @functools.lru_cache(maxsize=2)
