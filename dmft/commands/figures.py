@@ -31,6 +31,7 @@ def figures(runs: tuple[Path, ...], output: Path, formats: tuple[str, ...]) -> N
 
     RUNS are run folders, or folders that hold some. Needs matplotlib: pip install 'dmft[report]'.
     """
+    import shlex
     import sys
 
     from dmft.report import load_runs
@@ -41,4 +42,5 @@ def figures(runs: tuple[Path, ...], output: Path, formats: tuple[str, ...]) -> N
         click.echo(str(path))
     for line in skipped:
         click.echo(f"not shown: {line}", err=True)
+    click.echo(f"Next: dmft report {shlex.join(map(str, runs))}")
     sys.exit(1 if skipped else 0)

@@ -140,7 +140,7 @@ def _find_runs(top: Path) -> Iterator[Path]:
 def _read_folds(run: Path, skipped: list[str]) -> Iterator[MeasuredFold]:
     for folder in fold_folders(run):
         try:
-            found = _read_fold(folder)
+            found = _read_fold(folder, skipped)
         except ContractError as error:
             skipped.append(str(error))
             continue
@@ -150,8 +150,8 @@ def _read_folds(run: Path, skipped: list[str]) -> Iterator[MeasuredFold]:
             yield found
 
 
-def _read_fold(folder: Path) -> MeasuredFold | str:
-    """Read one fold; or say why it cannot be shown.
+def _read_fold(folder: Path, skipped: list[str]) -> MeasuredFold | str:
+    """Read one fold; or say why it cannot be shown. Faults that cannot be read are skipped alone.
 
     Raises:
         ContractError: a file is damaged or missing.
@@ -166,13 +166,18 @@ def _read_fold(folder: Path) -> MeasuredFold | str:
     shape = [len(row) for row in figures.get("confusion", [])]
     if figures.get("classes") != list(info.classes) or shape != [K] * K:
         return f"its {METRICS_FILE} has not the run's {K} classes; remove it and train again"
+    faults: Mapping[str, Mapping[str, float]] = {}
+    try:
+        faults = read_faults(folder, info)
+    except ContractError as error:
+        skipped.append(str(error))
     return MeasuredFold(
         folder=folder,
         info=info,
         figures=figures,
         predictions=_read_predictions(folder / PREDICTIONS_FILE, K),
         epochs=_read_epochs(folder / EPOCHS_FILE),
-        faults=read_faults(folder, info),
+        faults=faults,
     )
 
 

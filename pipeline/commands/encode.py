@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 import time
@@ -220,8 +221,10 @@ class _Display:
             click.echo(f"{self._done} of {self._pending} records", err=True)
 
     def dashboard(self, address: str) -> None:
-        """Say where Dask shows itself."""
-        click.echo(f"Dask's dashboard: {address}", err=True)
+        """Say where Dask shows itself, and what it lacks to draw plots."""
+        drawn = importlib.util.find_spec("bokeh") is not None
+        plots = "" if drawn else " (without plots: they need pip install 'dmft[dashboard]')"
+        click.echo(f"Dask's dashboard: {address}{plots}", err=True)
 
 
 def _print_dry_run(run: DryRun, as_json: bool) -> None:

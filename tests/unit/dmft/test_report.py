@@ -140,6 +140,14 @@ def test_a_damaged_file_is_named(place, tmp_path, file, content, match):
         load_runs([tmp_path / "r"])
 
 
+def test_faults_that_cannot_be_read_are_named_and_the_run_is_shown(place, tmp_path):
+    shutil.copytree(place / "apart/only-subject-1", tmp_path / "r")
+    (tmp_path / "r/robustness.json").write_text('{"model_sha256": "other"}')
+    (run,), (line,) = load_runs([tmp_path / "r"])
+    assert run.folds[0].faults == {}
+    assert "robustness.json is of weights 'other'" in line
+
+
 def test_what_is_no_folder_or_holds_no_run_is_refused(tmp_path):
     with pytest.raises(ContractError, match="nowhere is not a folder"):
         load_runs([tmp_path / "nowhere"])

@@ -34,7 +34,9 @@ def test_every_figure_is_written_in_every_format(run, tmp_path):
     names = sorted(path.name for path in (tmp_path / "f").iterdir())
     figures = ("accuracy", "class-accuracy-run", "confusion-run", "training-run")
     assert names == [f"{name}.{kind}" for name in figures for kind in ("pdf", "svg")]
-    assert sorted(done.stdout.split()) == [str(tmp_path / "f" / name) for name in names]
+    *written, following = done.stdout.splitlines()
+    assert sorted(written) == [str(tmp_path / "f" / name) for name in names]
+    assert following == f"Next: dmft report {run}"
     assert (tmp_path / "f/accuracy.pdf").read_bytes().startswith(b"%PDF")
     confusion = (tmp_path / "f/confusion-run.svg").read_text()
     assert ">class_2<" in confusion, "text is kept as text"
