@@ -32,6 +32,7 @@ from distributed import (
 from distributed.comm.core import CommClosedError
 
 from pipeline.contract import ConfigError
+from pipeline.contract.scheduler import check_answers, no_scheduler
 from pipeline.encode import Encoded
 from pipeline.ledger import Failure
 from pipeline.plan import ChunkTask
@@ -151,13 +152,11 @@ def cluster(n_workers: int, scheduler: str | None) -> Iterator[Client]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with dask.config.set(dict(DASK_CONFIG)):
         if scheduler is not None:
+            check_answers(scheduler)
             try:
                 client = Client(scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
             except (OSError, TimeoutError, ValueError) as error:
-                raise ConfigError(
-                    f"no Dask scheduler answers at {scheduler!r} ({error}): start one with "
-                    "'dask scheduler' and give the address it prints"
-                ) from error
+                raise no_scheduler(scheduler, error) from error
             with client:
                 yield client
             return

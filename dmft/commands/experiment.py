@@ -46,6 +46,12 @@ def parse_together(text: str) -> int | None:
     "[default: one a core; 1 on a GPU]",
 )
 @click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Train on the workers of this Dask cluster, which see CACHE and --out under the same "
+    "paths, instead of in processes here. Needs pip install 'dmft[encode]'.",
+)
+@click.option(
     "--together",
     default="auto",
     show_default=True,
@@ -84,6 +90,7 @@ def experiment(
     cache: Path | None,
     out: Path | None,
     workers: int | None,
+    scheduler: str | None,
     together: int | None,
     modalities: tuple[str, ...],
     protocols: tuple[str, ...],
@@ -135,6 +142,10 @@ def experiment(
         click.echo(f"{len(rows)} rows.", err=True)
         return
     assert out is not None
+    if scheduler is not None and workers is not None:
+        raise click.UsageError(
+            "--scheduler and --workers exclude each other: a cluster has the workers that it has"
+        )
     if workers is None:
         workers = 1 if target.type == "cuda" else len(os.sched_getaffinity(0))
     if together is None:
@@ -148,6 +159,7 @@ def experiment(
             experiment=asked.name,
             n_workers=workers,
             together=together,
+            scheduler=scheduler,
             watcher=watcher,
         )
     except KeyboardInterrupt:

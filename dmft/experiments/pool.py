@@ -37,7 +37,7 @@ class Event:
     ticket: str
     """Which task."""
     content: Any
-    """What it told, its warning, its result, its error in words, or the exit code."""
+    """What it told, its warning, its result, its error in words, or how the process died."""
 
 
 class _Worker:
@@ -108,10 +108,10 @@ class Pool:
     def _bury(self, worker: _Worker) -> list[Event]:
         """Replace a dead process."""
         worker.process.join(timeout=10)
-        code, ticket = worker.process.exitcode, worker.ticket
+        how, ticket = f"exit code {worker.process.exitcode}", worker.ticket
         worker.connection.close()
         self._workers[self._workers.index(worker)] = _Worker(self._context, self._work)
-        return [] if ticket is None else [Event(what="died", ticket=ticket, content=code)]
+        return [] if ticket is None else [Event(what="died", ticket=ticket, content=how)]
 
 
 class _Forwarder(logging.Handler):

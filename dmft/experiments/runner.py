@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
@@ -45,6 +45,9 @@ from dmft.train import (
 )
 from dmft.training import EpochReport
 from pipeline.contract import ContractError, DmftError
+
+if TYPE_CHECKING:
+    from dmft.experiments.cluster import Cluster
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +111,7 @@ def run_experiment(
     experiment: str,
     n_workers: int,
     together: int = 1,
+    scheduler: str | None = None,
     watcher: RunWatcher | None = None,
 ) -> Outcome:
     """Do what is left of some rows; return how it went.
@@ -119,9 +123,12 @@ def run_experiment(
         experiment: Name that new lines carry.
         n_workers: Processes; 0 for none but this one.
         together: Rows of one shape that a process computes as one, at most.
+        scheduler: Address of a Dask cluster whose workers train, instead of processes here; they
+            see ``cache`` and ``out`` under the same paths.
         watcher: Told how it goes.
 
     Raises:
+        ConfigError: the cluster does not answer, has no worker, or a worker misses a folder.
         ContractError: the folder's results are damaged, or another process works in it.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -135,9 +142,11 @@ def run_experiment(
         place = functools.partial(
             Task, cache=cache.resolve(), out=out.resolve(), experiment=experiment
         )
-        endings = _in_processes(queue, place, min(n_workers, len(left)), watcher)
-        if n_workers == 0:
+        if scheduler is None and n_workers == 0:
             endings = _in_this_process(queue, place, watcher)
+        else:
+            hire = functools.partial(_hire, scheduler, min(n_workers, len(left)), (cache, out))
+            endings = _in_a_pool(queue, place, hire, watcher)
         for row, result in itertools.chain(endings, queue.hopeless()):
             if isinstance(result, Result):
                 append_result(out, result)
@@ -234,12 +243,27 @@ def _tell(watcher: RunWatcher | None, rows: Mapping[str, Row], progress: tuple[s
         watcher.epoch(rows[key], n_epochs)
 
 
-def _in_processes(
-    queue: _Queue, place: Callable[..., Task], n_workers: int, watcher: RunWatcher | None
+def _hire(scheduler: str | None, n_workers: int, folders: Sequence[Path]) -> Pool | Cluster:
+    """Processes of our own, or the workers of a cluster."""
+    if scheduler is None:
+        return Pool(n_workers, do_rows)
+    # Imported here: training on one machine needs no Dask.
+    from dmft.experiments.cluster import Cluster
+
+    return Cluster(scheduler, do_rows, [folder.resolve() for folder in folders])
+
+
+def _in_a_pool(
+    queue: _Queue,
+    place: Callable[..., Task],
+    hire: Callable[[], Pool | Cluster],
+    watcher: RunWatcher | None,
 ) -> Iterator[Ending]:
+    if not queue.waiting:
+        return
     running: dict[str, dict[str, Row]] = {}
     said: set[str] = set()
-    with Pool(n_workers, do_rows) as pool:
+    with hire() as pool:
         while True:
             while pool.n_idle and (rows := queue.take()):
                 running[rows[0].key] = {row.key: row for row in rows}
@@ -264,15 +288,15 @@ def _in_processes(
                     yield from _after_death(queue, by_key.values(), event.content)
 
 
-def _after_death(queue: _Queue, rows: Iterable[Row], code: int) -> Iterator[Ending]:
+def _after_death(queue: _Queue, rows: Iterable[Row], how: str) -> Iterator[Ending]:
     """Try rows again whose process died, or give them up."""
     for row in rows:
         if queue.died(row):
             log.warning("%s: its process died, trying again", row.title)
         else:
             why = (
-                f"its process died {ATTEMPTS} times (exit code {code}); where memory "
-                "is short, use fewer --workers"
+                f"its process died {ATTEMPTS} times ({how}); where memory is short, "
+                "use fewer --workers"
             )
             yield row, why
 

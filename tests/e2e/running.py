@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -63,3 +66,42 @@ def dask_workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+@contextmanager
+def dask_cluster(folder: Path, n_workers: int) -> Iterator[tuple[str, list[psutil.Process]]]:
+    """A scheduler and workers of the user's own: its address, and the processes, scheduler first.
+
+    A worker is a nanny, which is what is listed, and the process that it watches over.
+    """
+    file = folder / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    common = ["--scheduler-file", str(file), "--no-dashboard"]
+    commands = [
+        [*dask, "scheduler", "--port", "0", *common],
+        *[[*dask, "worker", "--nthreads", "1", *common]] * n_workers,
+    ]
+    # The package is found there as it is by a user who has installed it.
+    processes = [
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for command in commands
+    ]
+    try:
+        until = time.monotonic() + 60
+        while not file.exists() or not file.read_text().endswith("}"):
+            assert processes[0].poll() is None, "the scheduler has ended"
+            assert time.monotonic() < until, "no scheduler in 60 s"
+            time.sleep(0.05)
+        address = json.loads(file.read_text())["address"]
+        yield address, [psutil.Process(process.pid) for process in processes]
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+        for process in processes:
+            process.wait(60)
