@@ -29,6 +29,7 @@ def drawn_from(runs: Sequence[Measured]) -> dict[str, Any]:
         "settings": [
             {
                 "name": setting_name(group, runs),
+                "kind": group[0].info.kind,
                 "folds": {
                     fold: statistics.fmean(values) for fold, values in fold_values(group).items()
                 },

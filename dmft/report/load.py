@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from dmft.robustness import read_faults
 from dmft.run_folder import (
     EPOCHS_FILE,
     FOLDS_FILE,
+    KINDS,
     METRICS_FILE,
     PREDICTIONS_FILE,
     RUN_FILE,
@@ -113,8 +115,8 @@ def load_runs(folders: Sequence[Path]) -> tuple[tuple[Measured, ...], tuple[str,
             f"{shown}: no finished run in there{why}. Make one with 'dmft train', or name its "
             f"folder, the one with {RUN_FILE} or {FOLDS_FILE}."
         )
-    places = [_place(each) for each in groups.values()]
-    names = _short_names(places)
+    ordered = _in_order(groups.values())
+    names = _short_names([_place(each) for each in ordered])
     runs = [
         Measured(
             name=name,
@@ -122,9 +124,31 @@ def load_runs(folders: Sequence[Path]) -> tuple[tuple[Measured, ...], tuple[str,
             folds=tuple(folds),
             figures=summarise([dict(fold.figures) for fold in folds]),
         )
-        for name, folds in zip(names, groups.values(), strict=True)
+        for name, folds in zip(names, ordered, strict=True)
     ]
     return tuple(runs), tuple(skipped)
+
+
+def _in_order(groups: Iterable[list[MeasuredFold]]) -> list[list[MeasuredFold]]:
+    """What belongs together side by side, whatever its folders are called."""
+    found = [sorted(folds, key=lambda fold: _natural(fold.info.fold.name)) for folds in groups]
+    first: dict[str, int] = {}
+    for position, folds in enumerate(found):
+        first.setdefault(_setting_of(folds[0].info), position)
+
+    def place(folds: Sequence[MeasuredFold]) -> tuple[Any, ...]:
+        info = folds[0].info
+        modalities = (-len(info.modalities), info.modalities)
+        setting = first[_setting_of(info)]
+        return info.protocol.name, modalities, KINDS.index(info.kind), setting, info.seed
+
+    return sorted(found, key=place)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts subject-2 before subject-10."""
+    parts = re.findall(r"\d+|\D+", name)
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _find_runs(top: Path) -> Iterator[Path]:

@@ -1,5 +1,7 @@
 const found = JSON.parse(document.getElementById("found").textContent);
 const WHOLE = "all modalities";
+/** Kind of model to its mark and colour, the same in every figure. */
+const KINDS = { teacher: 0, student: 1, distilled: 2 };
 
 const classesOf = (run) => found.classes[run.classes];
 const sum = (list) => list.reduce((a, b) => a + b, 0);
@@ -10,9 +12,11 @@ const shorten = (name, n = 22) => (name.length > n ? name.slice(0, n - 1) + "…
 function overview() {
   const figure = document.getElementById("overview");
   if (!figure) return;
-  const rows = found.runs, step = 24, width = room(900), top = 26;
-  const label = (run) => (run.name === run.kind ? run.kind : `${shorten(run.name, 24)} · ${run.kind}`);
-  const left = 20 + 6.6 * Math.max(...rows.map((run) => label(run).length));
+  const rows = found.runs, width = room(900), top = 26;
+  const label = (run) => shorten(run.name.includes(run.kind) ? run.name : `${run.name} · ${run.kind}`, 44);
+  const wanted = 20 + 6.6 * Math.max(...rows.map((run) => label(run).length));
+  // Where names would take the room of the marks they stand above them.
+  const above = wanted > width / 2, left = above ? 10 : wanted, step = above ? 40 : 24;
   const height = top + rows.length * step + 40;
   const lowest = Math.min(...rows.map((run) => run.interval[0]), ...rows.map((run) => run.baseline));
   const x0 = Math.max(0, Math.floor(lowest * 10) / 10 - 0.02);
@@ -22,14 +26,14 @@ function overview() {
     svg.append(draw("line", { x1: X(part), x2: X(part), y1: top - 6, y2: height - 34, stroke: "var(--grid)" }));
     text(svg, X(part), height - 18, percent(part, 0), { "text-anchor": "middle", fill: "var(--soft)" });
   }
-  text(svg, 4, height - 3, "pooled accuracy; line: 95 % interval; cross: nearest neighbour", { fill: "var(--soft)" });
-  const kinds = { teacher: 0, student: 1, distilled: 2 };
+  text(svg, 4, height - 3, "line: 95 % interval; cross: nearest neighbour", { fill: "var(--soft)" });
   rows.forEach((run, i) => {
-    const y = top + i * step + 6;
-    text(svg, left - 10, y + 4, label(run), { "text-anchor": "end" });
-    svg.append(draw("line", { x1: X(run.interval[0]), x2: X(run.interval[1]), y1: y, y2: y, stroke: `var(--c${kinds[run.kind]})`, "stroke-width": 2.5 }));
+    const y = top + i * step + (above ? 24 : 6);
+    if (above) text(svg, left, y - 12, label(run));
+    else text(svg, left - 10, y + 4, label(run), { "text-anchor": "end" });
+    svg.append(draw("line", { x1: X(run.interval[0]), x2: X(run.interval[1]), y1: y, y2: y, stroke: `var(--c${KINDS[run.kind]})`, "stroke-width": 2.5 }));
     svg.append(mark(4, X(run.baseline), y, 3.5));
-    svg.append(mark(kinds[run.kind], X(run.pooled), y, 5.5));
+    svg.append(mark(KINDS[run.kind], X(run.pooled), y, 5.5));
     text(svg, width - 4, y + 4, percent(run.pooled), { "text-anchor": "end" });
   });
   show(figure, svg, "accuracy-by-run");
@@ -40,8 +44,9 @@ function byFold() {
   if (!figure) return;
   const settings = found.settings.slice(0, 6);
   const folds = [...new Set(settings.flatMap((each) => Object.keys(each.folds)))];
-  dots(figure, "accuracy-by-fold", "Accuracy of each fold", folds, settings.map((each, kind) =>
-    ({ name: each.name, kind, values: folds.map((fold) => each.folds[fold] ?? null) })));
+  const distinct = new Set(settings.map((each) => each.kind)).size === settings.length;
+  dots(figure, "accuracy-by-fold", "Accuracy of each fold", folds, settings.map((each, i) =>
+    ({ name: each.name, kind: distinct ? KINDS[each.kind] : i, values: folds.map((fold) => each.folds[fold] ?? null) })));
 }
 
 /** Rows of marks, one mark a series; the legend is drawn into the figure, so that it is saved. */
@@ -127,7 +132,7 @@ function confusionFigure(figure, run) {
       const strong = 0.12 + 0.88 * part;
       svg.append(draw("rect", { x: x + 0.5, y: y + 0.5, width: cell - 1, height: cell - 1, fill: `rgb(var(--${i === j ? "heat" : "miss"}))`, "fill-opacity": strong.toFixed(2) }));
       const shown = scale.value === "counts" ? String(count) : String(Math.round(100 * part));
-      const dark = strong > 0.55;
+      const dark = strong > 0.75;
       text(svg, x + cell / 2, y + cell / 2 + 4, shown, { "text-anchor": "middle", "font-size": shown.length > 2 ? size - 1.5 : size, fill: dark ? "var(--on-heat)" : "var(--ink)", "font-weight": i === j ? 400 : 600 });
     }));
     text(svg, left, height - 12, `Rows: true class. Columns: predicted. ${scale.value === "counts" ? "Records." : "Percent of the row."}`, { fill: "var(--soft)", "font-size": 11.5 });

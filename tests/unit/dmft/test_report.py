@@ -68,7 +68,7 @@ def data_of(page):
 
 def test_a_folder_of_runs_is_read_run_by_run(place):
     runs, skipped = load_runs([place / "runs"])
-    assert [run.name for run in runs] == ["distilled", "student", "student-1", "teacher"]
+    assert [run.name for run in runs] == ["teacher", "student", "student-1", "distilled"]
     assert skipped == ()
     assert {len(run.folds) for run in runs} == {2}
     assert runs[1].setting == runs[2].setting != runs[3].setting
@@ -97,6 +97,16 @@ def test_runs_of_one_name_are_told_apart_by_their_folders_or_by_number(place, tm
         ("student skeleton+inertial seed 0", 2),
     ]
     assert _short_names([tmp_path / "x", tmp_path / "x", tmp_path / "y"]) == ["x", "x (2)", "y"]
+
+
+def test_runs_and_folds_stand_in_an_order_of_their_own_not_of_their_folders(place, tmp_path):
+    for number, source in enumerate(("runs/teacher/fold-subject-2", "runs/teacher/fold-subject-1")):
+        shutil.copytree(place / source, tmp_path / f"{number}")
+    for number, source in enumerate(("runs/distilled", "runs/student"), start=-2):
+        shutil.copytree(place / source, tmp_path / f"{number}")
+    loaded, _ = load_runs([tmp_path])
+    assert [run.info.kind for run in loaded] == ["teacher", "student", "distilled"]
+    assert [fold.info.fold.name for fold in loaded[0].folds] == ["subject-1", "subject-2"]
 
 
 def test_the_same_fold_twice_stays_two_runs(place):
@@ -164,10 +174,10 @@ def test_a_page_asks_nothing_of_any_network_and_carries_its_numbers(place):
     assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest", page)
     found = data_of(page)
     assert [run["name"] for run in found["runs"]] == [
-        "distilled",
+        "teacher",
         "student",
         "student-1",
-        "teacher",
+        "distilled",
     ]
     for run, loaded in zip(found["runs"], runs, strict=True):
         assert run["confusion"]["all modalities"] == loaded.figures["confusion"]
