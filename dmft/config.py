@@ -27,7 +27,7 @@ GEOMETRIES = ("none", "points", "axes")
 LOSSES = ("per_stream", "summed_softmax")
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("constant", "cosine")
-TARGETS = ("streams", "vote")
+TARGETS = ("alone", "streams", "vote")
 DIRECTIONS = ("student_teacher", "teacher_student")
 OTHER = "other"
 """The entry of ``modality`` that modalities without an entry of their own get."""
@@ -75,7 +75,10 @@ class AugmentConfig:
     jitter: float = 0.0
     """Standard deviation of noise on standardised features."""
     drop_modality: float = 0.0
-    """Chance that a modality of a record is hidden; one always stays."""
+    """Chance that a modality of a record is hidden from a teacher; one always stays.
+
+    A student's streams never meet: hiding one would only keep its records from it.
+    """
     mixup: float = 0.0
     """Parameter of the Beta distribution that two records are blended by; 0 for no blending."""
 
@@ -142,10 +145,12 @@ class DistillConfig:
     temperature: float = 4.0
     """temp of Eq. (13)."""
     target: str = "streams"
-    """What is taught: each of the teacher's ``streams``, Eq. (15), or its ``vote`` alone.
+    """What is taught: each of the teacher's ``streams``, Eq. (15), each of them as it is where the
+    teacher has that modality ``alone``, or its ``vote``.
 
-    The teacher's temporal streams have seen the other modality and the student's cannot: the vote
-    leaves it to the student which of its streams knows what.
+    Deviation: ``alone``. The teacher's temporal streams have seen the other modality and the
+    student's cannot; taught their certainty, its streams learn to err together. The vote leaves
+    it to the student which of its streams knows what.
     """
     hard_weight: float = 0.5
     """w_CS of Eq. (15)."""

@@ -357,7 +357,7 @@ class _Prepared:
                 maker=self.maker,
                 n_classes=len(info.classes),
             ),
-            info.config,
+            _learnt_with(info),
             seed=info.seed,
             checkpoint=training.folder / CHECKPOINT_FILE,
             identity=info.identity,
@@ -380,6 +380,17 @@ class _Prepared:
         )
         write_json(folder / RUN_FILE, finished.to_json())
         (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+
+
+def _learnt_with(info: RunInfo) -> RunConfig:
+    """A run's configuration; without hidden modalities for a student, whose streams never meet.
+
+    Hiding one would teach the others nothing, and keep its records from it.
+    """
+    if info.kind == "teacher":
+        return info.config
+    augment = dataclasses.replace(info.config.augment, drop_modality=0.0)
+    return dataclasses.replace(info.config, augment=augment)
 
 
 def _difference(found: RunInfo, wanted: RunInfo) -> str:

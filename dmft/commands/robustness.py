@@ -100,5 +100,5 @@ def robustness_text(reports: dict[str, dict[str, Any]]) -> str:
     metrics = ", ".join(dict.fromkeys(report["metric"] for report in reports.values()))
     lines += ["", f"Figures are {metrics}, means over {n_runs} runs (folds and seeds)."]
     lines += [f"{fault.name}: {fault.meaning}." for fault in FAULTS]
-    lines.append("Train with --set augment.drop_modality=0.3 to lose less of a lost modality.")
+    lines.append("Teachers trained with augment.drop_modality lose less of a lost modality.")
     return "\n".join(lines)

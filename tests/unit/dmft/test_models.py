@@ -197,6 +197,27 @@ def test_a_present_modality_does_reach_the_others_in_the_teacher():
     assert torch.equal(before[:, 0, 0], after[:, 0, 0])
 
 
+@pytest.mark.parametrize("encoder", [EncoderConfig(), PAPER])
+def test_a_stream_alone_is_what_the_teacher_says_where_the_others_are_absent(encoder):
+    modalities = tuple(INPUTS)
+    model, features = build(Teacher, encoder, modalities), some_features(modalities)
+    present = torch.tensor([[True, True, True], [True, False, True]] * 2)
+    found = model.alone(features, present)
+    assert found.shape == (4, 3, 2, 5)
+    for column in range(3):
+        only = present & (torch.arange(3) == column)
+        assert torch.equal(found[:, column], model(features, only)[:, column])
+    together = model(features, present)
+    assert torch.equal(found[:, :, 0], together[:, :, 0]), "spatial streams are never fused"
+    assert not torch.allclose(found[:, :, 1], together[:, :, 1])
+
+
+def test_a_teacher_of_one_modality_is_always_alone():
+    model, features = build(Teacher, EncoderConfig(), ("skeleton",)), some_features(("skeleton",))
+    present = torch.ones(4, 1, dtype=torch.bool)
+    assert torch.equal(model.alone(features, present), model(features, present))
+
+
 def test_the_votes_are_equations_11_and_12():
     logits = torch.randn(3, 2, 2, 4, generator=torch.Generator().manual_seed(0))
     votes = modality_votes(logits)

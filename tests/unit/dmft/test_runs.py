@@ -248,6 +248,26 @@ def test_a_distilled_student_comes_from_the_teachers_run(place, cache, teacher, 
     assert not same(weights(tmp_path / "raw"), weights(tmp_path / "student"))
 
 
+def test_nothing_is_hidden_from_a_student(place, cache, tmp_path):
+    for chance in (0.0, 0.5):
+        changes = (f"augment.drop_modality={chance}", "training.epochs=1")
+        student(place, cache, tmp_path / f"s{chance}", *changes)
+        how = {"config": small(*changes), "device": "cpu"}
+        train(cache, str(place / "loso.toml"), tmp_path / f"t{chance}", **how)
+    assert same(weights(tmp_path / "s0.0"), weights(tmp_path / "s0.5"))
+    assert not same(weights(tmp_path / "t0.0"), weights(tmp_path / "t0.5"))
+
+
+def test_what_is_taught_decides_the_student(cache, teacher, tmp_path):
+    found = {}
+    for target in ("alone", "streams", "vote"):
+        config = small("training.epochs=1", f"distill.target={target}")
+        distill(cache, [teacher], tmp_path / target, config=config, device="cpu")
+        found[target] = weights(tmp_path / target)
+    assert not same(found["alone"], found["streams"])
+    assert not same(found["vote"], found["streams"])
+
+
 def test_two_teachers_teach_together_over_all_folds(place, cache, tmp_path):
     for seed in (0, 1):
         train(
