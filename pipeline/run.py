@@ -32,7 +32,13 @@ from distributed import (
 from distributed.comm.core import CommClosedError
 
 from pipeline.contract import ConfigError
-from pipeline.contract.scheduler import check_answers, no_scheduler
+from pipeline.contract.scheduler import (
+    check_answers,
+    no_scheduler,
+    no_worker_came,
+    no_worker_left,
+    scheduler_gone,
+)
 from pipeline.encode import Encoded
 from pipeline.ledger import Failure
 from pipeline.plan import ChunkTask
@@ -258,10 +264,7 @@ class _Hands:
         try:
             self._client.wait_for_workers(1, timeout=NO_WORKERS_AFTER_S)
         except TimeoutError as error:
-            raise ConfigError(
-                f"the cluster has no worker after {NO_WORKERS_AFTER_S:.0f} s: start some with "
-                "'dask worker ADDRESS --nthreads 1'"
-            ) from error
+            raise no_worker_came(NO_WORKERS_AFTER_S) from error
         there = self._client.scheduler_info(n_workers=-1)["workers"]
         new = [address for address in there if address not in self._answers]
         answers = self._client.run(
@@ -304,10 +307,7 @@ def _error_of(future: Future[Any]) -> BaseException | None:
     except CancelledError as lost:
         error = lost
     if isinstance(error, CancelledError | CommClosedError):
-        raise ConfigError(
-            "the Dask scheduler is gone: start it and run the same command again; what is done "
-            "stays done"
-        ) from error
+        raise scheduler_gone() from error
     return error
 
 
@@ -323,10 +323,7 @@ def _next(client: Client, done: queue.SimpleQueue[Future[Any]]) -> Future[Any]:
             elif alone_since is None:
                 alone_since = time.monotonic()
             elif time.monotonic() - alone_since > NO_WORKERS_AFTER_S:
-                raise ConfigError(
-                    f"the cluster has had no worker for {NO_WORKERS_AFTER_S:.0f} s: start workers "
-                    "and run the same command again; what is done stays done"
-                ) from None
+                raise no_worker_left(NO_WORKERS_AFTER_S) from None
 
 
 def _forward(on_event: OnEvent) -> Callable[[tuple[float, tuple[str, int, int]]], None]:

@@ -23,7 +23,13 @@ from distributed.comm.core import CommClosedError
 
 from dmft.experiments.pool import Event, OrphanedError, Report, Work
 from pipeline.contract import ConfigError, DmftError
-from pipeline.contract.scheduler import check_answers, no_scheduler
+from pipeline.contract.scheduler import (
+    check_answers,
+    no_scheduler,
+    no_worker_came,
+    no_worker_left,
+    scheduler_gone,
+)
 
 CONNECT_TIMEOUT = "20s"
 NO_WORKERS_AFTER_S = 60.0
@@ -81,10 +87,7 @@ class Cluster:
         try:
             self._client.wait_for_workers(1, timeout=NO_WORKERS_AFTER_S)
         except TimeoutError as error:
-            raise ConfigError(
-                f"the cluster has no worker after {NO_WORKERS_AFTER_S:.0f} s: start some with "
-                "'dask worker ADDRESS --nthreads 1'"
-            ) from error
+            raise no_worker_came(NO_WORKERS_AFTER_S) from error
         for worker, missed in self._client.run(_missed, [str(path) for path in folders]).items():
             if missed is not None:
                 raise ConfigError(
@@ -143,10 +146,7 @@ class Cluster:
         except KilledWorker:
             return Event(what="died", ticket=ticket, content="its Dask worker was lost")
         except (CancelledError, CommClosedError) as error:
-            raise ConfigError(
-                "the Dask scheduler is gone: start it and run the same command again; what is "
-                "done stays done"
-            ) from error
+            raise scheduler_gone() from error
         except Exception as error:
             return Event(what="failed", ticket=ticket, content=f"{type(error).__name__}: {error}")
         return Event(what=what, ticket=ticket, content=content)
@@ -157,10 +157,7 @@ class Cluster:
         elif self._alone_since is None:
             self._alone_since = time.monotonic()
         elif time.monotonic() - self._alone_since > NO_WORKERS_AFTER_S:
-            raise ConfigError(
-                f"the cluster has had no worker for {NO_WORKERS_AFTER_S:.0f} s: start workers "
-                "and run the same command again; what is done stays done"
-            )
+            raise no_worker_left(NO_WORKERS_AFTER_S)
 
 
 def _missed(folders: Sequence[str]) -> str | None:

@@ -1,7 +1,8 @@
-"""Whether something answers at a Dask scheduler's address, asked without Dask.
+"""What both programs ask of a Dask cluster, and say of one that fails them, without Dask.
 
-Dask's own client waits for its time-out before it says so, and leaves a traceback behind. This
-opens a connection and closes it; whether it is a scheduler that answers is Dask's to find out.
+Dask's own client waits for its time-out before it says that nothing answers, and leaves a
+traceback behind. This opens a connection and closes it; whether it is a scheduler that answers is
+Dask's to find out.
 """
 
 from __future__ import annotations
@@ -41,4 +42,28 @@ def no_scheduler(address: str, why: Exception) -> ConfigError:
     return ConfigError(
         f"no Dask scheduler answers at {address!r} ({why}): start one with 'dask scheduler' and "
         "give the address it prints"
+    )
+
+
+def no_worker_came(seconds: float) -> ConfigError:
+    """Say that a cluster has nobody to work."""
+    return ConfigError(
+        f"the cluster has no worker after {seconds:.0f} s: start some with "
+        "'dask worker ADDRESS --nthreads 1'"
+    )
+
+
+def no_worker_left(seconds: float) -> ConfigError:
+    """Say that all workers have gone."""
+    return ConfigError(
+        f"the cluster has had no worker for {seconds:.0f} s: start workers and run the same "
+        "command again; what is done stays done"
+    )
+
+
+def scheduler_gone() -> ConfigError:
+    """Say that a scheduler that answered does so no more."""
+    return ConfigError(
+        "the Dask scheduler is gone: start it and run the same command again; what is done stays "
+        "done"
     )
