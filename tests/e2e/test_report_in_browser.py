@@ -103,17 +103,17 @@ def test_a_figure_switches_between_votes_and_runs(browser: Browser, report: Path
     label = (
         "document.querySelector('section:not([hidden]) .confusion svg').getAttribute('aria-label')"
     )
-    assert "of distilled, all modalities" in browser.run(label)
+    assert "of teacher, all modalities" in browser.run(label)
     browser.run(
         "{const s = document.querySelector('section:not([hidden]) .confusion select');"
         "s.value = 'inertial'; s.dispatchEvent(new Event('change'))}"
     )
-    assert "of distilled, inertial" in browser.run(label)
+    assert "of teacher, inertial" in browser.run(label)
     browser.run(
         "{const s = document.getElementById('run');"
         "s.value = '2'; s.dispatchEvent(new Event('change'))}"
     )
-    assert "of teacher, all modalities" in browser.run(label)
+    assert "of distilled, all modalities" in browser.run(label)
     assert browser.run("document.querySelectorAll('section[data-run]:not([hidden])').length") == 1
     assert_content(browser, report)
 
@@ -150,7 +150,7 @@ def test_a_figure_is_saved_as_a_file_of_its_own(browser: Browser, report: Path, 
         f"[...document.querySelectorAll('section:not([hidden]) .confusion .save button')]"
         f".find(b => b.innerText.endsWith('{kind}')).click()"
     )
-    assert browser.run("window.saved") == f"confusion-distilled-all-modalities.{kind.lower()}"
+    assert browser.run("window.saved") == f"confusion-teacher-all-modalities.{kind.lower()}"
     start = browser.run(
         "window.blobs[0].slice(0, 200).arrayBuffer().then(b => [...new Uint8Array(b)])"
     )
