@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from dmft.config import RunConfig
 from dmft.data import Batch, Cache
 from dmft.diary import Watcher
 from dmft.losses import HARD_LOSSES, resolve_weights, soft_loss, softened_vote, vote_loss
-from dmft.models import Teacher
 from dmft.protocols import Fold, make_fold
 from dmft.run_folder import RUN_FILE, TrainedRun, check_cache_fits, fold_folders, load_run
 from dmft.train import (
@@ -141,7 +140,7 @@ def soft_objective(
     settings, rule = config.distill, config.voting.rule
     weights = resolve_weights(settings, modalities)
     soft_weights = weights.matrix(modalities).to(teachers[0].device)
-    asked = [_ask(teacher, settings.target) for teacher in teachers]
+    asked = {"alone": True} if settings.target == "alone" else {}
 
     def soft(logits: Tensor, taught: Sequence[Tensor], present: Tensor) -> Tensor:
         if settings.target != "vote":
@@ -155,18 +154,11 @@ def soft_objective(
     def objective(logits: Tensor, batch: Batch) -> Tensor:
         assert batch.targets is not None
         with torch.no_grad():
-            taught = [ask(batch.features, batch.present) for ask in asked]
+            taught = [run.model(batch.features, batch.present, **asked) for run in teachers]
         loss = weights.hard * hard(logits, batch.present, batch.targets)
         return loss + soft(logits, taught, batch.present)
 
     return objective
-
-
-def _ask(teacher: TrainedRun, target: str) -> Callable[[Mapping[str, Tensor], Tensor], Tensor]:
-    """What gives a teacher's logits: with all that a record has, or one modality at a time."""
-    model = teacher.model
-    assert isinstance(model, Teacher)
-    return model.alone if target == "alone" else model
 
 
 def mean_logits(taught: Sequence[Tensor], temperature: float) -> Tensor:

@@ -48,8 +48,8 @@ def parse_together(text: str) -> int | None:
 @click.option(
     "--scheduler",
     metavar="ADDRESS",
-    help="Train on the workers of this Dask cluster, which see CACHE and --out under the same "
-    "paths, instead of in processes here. Needs pip install 'dmft[encode]'.",
+    help="Train on the workers of this Dask cluster, which see --cache and --out under the "
+    "same paths, instead of in processes here. Needs pip install 'dmft[encode]'.",
 )
 @click.option(
     "--together",
@@ -150,7 +150,7 @@ def experiment(
         workers = 1 if target.type == "cuda" else len(os.sched_getaffinity(0))
     if together is None:
         together = TOGETHER_ON_GPU if target.type == "cuda" else 1
-    watcher = RowProgress(workers)
+    watcher = RowProgress()
     try:
         outcome = run_experiment(
             rows,
@@ -186,8 +186,7 @@ def experiment(
 class RowProgress:
     """A bar with the time left on a terminal, a line a row elsewhere; on standard error."""
 
-    def __init__(self, n_workers: int) -> None:
-        self.n_workers = max(n_workers, 1)
+    def __init__(self) -> None:
         self.n_rows = self.n_found = self.n_done = 0
         self.epochs: dict[str, int] = {}
         self.n_epochs, self.began = 0, time.monotonic()

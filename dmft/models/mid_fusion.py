@@ -109,8 +109,12 @@ class MidFusion(nn.Module):
             }
         )
 
-    def forward(self, streams: Mapping[str, Tensor], present: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self, streams: Mapping[str, Tensor], present: Tensor, *, alone: bool = False
+    ) -> dict[str, Tensor]:
         """Eq. (10): each modality's output is the mean over its M - 1 pairs.
+
+        ``alone``: of every pair each side is what it would be without the other.
 
         Deviation: Eq. (10) writes C(M, 2) terms; a modality is in only M - 1 of the pairs. With
         one modality, or without fusion layers, there is no pair and a stream passes unchanged.
@@ -119,7 +123,13 @@ class MidFusion(nn.Module):
             return dict(streams)
         outputs: dict[str, list[Tensor]] = {m: [] for m in self.modalities}
         for (i, a), (j, b) in combinations(enumerate(self.modalities), 2):
-            fused = self.pairs[f"{a}-{b}"](streams[a], streams[b], present[:, [i, j]])
-            outputs[a].append(fused[0])
-            outputs[b].append(fused[1])
+            pair, here = self.pairs[f"{a}-{b}"], present[:, [i, j]]
+            if alone:
+                side = torch.eye(2, dtype=torch.bool, device=here.device)
+                first, _ = pair(streams[a], streams[b], here & side[0])
+                _, second = pair(streams[a], streams[b], here & side[1])
+            else:
+                first, second = pair(streams[a], streams[b], here)
+            outputs[a].append(first)
+            outputs[b].append(second)
         return {m: torch.stack(each).mean(dim=0) for m, each in outputs.items()}

@@ -41,26 +41,16 @@ class Teacher(nn.Module):
             self.heads[m] = Heads(widths, shape.n_classes, encoder)
         self.fusion = MidFusion(temporal_widths, config, encoder)
 
-    def forward(self, features: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """Logits of every stream, the temporal ones after fusion."""
-        streams = {m: mstt(features[m]) for m, mstt in self.mstt.items()}
-        fused = self.fusion({m: temporal for m, (_, temporal) in streams.items()}, present)
-        return torch.stack(
-            [self.heads[m](spatial, fused[m]) for m, (spatial, _) in streams.items()], dim=1
-        )
+    def forward(
+        self, features: Mapping[str, Tensor], present: Tensor, *, alone: bool = False
+    ) -> Tensor:
+        """Logits of every stream, the temporal ones after fusion.
 
-    def alone(self, features: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """Logits of every stream as they are where its modality is the only one.
-
-        The streams before fusion are the same either way, so only the fusion is done anew.
-
-        Shapes: features {m: (B, P_m, D_m)}, present (B, M) -> (B, M, 2, K).
+        ``alone``: as each is where its modality is the only one of the record.
         """
         streams = {m: mstt(features[m]) for m, mstt in self.mstt.items()}
         temporal = {m: stream for m, (_, stream) in streams.items()}
-        found = []
-        for column, (m, (spatial, _)) in enumerate(streams.items()):
-            only = torch.zeros_like(present)
-            only[:, column] = present[:, column]
-            found.append(self.heads[m](spatial, self.fusion(temporal, only)[m]))
-        return torch.stack(found, dim=1)
+        fused = self.fusion(temporal, present, alone=alone)
+        return torch.stack(
+            [self.heads[m](spatial, fused[m]) for m, (spatial, _) in streams.items()], dim=1
+        )

@@ -52,8 +52,8 @@ def kill_all(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def dask_workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """Worker processes of a running encode."""
+def dask_workers(process: subprocess.Popen[str] | psutil.Process) -> list[psutil.Process]:
+    """Worker processes of a running encode, or the one behind a nanny."""
     try:
         children = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:

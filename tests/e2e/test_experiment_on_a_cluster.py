@@ -13,7 +13,7 @@ import pytest
 from dmft.experiments.cluster import Cluster
 from dmft.experiments.runner import do_rows
 from pipeline.contract import ConfigError
-from tests.e2e.running import dask_cluster, kill_all, run, start
+from tests.e2e.running import dask_cluster, dask_workers, kill_all, run, start
 from tests.e2e.test_experiment import N_ROWS, SECONDS, command, n_lines, place, wait_for, weights
 
 __all__ = ["place"]
@@ -32,16 +32,6 @@ def on_cluster(place: Path, out: Path, address: str) -> list[str | Path]:
     return [*command(place, out, 0)[:-2], "--scheduler", address]
 
 
-def trained(workers: Workers) -> list[psutil.Process]:
-    """The processes behind the nannies."""
-    return [
-        child
-        for nanny in workers
-        for child in nanny.children()
-        if "spawn_main" in " ".join(child.cmdline())
-    ]
-
-
 def test_a_worker_that_is_killed_costs_nothing_but_time(
     place: Path, cluster: tuple[str, Workers], tmp_path: Path
 ) -> None:
@@ -52,7 +42,7 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(
         lambda: list(out.glob("runs/*/checkpoint.safetensors")) or process.poll() is not None,
         "a row at work",
     )
-    os.kill(trained(workers)[0].pid, signal.SIGKILL)
+    os.kill(dask_workers(workers[0])[0].pid, signal.SIGKILL)
     said, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, errors
     assert f"{N_ROWS} trained, 0 finished before, 0 failed" in said

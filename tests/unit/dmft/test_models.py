@@ -202,7 +202,7 @@ def test_a_stream_alone_is_what_the_teacher_says_where_the_others_are_absent(enc
     modalities = tuple(INPUTS)
     model, features = build(Teacher, encoder, modalities), some_features(modalities)
     present = torch.tensor([[True, True, True], [True, False, True]] * 2)
-    found = model.alone(features, present)
+    found = model(features, present, alone=True)
     assert found.shape == (4, 3, 2, 5)
     for column in range(3):
         only = present & (torch.arange(3) == column)
@@ -215,7 +215,7 @@ def test_a_stream_alone_is_what_the_teacher_says_where_the_others_are_absent(enc
 def test_a_teacher_of_one_modality_is_always_alone():
     model, features = build(Teacher, EncoderConfig(), ("skeleton",)), some_features(("skeleton",))
     present = torch.ones(4, 1, dtype=torch.bool)
-    assert torch.equal(model.alone(features, present), model(features, present))
+    assert torch.equal(model(features, present, alone=True), model(features, present))
 
 
 def test_the_votes_are_equations_11_and_12():
