@@ -81,6 +81,8 @@ class AugmentConfig:
     """
     mixup: float = 0.0
     """Parameter of the Beta distribution that two records are blended by; 0 for no blending."""
+    cut: float = 0.0
+    """Longest stretch of a record that is another record's instead, as a part of its length."""
 
     def __post_init__(self) -> None:
         for name in ("time", "scale", "shear_points", "bone_lengths", "drop_modality"):
@@ -90,6 +92,7 @@ class AugmentConfig:
             require(0 <= getattr(self, name) <= 180, name, getattr(self, name), "0 to 180 degrees")
         for name in ("jitter", "mixup"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "a number from 0 up")
+        require(0 <= self.cut <= 1, "cut", self.cut, "a number from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +166,12 @@ class DistillConfig:
     """
     scale_by_temperature: bool = True
     """Multiply the soft loss by temp squared. Deviation: it keeps its gradient at any temp."""
+    transfer: bool = False
+    """Teach on a second view of each batch, changed as ``[transfer]`` says, instead of the first.
+
+    Labels could not bear such changes, a teacher's answers can; what it knows of people whom it
+    has not seen shows nowhere else (Hinton et al. 2015, transfer sets; Beyer et al. 2022).
+    """
 
     def __post_init__(self) -> None:
         require(self.temperature > 0, "temperature", self.temperature, "a positive number")
@@ -194,6 +203,8 @@ class RunConfig:
     student: StudentConfig = field(default_factory=StudentConfig)
     voting: VotingConfig = field(default_factory=VotingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    transfer: AugmentConfig = field(default_factory=AugmentConfig)
+    """Changes to what a student is taught on, where ``distill.transfer``."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
 

@@ -134,7 +134,8 @@ def soft_objective(
 ) -> Objective:
     """Eq. (15): the hard loss and what the teachers say, weighted.
 
-    The teacher sees the very batch that the student sees, augmentation and blending included.
+    The teacher sees the very records that the student sees, augmentation and blending included:
+    the labelled ones, or with ``distill.transfer`` those behind them.
     """
     hard = HARD_LOSSES[config.training.loss]
     settings, rule = config.distill, config.voting.rule
@@ -153,10 +154,13 @@ def soft_objective(
 
     def objective(logits: Tensor, batch: Batch) -> Tensor:
         assert batch.targets is not None
+        n = batch.n_labelled
+        loss = weights.hard * hard(logits[:n], batch.present[:n], batch.targets)
+        first = n if settings.transfer else 0
+        features, present = {m: x[first:] for m, x in batch.features.items()}, batch.present[first:]
         with torch.no_grad():
-            taught = [run.model(batch.features, batch.present, **asked) for run in teachers]
-        loss = weights.hard * hard(logits, batch.present, batch.targets)
-        return loss + soft(logits, taught, batch.present)
+            taught = [run.model(features, present, **asked) for run in teachers]
+        return loss + soft(logits[first:], taught, present)
 
     return objective
 

@@ -361,6 +361,7 @@ class _Prepared:
             seed=info.seed,
             checkpoint=training.folder / CHECKPOINT_FILE,
             identity=info.identity,
+            transfer=info.kind == "distilled" and info.config.distill.transfer,
             on_epoch=self.diary.epoch,
             on_resume=self.diary.resume,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from dmft.models import InputShape
@@ -20,7 +21,8 @@ class Batch:
     present: Tensor
     """Shapes: (B, M) bool."""
     targets: Tensor | None
-    """Shapes: (B, K), rows sum to 1; None where labels are unknown."""
+    """Shapes: (L, K), rows sum to 1; None where labels are unknown. The records behind the first L
+    are not learnt from by labels: they are a teacher's to answer."""
     inputs: Mapping[str, InputShape]
     """What the model was built for."""
 
@@ -40,5 +42,24 @@ class Batch:
                 f"a batch has a presence mask of shape {tuple(self.present.shape)}: "
                 f"wanted {(n_records, len(self.inputs))}"
             )
-        if self.targets is not None and len(self.targets) != n_records:
-            raise ContractError(f"a batch has {len(self.targets)} targets: wanted {n_records}")
+        if self.targets is not None and len(self.targets) > n_records:
+            raise ContractError(
+                f"a batch has {len(self.targets)} targets: wanted at most {n_records}"
+            )
+
+    @property
+    def n_labelled(self) -> int:
+        """L."""
+        return 0 if self.targets is None else len(self.targets)
+
+    def with_unlabelled(self, features: Mapping[str, Tensor], present: Tensor) -> Batch:
+        """Put records without targets behind these.
+
+        Shapes: features {m: (B', P, D)}, present (B', M).
+        """
+        return Batch(
+            features={m: torch.cat([x, features[m]]) for m, x in self.features.items()},
+            present=torch.cat([self.present, present]),
+            targets=self.targets,
+            inputs=self.inputs,
+        )

@@ -81,17 +81,20 @@ class TeacherConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentConfig:
-    """Depth of the student."""
+    """Depth and widths of the student."""
 
     layers: int = 1
     """L_MSTT: layers of each spatial and temporal stream."""
+    width: int = 0
+    """Width of every token; 0 for the encoder's own."""
     feed_forward: int = 0
     """Width of the hidden layer of the position-wise network; 0 for the encoder's own."""
 
     def __post_init__(self) -> None:
         require(self.layers >= 1, "layers", self.layers, "a positive number")
-        wanted = "0 for the encoder's own, or a positive number"
-        require(self.feed_forward >= 0, "feed_forward", self.feed_forward, wanted)
+        for name in ("width", "feed_forward"):
+            wanted = "0 for the encoder's own, or a positive number"
+            require(getattr(self, name) >= 0, name, getattr(self, name), wanted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

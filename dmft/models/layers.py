@@ -101,7 +101,7 @@ class EncoderLayer(nn.Module):
         """Run both sublayers with their residuals; with ``only``, for this token alone.
 
         The last layer of a stream is read at its class token. Leaving the others out there changes
-        no result, and halves what a student of one layer costs.
+        no result, and halves what a shallow student costs.
         """
         place = (0, 0) if only is None else (only, tokens.shape[1])
         kept: Tensor = tokens if only is None else tokens[:, only : only + 1]

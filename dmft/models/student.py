@@ -21,8 +21,11 @@ class Student(nn.Module):
 
     def __init__(self, shape: ModelShape, config: StudentConfig, encoder: EncoderConfig) -> None:
         super().__init__()
-        if config.feed_forward:
-            encoder = dataclasses.replace(encoder, feed_forward=config.feed_forward)
+        encoder = dataclasses.replace(
+            encoder,
+            width=config.width or encoder.width,
+            feed_forward=config.feed_forward or encoder.feed_forward,
+        )
         self.mstt = nn.ModuleDict(
             {
                 m: Mstt(inputs, config.layers, encoder, class_only=True)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from dmft.config import RunConfig, TrainingConfig
 from dmft.data import Batch, BatchSource, FeatureMaker, StoredBatch
 from dmft.data.augment import Augmenter
+from dmft.data.blend import blend
 from dmft.data.draws import derive_seed
 from dmft.losses import soft_targets
 from dmft.models import overall_vote, set_dropout_keys
@@ -77,7 +78,7 @@ class Step:
     number: int
     """From 0, over all epochs."""
     batch: Batch
-    """Of its records, augmented."""
+    """Of its records, augmented; behind them what a teacher alone answers, where asked."""
     labels: Tensor
     """Shapes: (B,) int64, before any blending."""
 
@@ -102,6 +103,7 @@ class Learner:
         seed: int,
         checkpoint: Path | None = None,
         identity: str = "",
+        transfer: bool = False,
         on_epoch: Callable[[EpochReport], None] | None = None,
         on_resume: Callable[[int], None] | None = None,
     ) -> None:
@@ -115,12 +117,13 @@ class Learner:
             seed: With the epoch and the record, the source of everything random.
             checkpoint: File that is rewritten at every epoch's end.
             identity: What the run is; a checkpoint of another run is refused.
+            transfer: Put a second view of a batch's records, without labels, behind the first.
             on_epoch: Called after every epoch, before its checkpoint is written.
             on_resume: Called with the number of epochs already done, once, before training.
         """
         self.model, self.objective, self.data, self.config = model, objective, data, config
         self.seed, self.checkpoint, self.identity = seed, checkpoint, identity
-        self.on_epoch, self.on_resume = on_epoch, on_resume
+        self.transfer, self.on_epoch, self.on_resume = transfer, on_epoch, on_resume
         self.n_steps = math.ceil(data.source.n_records / config.training.batch_size)
         self.done = 0
         self.rate = config.training.learning_rate
@@ -144,14 +147,21 @@ class Learner:
         """Yield the steps of the next epoch; each has to be learnt from before the next."""
         source, training = self.data.source, self.config.training
         augmenter = Augmenter(config=self.config.augment, seed=self.seed, epoch=self.done)
+        transfer = Augmenter(
+            config=self.config.transfer, seed=derive_seed(self.seed, "transfer"), epoch=self.done
+        )
         self.total, self.hits = (torch.zeros((), device=source.device) for _ in range(2))
         self.model.train()
         stored_batches = source.batches(self.seed, self.done, training.batch_size)
         for position, stored in enumerate(stored_batches):
             number = self.done * self.n_steps + position
             set_dropout_keys(self.model, derive_seed(self.seed, number, "dropout"))
-            mixup_seed = derive_seed(self.seed, number, "mixup")
-            batch = make_batch(self.data, stored, self.config, augmenter, mixup_seed)
+            blend_seed = derive_seed(self.seed, number, "mixup")
+            batch = make_batch(self.data, stored, augmenter, training.label_smoothing, blend_seed)
+            if self.transfer:
+                transfer_seed = derive_seed(self.seed, number, "transfer")
+                more = make_batch(self.data, stored, transfer, 0.0, transfer_seed)
+                batch = batch.with_unlabelled(more.features, more.present)
             yield Step(number=number, batch=batch, labels=stored.labels)
 
     def learn(self, step: Step, logits: Tensor, loss: Tensor) -> None:
@@ -169,8 +179,8 @@ class Learner:
                 weights: list[Tensor] = list(self.model.parameters())
                 torch._foreach_lerp_(list(self.average.values()), weights, 1 - decay)
             self.total += loss.detach() * len(step.labels)
-            present, rule = step.batch.present, self.config.voting.rule
-            voted = overall_vote(logits.detach(), present, rule).argmax(-1)
+            n, rule = step.batch.n_labelled, self.config.voting.rule
+            voted = overall_vote(logits[:n].detach(), step.batch.present[:n], rule).argmax(-1)
             self.hits += (voted == step.labels).sum()
 
     def end_epoch(self, seconds: float) -> None:
@@ -246,28 +256,19 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opti
 
 
 def make_batch(
-    data: TrainingData,
-    stored: StoredBatch,
-    config: RunConfig,
-    augmenter: Augmenter,
-    mixup_seed: int,
+    data: TrainingData, stored: StoredBatch, augmenter: Augmenter, smoothing: float, seed: int
 ) -> Batch:
     """Augment, derive and standardise some training records, and blend them where asked."""
-    rows = stored.rows
-    present = augmenter.presence(stored.present, rows)
-    features = data.maker.make(stored.patches, present, rows, augmenter)
-    targets = soft_targets(stored.labels, data.n_classes, config.training.label_smoothing)
-    alpha = config.augment.mixup
-    if alpha > 0:
-        # Records that lack different modalities are not blended.
-        share = np.random.default_rng(mixup_seed).beta(alpha, alpha, size=len(rows))
-        keep = torch.from_numpy(np.maximum(share, 1 - share)).float().to(rows.device)
-        alike = (present == present.flip(0)).all(dim=1)
-        keep = torch.where(alike, keep, 1.0)
-        blend = keep[:, None, None]
-        features = {m: x * blend + x.flip(0) * (1 - blend) for m, x in features.items()}
-        targets = targets * keep[:, None] + targets.flip(0) * (1 - keep[:, None])
-    return Batch(features=features, present=present, targets=targets, inputs=data.maker.inputs)
+    present = augmenter.presence(stored.present, stored.rows)
+    features = data.maker.make(stored.patches, present, stored.rows, augmenter)
+    targets = soft_targets(stored.labels, data.n_classes, smoothing)
+    blended = blend(features, targets, present, augmenter.config, seed)
+    return Batch(
+        features=blended.features,
+        present=present,
+        targets=blended.targets,
+        inputs=data.maker.inputs,
+    )
 
 
 def _resume(

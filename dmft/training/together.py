@@ -154,7 +154,7 @@ def _run_epoch(stack: Stack, learners: Sequence[Learner], running: Sequence[int]
     for found in itertools.zip_longest(*epochs):
         steps = {p: step for p, step in zip(running, found, strict=True) if step is not None}
         logits = stack(*_side_by_side(steps, len(learners)))
-        taught = {p: logits[p, : len(step.labels)] for p, step in steps.items()}
+        taught = {p: logits[p, : len(step.batch.present)] for p, step in steps.items()}
         losses = {p: learners[p].objective(taught[p], step.batch) for p, step in steps.items()}
         stack.backward(torch.stack(list(losses.values())).sum())
         for position, step in steps.items():

@@ -28,7 +28,7 @@ UTD = {
         ("paper", "teacher", 287208),
         ("paper", "student", 95238),
         ("default", "teacher", 422508),
-        ("default", "student", 137964),
+        ("default", "student", 136108),
     ],
 )
 def test_the_networks_of_skeleton_and_inertial_have_so_many_parameters(name, kind, n_parameters):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from dmft.config import change_config, load_config
-from dmft.data import open_cache
-from dmft.distill import distill
+from dmft.data import Batch, open_cache
+from dmft.distill import distill, soft_objective
 from dmft.evaluate import evaluate
 from dmft.run_folder import load_run, read_info
 from dmft.train import resolve_device, train
@@ -17,7 +17,10 @@ from dmft.training.schedule import learning_rate
 from pipeline.contract import ConfigError, ContractError, Presence
 from tests.factories import write_cache
 
-SMALL = ("encoder.width=16", "encoder.feed_forward=16", "training.epochs=3")
+SMALL = (
+    *("encoder.width=16", "encoder.feed_forward=16", "training.epochs=3"),
+    *("student.width=0", "student.feed_forward=0"),
+)
 PROTOCOL = 'name = "loso"\n[leave_one_out]\nattribute = "subject"\n'
 
 
@@ -266,6 +269,44 @@ def test_what_is_taught_decides_the_student(cache, teacher, tmp_path):
         found[target] = weights(tmp_path / target)
     assert not same(found["alone"], found["streams"])
     assert not same(found["vote"], found["streams"])
+
+
+def test_labels_teach_the_labelled_and_the_teacher_those_behind_them(cache, teacher):
+    run = load_run(teacher)
+    rows = torch.arange(4)
+    patches = {m: x[rows] for m, x in cache.features.items()}
+    present = cache.present[rows]
+    features = run.maker.make(patches, present)
+    n_classes = len(cache.spec.classes)
+    batch = Batch(
+        features=features,
+        present=present,
+        targets=torch.eye(n_classes)[cache.labels[rows]],
+        inputs=run.maker.inputs,
+    ).with_unlabelled(features, present)
+    for hard, moved in ((1.0, slice(0, 4)), (0.0, slice(4, 8))):
+        logits = torch.zeros(8, len(cache.modalities), 2, n_classes, requires_grad=True)
+        config = small(f"distill.hard_weight={hard}", "distill.transfer=true")
+        soft_objective(config, [run], cache.modalities)(logits, batch).backward()
+        assert (logits.grad[moved].abs().amax(dim=(1, 2, 3)) > 0).all()
+        still = slice(4, 8) if moved.start == 0 else slice(0, 4)
+        assert not logits.grad[still].any()
+
+
+def test_a_view_of_its_own_decides_the_student_and_is_the_same_after_an_interruption(
+    cache, teacher, tmp_path
+):
+    def taught(name, *changes, watcher=None):
+        config = small("training.epochs=2", *changes)
+        distill(cache, [teacher], tmp_path / name, config=config, device="cpu", watcher=watcher)
+        return weights(tmp_path / name)
+
+    whole = taught("whole")
+    assert not same(whole, taught("first view", "distill.transfer=false"))
+    assert not same(whole, taught("no cut", "transfer.cut=0"))
+    with pytest.raises(PowerCutError):
+        taught("stopped", watcher=Watcher(2))
+    assert same(whole, taught("stopped"))
 
 
 def test_two_teachers_teach_together_over_all_folds(place, cache, tmp_path):

@@ -29,6 +29,7 @@ from tests.factories import write_cache
 CPU = torch.device("cpu")
 SMALL = (
     "encoder.width=16",
+    "student.width=0",
     "encoder.feed_forward=16",
     "encoder.dropout=0.1",
     "training.epochs=3",
@@ -157,15 +158,16 @@ def test_folds_and_seeds_together_get_the_weights_that_each_gets_alone(
         assert_equal_weights(beside, one)
 
 
+@pytest.mark.parametrize("transfer", [False, True])
 def test_students_of_teachers_of_their_own_get_what_each_gets_alone(
-    cache: Cache, folds: Sequence[Fold]
+    cache: Cache, folds: Sequence[Fold], transfer: bool
 ) -> None:
-    config = load_config("default", SMALL)
+    config = load_config("default", [*SMALL, f"distill.transfer={str(transfer).lower()}"])
     teachers = [new_learner(cache, fold.train, config, 7, Teacher) for fold in folds]
 
     def learners() -> list[Learner]:
         return [
-            new_learner(cache, fold.train, config, 0, Student, teacher)
+            new_learner(cache, fold.train, config, 0, Student, teacher, transfer=transfer)
             for fold, teacher in zip(folds, teachers, strict=True)
         ]
 
