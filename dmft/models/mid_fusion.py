@@ -16,12 +16,16 @@ from torch import Tensor, nn
 from dmft.models.config import EncoderConfig, TeacherConfig
 from dmft.models.layers import EncoderLayer
 
+Tokens = tuple[Tensor, Tensor]
+"""The tokens as the narrow and as the wide side has them, each (B, F, D1): one and the same, but
+where the sides do not meet."""
+
 
 class FusionLayer(nn.Module):
     """One layer of one pair: both sides run a Transformer layer, then average their tokens.
 
-    Shapes: tokens (B, F, D1), narrow (B, T1, D1), wide (B, T2, D2) with D1 <= D2, present
-    (B, 2) -> the same three.
+    Shapes: tokens twice (B, F, D1), narrow (B, T1, D1), wide (B, T2, D2) with D1 <= D2, present
+    (B, 2) or None -> the same three.
     """
 
     def __init__(self, narrow: int, wide: int, config: EncoderConfig) -> None:
@@ -32,37 +36,43 @@ class FusionLayer(nn.Module):
         self.shrink = nn.Linear(wide, narrow) if narrow != wide else nn.Identity()
 
     def forward(
-        self, tokens: Tensor, narrow: Tensor, wide: Tensor, present: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self, tokens: Tokens, narrow: Tensor, wide: Tensor, present: Tensor | None
+    ) -> tuple[Tokens, Tensor, Tensor]:
         """Eq. (7): tokens joined to each side; Eq. (8): a layer a side; Eq. (9): the average.
+
+        Without ``present`` each side keeps its own tokens, as if the other were absent.
 
         Deviation: Eq. (9) averages over the sides that the record has, not always over two.
         """
-        F = tokens.shape[1]
-        narrow_out = self.narrow_layer(torch.cat([tokens, narrow], dim=1))
-        wide_out = self.wide_layer(torch.cat([self.widen(tokens), wide], dim=1))
-        sides = torch.stack([narrow_out[:, :F], self.shrink(wide_out[:, :F])], dim=1)
-        weights = present.to(sides.dtype)
-        weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1)
-        averaged = (sides * weights[:, :, None, None]).sum(dim=1)
-        return averaged, narrow_out[:, F:], wide_out[:, F:]
+        F = tokens[0].shape[1]
+        narrow_out = self.narrow_layer(torch.cat([tokens[0], narrow], dim=1))
+        wide_out = self.wide_layer(torch.cat([self.widen(tokens[1]), wide], dim=1))
+        of_sides = narrow_out[:, :F], self.shrink(wide_out[:, :F])
+        if present is not None:
+            sides = torch.stack(of_sides, dim=1)
+            weights = present.to(sides.dtype)
+            weights = weights / weights.sum(dim=1, keepdim=True).clamp(min=1)
+            averaged = (sides * weights[:, :, None, None]).sum(dim=1)
+            of_sides = averaged, averaged
+        return of_sides, narrow_out[:, F:], wide_out[:, F:]
 
-    def finish(self, tokens: Tensor, narrow: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
+    def finish(self, tokens: Tokens, narrow: Tensor, wide: Tensor) -> tuple[Tensor, Tensor]:
         """Eqs (7) and (8) for the class tokens alone, which is all that is read of the last layer.
 
-        Shapes: tokens (B, F, D1), narrow (B, T1, D1), wide (B, T2, D2) -> (B, 1, D1), (B, 1, D2).
+        Shapes: tokens twice (B, F, D1), narrow (B, T1, D1), wide (B, T2, D2) -> (B, 1, D1),
+        (B, 1, D2).
         """
-        F = tokens.shape[1]
-        narrow_out = self.narrow_layer(torch.cat([tokens, narrow], dim=1), F)
-        wide_out = self.wide_layer(torch.cat([self.widen(tokens), wide], dim=1), F)
+        F = tokens[0].shape[1]
+        narrow_out = self.narrow_layer(torch.cat([tokens[0], narrow], dim=1), F)
+        wide_out = self.wide_layer(torch.cat([self.widen(tokens[1]), wide], dim=1), F)
         return narrow_out, wide_out
 
 
 class PairFusion(nn.Module):
     """The fusion module of one pair of modalities: its F tokens and its layers.
 
-    Shapes: two streams (B, T, D) and present (B, 2) -> their class tokens (B, 1, D), in the order
-    given.
+    Shapes: two streams (B, T, D) and present (B, 2), or None for each as it is without the other ->
+    their class tokens (B, 1, D), in the order given.
     """
 
     def __init__(
@@ -76,11 +86,15 @@ class PairFusion(nn.Module):
             FusionLayer(narrow, wide, encoder) for _ in range(config.fusion_layers)
         )
 
-    def forward(self, first: Tensor, second: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, first: Tensor, second: Tensor, present: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """Hand the averaged tokens from layer to layer; return both class tokens."""
         narrow, wide = (second, first) if self.swapped else (first, second)
-        present = present.flip(1) if self.swapped else present
-        tokens = self.tokens.expand(first.shape[0], -1, -1)
+        if self.swapped and present is not None:
+            present = present.flip(1)
+        start = self.tokens.expand(first.shape[0], -1, -1)
+        tokens: Tokens = (start, start)
         *inner, last = self.layers
         for layer in inner:
             tokens, narrow, wide = layer(tokens, narrow, wide, present)
@@ -123,13 +137,8 @@ class MidFusion(nn.Module):
             return dict(streams)
         outputs: dict[str, list[Tensor]] = {m: [] for m in self.modalities}
         for (i, a), (j, b) in combinations(enumerate(self.modalities), 2):
-            pair, here = self.pairs[f"{a}-{b}"], present[:, [i, j]]
-            if alone:
-                side = torch.eye(2, dtype=torch.bool, device=here.device)
-                first, _ = pair(streams[a], streams[b], here & side[0])
-                _, second = pair(streams[a], streams[b], here & side[1])
-            else:
-                first, second = pair(streams[a], streams[b], here)
+            both = None if alone else present[:, [i, j]]
+            first, second = self.pairs[f"{a}-{b}"](streams[a], streams[b], both)
             outputs[a].append(first)
             outputs[b].append(second)
         return {m: torch.stack(each).mean(dim=0) for m, each in outputs.items()}

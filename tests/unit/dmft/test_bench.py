@@ -45,16 +45,15 @@ def test_a_graph_needs_less_memory_than_pytorch_and_8_bits_fewer_bytes(printed):
 
 def test_multiply_adds_are_counted_attention_included(trained):
     run = load_run(trained.run)
-    # Width 16, 96 hidden. Keys and values of every token; query, output and hidden layer of the
-    # class token alone, which attends to all.
-    tokens = {"skeleton": (121, 33), "inertial": (13, 33)}
-    layers = sum(
-        T * 16 * 32 + 16 * 32 + 16 * 2 * 96 + T * 32 for pair in tokens.values() for T in pair
-    )
-    into = 16 * (120 * 32 + 32 * 120 + 12 * 32 + 32 * 12)
-    heads = 4 * 16 * len(run.info.classes)
+    # Two layers 48 wide, 56 hidden, the first of them for every token. Of the last: keys and values
+    # of every token; query, output and hidden layer of the class token alone, which attends to all.
+    tokens = [121, 33, 13, 33]
+    first = sum(T * 48 * 4 * 48 + T * T * 2 * 48 + T * 2 * 48 * 56 for T in tokens)
+    last = sum(T * 48 * 2 * 48 + 2 * 48 * 48 + T * 2 * 48 + 2 * 48 * 56 for T in tokens)
+    into = 48 * (120 * 32 + 32 * 120 + 12 * 32 + 32 * 12)
+    heads = 4 * 48 * len(run.info.classes)
     pooling = 32 * 64 * 60 * 2 + 32 * 128 * 6 * 3
-    assert multiply_adds(run) == layers + into + heads + pooling
+    assert multiply_adds(run) == first + last + into + heads + pooling
 
 
 def test_memory_is_the_most_that_a_process_has_had():

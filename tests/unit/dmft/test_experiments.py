@@ -166,7 +166,7 @@ def test_a_distilled_row_brings_its_teachers_and_comes_after_them(place, cache):
 def test_settings_for_one_model_leave_the_others_alone(place, cache):
     rows = rows_of(place, cache, 'set_for = { student = ["student.layers=3"] }\n')
     layers = {row.model: row.config.student.layers for row in rows}
-    assert layers == {"teacher": 1, "student": 3, "distilled": 1}
+    assert layers == {"teacher": 2, "student": 3, "distilled": 2}
 
 
 def test_mid_fusion_of_a_configuration_without_fusion_layers_is_refused(place, cache):

@@ -110,7 +110,8 @@ def test_the_last_fusion_layer_gives_the_class_tokens_of_a_whole_one():
     torch.manual_seed(0)
     layer = FusionLayer(4, 8, EncoderConfig(dropout=0.3)).train()
     set_dropout_keys(layer, 7)
-    tokens, narrow, wide = torch.randn(2, 3, 4), torch.randn(2, 5, 4), torch.randn(2, 6, 8)
+    each, narrow, wide = torch.randn(2, 3, 4), torch.randn(2, 5, 4), torch.randn(2, 6, 8)
+    tokens = (each, each)
     whole = layer(tokens, narrow, wide, torch.ones(2, 2, dtype=torch.bool))
     for side, alone in zip(whole[1:], layer.finish(tokens, narrow, wide), strict=True):
         torch.testing.assert_close(alone, side[:, :1])
@@ -166,13 +167,18 @@ def test_a_modalitys_fused_stream_is_the_mean_over_its_pairs():
 def test_tokens_are_averaged_over_the_sides_that_are_present():
     torch.manual_seed(0)
     layer = FusionLayer(4, 8, EncoderConfig(dropout=0.0))
-    tokens, narrow, wide = torch.randn(1, 2, 4), torch.randn(1, 3, 4), torch.randn(1, 3, 8)
+    each, narrow, wide = torch.randn(1, 2, 4), torch.randn(1, 3, 4), torch.randn(1, 3, 8)
 
-    def averaged(*present):
-        return layer(tokens, narrow, wide, torch.tensor([present]))[0]
+    def tokens_of(*present):
+        found = layer((each, each), narrow, wide, torch.tensor([present]))[0]
+        assert found[0] is found[1]
+        return found[0]
 
-    both, first, second = averaged(True, True), averaged(True, False), averaged(False, True)
+    both, first, second = tokens_of(True, True), tokens_of(True, False), tokens_of(False, True)
     torch.testing.assert_close(both, (first + second) / 2)
+    apart = layer((each, each), narrow, wide, None)[0]
+    assert torch.equal(apart[0], first)
+    assert torch.equal(apart[1], second)
 
 
 @pytest.mark.parametrize("encoder", [EncoderConfig(), PAPER])
@@ -206,7 +212,8 @@ def test_a_stream_alone_is_what_the_teacher_says_where_the_others_are_absent(enc
     assert found.shape == (4, 3, 2, 5)
     for column in range(3):
         only = present & (torch.arange(3) == column)
-        assert torch.equal(found[:, column], model(features, only)[:, column])
+        there = present[:, column]
+        assert torch.equal(found[there, column], model(features, only)[there, column])
     together = model(features, present)
     assert torch.equal(found[:, :, 0], together[:, :, 0]), "spatial streams are never fused"
     assert not torch.allclose(found[:, :, 1], together[:, :, 1])
