@@ -135,13 +135,13 @@ def soft_objective(
     """Eq. (15): the hard loss and what the teachers say, weighted.
 
     The teacher sees the very records that the student sees, augmentation and blending included:
-    the labelled ones, or with ``distill.transfer`` those behind them.
+    the unlabelled ones of a batch that has any (``distill.transfer``), or else all.
     """
     hard = HARD_LOSSES[config.training.loss]
     settings, rule = config.distill, config.voting.rule
     weights = resolve_weights(settings, modalities)
     soft_weights = weights.matrix(modalities).to(teachers[0].device)
-    asked = {"alone": True} if settings.target == "alone" else {}
+    alone = settings.target == "alone"
 
     def soft(logits: Tensor, taught: Sequence[Tensor], present: Tensor) -> Tensor:
         if settings.target != "vote":
@@ -156,10 +156,10 @@ def soft_objective(
         assert batch.targets is not None
         n = batch.n_labelled
         loss = weights.hard * hard(logits[:n], batch.present[:n], batch.targets)
-        first = n if settings.transfer else 0
+        first = n if batch.n_unlabelled else 0
         features, present = {m: x[first:] for m, x in batch.features.items()}, batch.present[first:]
         with torch.no_grad():
-            taught = [run.model(features, present, **asked) for run in teachers]
+            taught = [run.model(features, present, alone=alone) for run in teachers]
         return loss + soft(logits[first:], taught, present)
 
     return objective

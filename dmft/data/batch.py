@@ -21,10 +21,12 @@ class Batch:
     present: Tensor
     """Shapes: (B, M) bool."""
     targets: Tensor | None
-    """Shapes: (L, K), rows sum to 1; None where labels are unknown. The records behind the first L
-    are not learnt from by labels: they are a teacher's to answer."""
+    """Shapes: (L, K), rows sum to 1, L records without those of ``n_unlabelled``; None where labels
+    are unknown."""
     inputs: Mapping[str, InputShape]
     """What the model was built for."""
+    n_unlabelled: int = 0
+    """Records at the end that are not learnt from by labels: they are a teacher's to answer."""
 
     def __post_init__(self) -> None:
         if tuple(self.features) != tuple(self.inputs):
@@ -42,24 +44,22 @@ class Batch:
                 f"a batch has a presence mask of shape {tuple(self.present.shape)}: "
                 f"wanted {(n_records, len(self.inputs))}"
             )
-        if self.targets is not None and len(self.targets) > n_records:
+        if self.targets is not None and len(self.targets) != self.n_labelled:
             raise ContractError(
-                f"a batch has {len(self.targets)} targets: wanted at most {n_records}"
+                f"a batch has {len(self.targets)} targets: wanted {self.n_labelled}"
             )
 
     @property
     def n_labelled(self) -> int:
         """L."""
-        return 0 if self.targets is None else len(self.targets)
+        return len(self.present) - self.n_unlabelled
 
-    def with_unlabelled(self, features: Mapping[str, Tensor], present: Tensor) -> Batch:
-        """Put records without targets behind these.
-
-        Shapes: features {m: (B', P, D)}, present (B', M).
-        """
+    def with_unlabelled(self, more: Batch) -> Batch:
+        """Put the records of another batch behind these, without their targets."""
         return Batch(
-            features={m: torch.cat([x, features[m]]) for m, x in self.features.items()},
-            present=torch.cat([self.present, present]),
+            features={m: torch.cat([x, more.features[m]]) for m, x in self.features.items()},
+            present=torch.cat([self.present, more.present]),
             targets=self.targets,
             inputs=self.inputs,
+            n_unlabelled=self.n_unlabelled + len(more.present),
         )

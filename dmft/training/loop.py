@@ -147,9 +147,8 @@ class Learner:
         """Yield the steps of the next epoch; each has to be learnt from before the next."""
         source, training = self.data.source, self.config.training
         augmenter = Augmenter(config=self.config.augment, seed=self.seed, epoch=self.done)
-        transfer = Augmenter(
-            config=self.config.transfer, seed=derive_seed(self.seed, "transfer"), epoch=self.done
-        )
+        transfer_seed = derive_seed(self.seed, "transfer")
+        transfer = Augmenter(config=self.config.transfer, seed=transfer_seed, epoch=self.done)
         self.total, self.hits = (torch.zeros((), device=source.device) for _ in range(2))
         self.model.train()
         stored_batches = source.batches(self.seed, self.done, training.batch_size)
@@ -159,9 +158,9 @@ class Learner:
             blend_seed = derive_seed(self.seed, number, "mixup")
             batch = make_batch(self.data, stored, augmenter, training.label_smoothing, blend_seed)
             if self.transfer:
-                transfer_seed = derive_seed(self.seed, number, "transfer")
-                more = make_batch(self.data, stored, transfer, 0.0, transfer_seed)
-                batch = batch.with_unlabelled(more.features, more.present)
+                blend_seed = derive_seed(self.seed, number, "transfer")
+                second = make_batch(self.data, stored, transfer, 0.0, blend_seed)
+                batch = batch.with_unlabelled(second)
             yield Step(number=number, batch=batch, labels=stored.labels)
 
     def learn(self, step: Step, logits: Tensor, loss: Tensor) -> None:

@@ -170,7 +170,7 @@ def test_a_modality_without_any_training_record_has_neutral_statistics():
         ({"features": {"b": torch.zeros(2, 4, 3)}}, r"modalities \['b'\]: wanted \['a'\]"),
         ({"features": {"a": torch.zeros(2, 5, 3)}}, r"a of shape \(2, 5, 3\): wanted \(2, 4, 3\)"),
         ({"present": torch.ones(2, 2)}, r"mask of shape \(2, 2\): wanted \(2, 1\)"),
-        ({"targets": torch.zeros(3, 7)}, r"3 targets: wanted at most 2"),
+        ({"targets": torch.zeros(3, 7)}, r"3 targets: wanted 2"),
     ],
 )
 def test_a_batch_of_the_wrong_shape_does_not_exist(changes, message):
@@ -192,7 +192,13 @@ def test_records_behind_the_labelled_ones_have_no_targets():
         targets=torch.eye(2),
         inputs={"a": InputShape(n_patches=4, n_features=3)},
     )
-    both = labelled.with_unlabelled({"a": torch.ones(3, 4, 3)}, torch.zeros(3, 1, dtype=torch.bool))
+    more = Batch(
+        features={"a": torch.ones(3, 4, 3)},
+        present=torch.zeros(3, 1, dtype=torch.bool),
+        targets=torch.eye(3),
+        inputs=labelled.inputs,
+    )
+    both = labelled.with_unlabelled(more)
     assert (len(both.present), both.n_labelled) == (5, 2)
     assert both.features["a"][:, 0, 0].tolist() == [0, 0, 1, 1, 1]
     assert both.present[:, 0].tolist() == [True, True, False, False, False]

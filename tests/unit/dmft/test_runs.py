@@ -283,7 +283,8 @@ def test_labels_teach_the_labelled_and_the_teacher_those_behind_them(cache, teac
         present=present,
         targets=torch.eye(n_classes)[cache.labels[rows]],
         inputs=run.maker.inputs,
-    ).with_unlabelled(features, present)
+    )
+    batch = batch.with_unlabelled(batch)
     for hard, moved in ((1.0, slice(0, 4)), (0.0, slice(4, 8))):
         logits = torch.zeros(8, len(cache.modalities), 2, n_classes, requires_grad=True)
         config = small(f"distill.hard_weight={hard}", "distill.transfer=true")
