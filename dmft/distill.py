@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from dmft.train import (
 from dmft.training.loop import Objective
 from pipeline.contract import ConfigError, ContractError
 from pipeline.contract.settings import to_table
+
+log = logging.getLogger(__name__)
 
 
 def distill(
@@ -118,6 +121,8 @@ def plan_distillation(
         window=choose_window(cache, fold, folder),
         teachers=teachers,
     )
+    for misfit in _misfits(chosen, [run.info.config for run in teachers], info.modalities):
+        log.warning("%s", misfit)
     return Training(
         cache=cache,
         fold=fold,
@@ -127,6 +132,25 @@ def plan_distillation(
         maker=teachers[0].maker,
         watcher=watcher,
     )
+
+
+def _misfits(
+    config: RunConfig, teachers: Sequence[RunConfig], modalities: Sequence[str]
+) -> Iterator[str]:
+    """What works between a student and its teachers and is hardly what was meant."""
+    width, taught_width = config.student.width, teachers[0].encoder.width
+    if 0 < taught_width < width:
+        yield (
+            f"the student is {width} wide (student.width) and its teacher {taught_width} "
+            "(encoder.width): set student.width=0 for a student as wide as its teacher"
+        )
+    never_alone = any(each.augment.drop_modality == 0 for each in teachers)
+    if config.distill.target == "alone" and len(modalities) > 1 and never_alone:
+        yield (
+            "a teacher that was trained with augment.drop_modality=0 has never missed a modality "
+            "and is asked about one alone: set distill.target=streams, or train it with modalities "
+            "hidden"
+        )
 
 
 def soft_objective(

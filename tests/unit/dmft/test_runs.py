@@ -1,4 +1,4 @@
-"""Runs from end to end on a small cache: train, resume, distil, evaluate, refuse."""
+"""Runs from end to end on a small cache: train, resume, evaluate, refuse."""
 
 import json
 import shutil
@@ -6,56 +6,30 @@ import shutil
 import pytest
 import torch
 
-from dmft.config import change_config, load_config
-from dmft.data import Batch, open_cache
-from dmft.distill import distill, soft_objective
+from dmft.config import load_config
+from dmft.data import open_cache
 from dmft.evaluate import evaluate
 from dmft.run_folder import load_run, read_info
 from dmft.train import resolve_device, train
-from dmft.training.checkpoint import read_tensors
 from dmft.training.schedule import learning_rate
 from pipeline.contract import ConfigError, ContractError, Presence
 from tests.factories import write_cache
-
-SMALL = (
-    *("encoder.width=16", "encoder.feed_forward=16", "training.epochs=3"),
-    *("student.width=0", "student.feed_forward=0"),
+from tests.small_runs import (
+    PROTOCOL,
+    PowerCutError,
+    Watcher,
+    same,
+    small,
+    train_student,
+    train_teacher,
+    weights,
+    write_place,
 )
-PROTOCOL = 'name = "loso"\n[leave_one_out]\nattribute = "subject"\n'
-
-
-class PowerCutError(Exception):
-    """Stands for a power cut after an epoch."""
-
-
-class Watcher:
-    """Notes what it is told, and breaks off where asked."""
-
-    def __init__(self, stop_after=None):
-        self.stop_after, self.starts, self.epochs = stop_after, [], []
-
-    def start(self, fold, n_epochs, done):
-        self.starts.append((fold, done))
-
-    def epoch(self, report):
-        self.epochs.append(report.epoch)
-        if report.epoch == self.stop_after:
-            raise PowerCutError
-
-    def end(self, fold, figures):
-        pass
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
-    write_cache(
-        folder / "cache.zarr",
-        n_trials=2,
-        absent={"a1_s1_t1/skeleton": Presence.FAILED, "a2_s2_t1/inertial": Presence.ABSENT},
-    )
-    (folder / "loso.toml").write_text(PROTOCOL)
-    return folder
+    return write_place(tmp_path_factory.mktemp("runs"))
 
 
 @pytest.fixture(scope="module")
@@ -63,36 +37,9 @@ def cache(place):
     return open_cache(place / "cache.zarr")
 
 
-def small(*changes):
-    return load_config("default", [*SMALL, *changes])
-
-
 @pytest.fixture(scope="module")
 def teacher(place, cache):
-    train(cache, str(place / "loso.toml"), place / "teacher", config=small(), device="cpu")
-    return place / "teacher"
-
-
-def weights(folder):
-    return read_tensors(folder / "model.safetensors")[0]
-
-
-def same(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
-
-
-def student(place, cache, out, *changes, watcher=None, seed=0, fold=None):
-    return train(
-        cache,
-        str(place / "loso.toml"),
-        out,
-        kind="student",
-        config=small(*changes),
-        seed=seed,
-        fold=fold,
-        device="cpu",
-        watcher=watcher,
-    )
+    return train_teacher(place, cache, place / "teacher")
 
 
 def test_a_run_folder_says_what_it_is(teacher, cache):
@@ -112,7 +59,7 @@ def test_a_run_folder_says_what_it_is(teacher, cache):
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(place, cache, tmp_path):
     for name, seed in (("one", 0), ("two", 0), ("three", 1)):
-        student(place, cache, tmp_path / name, seed=seed)
+        train_student(place, cache, tmp_path / name, seed=seed)
     assert same(weights(tmp_path / "one"), weights(tmp_path / "two"))
     assert not same(weights(tmp_path / "one"), weights(tmp_path / "three"))
 
@@ -120,14 +67,14 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(place, cac
 @pytest.mark.parametrize("stop_after", [1, 2, 3])
 def test_an_interrupted_training_ends_with_the_same_weights(place, cache, tmp_path, stop_after):
     changes = ("training.average_decay=0.9", "augment.mixup=0.3", "augment.drop_modality=0.2")
-    student(place, cache, tmp_path / "whole", *changes)
+    train_student(place, cache, tmp_path / "whole", *changes)
     with pytest.raises(PowerCutError):
-        student(place, cache, tmp_path / "cut", *changes, watcher=Watcher(stop_after))
+        train_student(place, cache, tmp_path / "cut", *changes, watcher=Watcher(stop_after))
     with pytest.raises(ContractError, match="cut holds a training that has not ended"):
         load_run(tmp_path / "cut")
     torch.rand(7)  # The state of the world's generator must not matter.
     watcher = Watcher()
-    student(place, cache, tmp_path / "cut", *changes, watcher=watcher)
+    train_student(place, cache, tmp_path / "cut", *changes, watcher=watcher)
     assert watcher.starts == [("subject-1", stop_after - 1)]
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
     lines = [json.loads(x) for x in (tmp_path / "cut" / "epochs.jsonl").read_text().splitlines()]
@@ -143,10 +90,10 @@ def test_a_finished_run_is_not_trained_again(place, cache, teacher):
 
 
 def test_figures_lost_at_the_very_end_are_measured_again(place, cache, tmp_path):
-    figures = student(place, cache, tmp_path / "run")
+    figures = train_student(place, cache, tmp_path / "run")
     (tmp_path / "run" / "metrics.json").unlink()
     watcher = Watcher()
-    again = student(place, cache, tmp_path / "run", watcher=watcher)
+    again = train_student(place, cache, tmp_path / "run", watcher=watcher)
     assert watcher.epochs == []
     assert again["confusion"] == figures["confusion"]
 
@@ -167,31 +114,31 @@ def test_a_folder_with_something_else_is_refused(place, cache, tmp_path, fold):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letters.txt").touch()
     with pytest.raises(ContractError, match="mine exists and does not hold this run"):
-        student(place, cache, tmp_path / "mine", fold=fold)
+        train_student(place, cache, tmp_path / "mine", fold=fold)
 
 
 def test_a_checkpoint_of_another_run_is_refused(place, cache, tmp_path):
     for seed in (0, 1):
         with pytest.raises(PowerCutError):
-            student(place, cache, tmp_path / f"s{seed}", watcher=Watcher(2), seed=seed)
+            train_student(place, cache, tmp_path / f"s{seed}", watcher=Watcher(2), seed=seed)
     shutil.copy(tmp_path / "s0/checkpoint.safetensors", tmp_path / "s1/checkpoint.safetensors")
     with pytest.raises(ContractError, match=r"checkpoint\.safetensors is of another run"):
-        student(place, cache, tmp_path / "s1", seed=1)
+        train_student(place, cache, tmp_path / "s1", seed=1)
 
 
 def test_a_truncated_checkpoint_is_refused(place, cache, tmp_path):
     with pytest.raises(PowerCutError):
-        student(place, cache, tmp_path / "run", watcher=Watcher(2))
+        train_student(place, cache, tmp_path / "run", watcher=Watcher(2))
     file = tmp_path / "run" / "checkpoint.safetensors"
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(ContractError, match=r"checkpoint\.safetensors cannot be read"):
-        student(place, cache, tmp_path / "run")
+        train_student(place, cache, tmp_path / "run")
 
 
 def test_training_that_diverges_says_so(place, cache, tmp_path):
     changes = ("training.learning_rate=1e30", "training.warmup_epochs=0")
     with pytest.raises(ContractError, match=r"loss of epoch \d is nan: training has diverged"):
-        student(place, cache, tmp_path / "run", *changes)
+        train_student(place, cache, tmp_path / "run", *changes)
 
 
 def test_records_without_any_modality_are_neither_learnt_from_nor_measured(tmp_path):
@@ -217,7 +164,7 @@ def test_a_training_side_without_any_features_is_refused(tmp_path):
 
 
 def test_every_fold_goes_into_a_folder_of_its_own_and_is_summed_up(place, cache, tmp_path):
-    figures = student(place, cache, tmp_path / "all", fold="all")
+    figures = train_student(place, cache, tmp_path / "all", fold="all")
     assert figures["n_folds"] == 4
     assert figures["n_records"] == len(cache)
     assert (tmp_path / "all" / "fold-subject-3" / "run.json").exists()
@@ -230,7 +177,7 @@ def test_a_folder_of_other_folds_is_refused(place, cache, tmp_path):
     (tmp_path / "all").mkdir()
     (tmp_path / "all" / "folds.json").write_text('{"folds": ["x"]}')
     with pytest.raises(ContractError, match=r"holds the folds \['x'\], wanted \['subject-1'"):
-        student(place, cache, tmp_path / "all", fold="all")
+        train_student(place, cache, tmp_path / "all", fold="all")
 
 
 def test_evaluating_again_gives_the_figures_of_training(teacher):
@@ -239,126 +186,14 @@ def test_evaluating_again_gives_the_figures_of_training(teacher):
     assert sum(predictions["probabilities"][0]) == pytest.approx(1, abs=1e-4)
 
 
-def test_a_distilled_student_comes_from_the_teachers_run(place, cache, teacher, tmp_path):
-    figures = distill(cache, [teacher], tmp_path / "student", device="cpu")
-    info = read_info(tmp_path / "student")
-    assert figures["kind"] == info.kind == "distilled"
-    assert info.split_hash == read_info(teacher).split_hash
-    assert info.teacher_identities == (read_info(teacher).identity,)
-    assert info.n_parameters < read_info(teacher).n_parameters
-    raw = student(place, cache, tmp_path / "raw")
-    assert raw["kind"] == "student"
-    assert not same(weights(tmp_path / "raw"), weights(tmp_path / "student"))
-
-
 def test_nothing_is_hidden_from_a_student(place, cache, tmp_path):
     for chance in (0.0, 0.5):
         changes = (f"augment.drop_modality={chance}", "training.epochs=1")
-        student(place, cache, tmp_path / f"s{chance}", *changes)
+        train_student(place, cache, tmp_path / f"s{chance}", *changes)
         how = {"config": small(*changes), "device": "cpu"}
         train(cache, str(place / "loso.toml"), tmp_path / f"t{chance}", **how)
     assert same(weights(tmp_path / "s0.0"), weights(tmp_path / "s0.5"))
     assert not same(weights(tmp_path / "t0.0"), weights(tmp_path / "t0.5"))
-
-
-def test_what_is_taught_decides_the_student(cache, teacher, tmp_path):
-    found = {}
-    for target in ("alone", "streams", "vote"):
-        config = small("training.epochs=1", f"distill.target={target}")
-        distill(cache, [teacher], tmp_path / target, config=config, device="cpu")
-        found[target] = weights(tmp_path / target)
-    assert not same(found["alone"], found["streams"])
-    assert not same(found["vote"], found["streams"])
-
-
-def test_labels_teach_the_labelled_and_the_teacher_those_behind_them(cache, teacher):
-    run = load_run(teacher)
-    rows = torch.arange(4)
-    patches = {m: x[rows] for m, x in cache.features.items()}
-    present = cache.present[rows]
-    features = run.maker.make(patches, present)
-    n_classes = len(cache.spec.classes)
-    batch = Batch(
-        features=features,
-        present=present,
-        targets=torch.eye(n_classes)[cache.labels[rows]],
-        inputs=run.maker.inputs,
-    )
-    batch = batch.with_unlabelled(batch)
-    for hard, moved in ((1.0, slice(0, 4)), (0.0, slice(4, 8))):
-        logits = torch.zeros(8, len(cache.modalities), 2, n_classes, requires_grad=True)
-        config = small(f"distill.hard_weight={hard}", "distill.transfer=true")
-        soft_objective(config, [run], cache.modalities)(logits, batch).backward()
-        assert (logits.grad[moved].abs().amax(dim=(1, 2, 3)) > 0).all()
-        still = slice(4, 8) if moved.start == 0 else slice(0, 4)
-        assert not logits.grad[still].any()
-
-
-def test_a_view_of_its_own_decides_the_student_and_is_the_same_after_an_interruption(
-    cache, teacher, tmp_path
-):
-    def taught(name, *changes, watcher=None):
-        config = small("training.epochs=2", *changes)
-        distill(cache, [teacher], tmp_path / name, config=config, device="cpu", watcher=watcher)
-        return weights(tmp_path / name)
-
-    whole = taught("whole")
-    assert not same(whole, taught("first view", "distill.transfer=false"))
-    assert not same(whole, taught("no cut", "transfer.cut=0"))
-    with pytest.raises(PowerCutError):
-        taught("stopped", watcher=Watcher(2))
-    assert same(whole, taught("stopped"))
-
-
-def test_two_teachers_teach_together_over_all_folds(place, cache, tmp_path):
-    for seed in (0, 1):
-        train(
-            cache,
-            str(place / "loso.toml"),
-            tmp_path / f"t{seed}",
-            config=small("training.epochs=1"),
-            fold="all",
-            seed=seed,
-            device="cpu",
-        )
-    figures = distill(cache, [tmp_path / "t0", tmp_path / "t1"], tmp_path / "s", device="cpu")
-    assert figures["n_folds"] == 4
-    with pytest.raises(ContractError, match=r"the teachers have \[4, 1\] folds"):
-        distill(cache, [tmp_path / "t0", tmp_path / "t1/fold-subject-1"], tmp_path / "x")
-
-
-def test_a_student_cannot_teach(place, cache, tmp_path):
-    student(place, cache, tmp_path / "raw")
-    with pytest.raises(ContractError, match="raw is a student: wanted the run of a teacher"):
-        distill(cache, [tmp_path / "raw"], tmp_path / "out", device="cpu")
-
-
-def test_a_teacher_of_another_cache_is_refused(teacher, tmp_path):
-    other = open_cache(write_cache(tmp_path / "other.zarr", n_trials=2, seed=5))
-    with pytest.raises(ContractError, match="was trained on other records: cache '"):
-        distill(other, [teacher], tmp_path / "out", device="cpu")
-
-
-def test_a_teacher_of_other_modalities_is_refused(place, teacher, tmp_path):
-    swapped = open_cache(place / "cache.zarr", ["inertial", "skeleton"])
-    with pytest.raises(ContractError, match=r"has modalities \['skeleton', 'inertial'\]: wanted"):
-        distill(swapped, [teacher], tmp_path / "out", device="cpu")
-
-
-def test_a_student_reads_its_teachers_features(cache, teacher, tmp_path):
-    config = change_config(read_info(teacher).config, ["modality.skeleton.velocities=false"])
-    with pytest.raises(ConfigError, match=r"modality is .*: wanted the teacher's settings"):
-        distill(cache, [teacher], tmp_path / "out", config=config, device="cpu")
-
-
-def test_teachers_that_read_different_features_cannot_teach_together(
-    place, cache, teacher, tmp_path
-):
-    other = tmp_path / "other"
-    config = small("modality.skeleton.velocities=false", "training.epochs=1")
-    train(cache, str(place / "loso.toml"), other, config=config, device="cpu")
-    with pytest.raises(ContractError, match="other reads other features than"):
-        distill(cache, [teacher, other], tmp_path / "out", device="cpu")
 
 
 def test_a_changed_cache_is_refused_unless_it_is_named(place, cache, teacher, tmp_path):
@@ -409,7 +244,7 @@ def test_a_run_of_an_unknown_kind_is_refused(teacher, tmp_path):
 
 
 def test_weights_of_another_run_are_refused(teacher, place, cache, tmp_path):
-    student(place, cache, tmp_path / "raw")
+    train_student(place, cache, tmp_path / "raw")
     shutil.copy(teacher / "model.safetensors", tmp_path / "raw" / "model.safetensors")
     with pytest.raises(ContractError, match=r"model\.safetensors belongs to another run"):
         load_run(tmp_path / "raw")
@@ -470,7 +305,7 @@ def test_training_holds_the_cache_once(place, cache, tmp_path, monkeypatch):
 
     monkeypatch.setattr(dmft.train, "fit", look)
     with pytest.raises(PowerCutError):
-        student(place, cache, tmp_path / "r")
+        train_student(place, cache, tmp_path / "r")
     assert {m: x.data_ptr() for m, x in held.items()} == {
         m: x.data_ptr() for m, x in cache.features.items()
     }
