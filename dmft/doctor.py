@@ -109,7 +109,7 @@ def _ffmpeg() -> dict[str, Any] | None:
     try:
         import av
         import av.codec
-    except Exception:
+    except Exception:  # a broken installation may raise anything; _version says that it is broken
         return None
     libraries = {name: ".".join(map(str, v)) for name, v in av.library_versions.items()}
     wanted = ("h264", "hevc", "mpeg4", "mjpeg", "rawvideo")
@@ -134,7 +134,7 @@ def _weights() -> dict[str, Any]:
         import torch
 
         path = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS_FILE
-    except Exception:
+    except Exception:  # as above: what is wrong with torch stands among the packages
         return {"path": None, "n_bytes": None}
     return {"path": str(path), "n_bytes": path.stat().st_size if path.is_file() else None}
 
