@@ -17,7 +17,8 @@ from dmft.commands.memory import memory_option
     required=True,
     multiple=True,
     type=click.Path(path_type=Path),
-    help="A teacher's run folder; given several times, they teach together.",
+    help="A teacher's run folder; given several times, they answer in turn: their mean is taught, "
+    "at the price of one.",
 )
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The run's folder.")
 @click.option("--temperature", type=float, help="temp of Eq. (13). [default: the configuration's]")

@@ -46,8 +46,8 @@ class Grid:
     """Changes to it, as ``training.epochs=20``."""
     set_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """More changes for one model alone: ``{ student = [...], distilled = [...] }``."""
-    teacher_seeds: tuple[int, ...] = ()
-    """Seeds of the teachers that teach each student together; empty for the student's own seed."""
+    joint_teachers: bool = False
+    """Each student is taught by the teachers of all ``seeds`` in turn, not by that of its own."""
 
     def __post_init__(self) -> None:
         for name in ("protocols", "modalities", "models", "fusion", "folds", "seeds"):

@@ -120,7 +120,7 @@ class _Planner:
                 late = "late" if len(at.modalities) > 1 else "none"
                 yield self._row(at, "student", late, 0, seed, self.configs["student"])
             if "distilled" in self.grid.models:
-                seeds = self.grid.teacher_seeds or (seed,)
+                seeds = self.grid.seeds if self.grid.joint_teachers else (seed,)
                 taught = [self._teacher(at, fusion, tokens, each) for each in seeds]
                 yield from taught
                 n_tokens, keys = taught[0].fusion_tokens, tuple(row.key for row in taught)

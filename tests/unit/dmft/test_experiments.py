@@ -56,9 +56,9 @@ def cache(place):
     return open_cache(place / "c.zarr", ["inertial"])
 
 
-def rows_of(place, cache, text=""):
-    path = place / f"other-{abs(hash(text))}.toml"
-    path.write_text(HEAD + text)
+def rows_of(place, cache, text="", seeds=(0,)):
+    path = place / f"other-{abs(hash((text, seeds)))}.toml"
+    path.write_text(HEAD.replace("seeds = [0]", f"seeds = {list(seeds)}") + text)
     return plan_rows(load_experiment(str(path)), cache, CPU)
 
 
@@ -157,10 +157,15 @@ def test_fusions_are_tokens_the_vote_alone_or_each_modality_alone(place, cache):
 
 
 def test_a_distilled_row_brings_its_teachers_and_comes_after_them(place, cache):
-    more = 'models = ["distilled"]\nteacher_seeds = [0, 1]\n'
-    *teachers, student = rows_of(place, cache, more)
-    assert [t.model for t in teachers] == ["teacher", "teacher"]
-    assert student.teachers == tuple(t.key for t in teachers)
+    one, other, *students = rows_of(place, cache, 'models = ["distilled"]\n', seeds=(0, 1))
+    assert [t.model for t in (one, other)] == ["teacher", "teacher"]
+    assert [s.teachers for s in students] == [(one.key,), (other.key,)]
+
+
+def test_joint_teachers_teach_every_student(place, cache):
+    more = 'models = ["distilled"]\njoint_teachers = true\n'
+    one, other, *students = rows_of(place, cache, more, seeds=(0, 1))
+    assert [s.teachers for s in students] == [(one.key, other.key)] * 2
 
 
 def test_settings_for_one_model_leave_the_others_alone(place, cache):

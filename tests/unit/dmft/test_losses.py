@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dmft.config import DistillConfig
-from dmft.distill import mean_logits
+from dmft.distill import ask_in_turn
 from dmft.losses import (
     HARD_LOSSES,
     LossWeights,
@@ -135,12 +135,34 @@ def test_absent_modalities_drop_out_of_the_soft_loss():
     assert not gradient[~present].any()
 
 
-def test_several_teachers_teach_their_mean_probability():
-    one, other = some_logits(0), some_logits(1)
-    joined = mean_logits([one, other], 2.0)
-    expected = ((one / 2).softmax(-1) + (other / 2).softmax(-1)) / 2
-    torch.testing.assert_close((joined / 2).softmax(-1), expected)
-    assert mean_logits([one], 2.0) is one
+def test_several_teachers_answer_in_turn():
+    def teacher(number):
+        def answer(features, present, *, alone):
+            assert alone
+            return (features["a"] + number)[:, None, None, :1]
+
+        return answer
+
+    features, present = {"a": torch.arange(5.0)[:, None]}, torch.ones(5, 1, dtype=torch.bool)
+    found = ask_in_turn([teacher(100), teacher(200)], features, present, alone=True)
+    assert found.flatten().tolist() == [100, 201, 102, 203, 104]
+    three = [teacher(100), teacher(200), teacher(300)]
+    found = ask_in_turn(three, {"a": features["a"][:2]}, present[:2], alone=True)
+    assert found.flatten().tolist() == [100, 201]
+
+
+def test_a_student_of_teachers_in_turn_learns_their_mean():
+    config, weights = DistillConfig(), torch.full((2, 2), 0.2)
+    student, one, other = (some_logits(n) for n in range(3))
+    student.requires_grad_()
+
+    def gradient(teacher):
+        loss = soft_loss(student, teacher, EVERYONE, weights, config)
+        return torch.autograd.grad(loss, student)[0]
+
+    T = config.temperature
+    mean = (((one / T).softmax(-1) + (other / T).softmax(-1)) / 2).log() * T
+    torch.testing.assert_close((gradient(one) + gradient(other)) / 2, gradient(mean))
 
 
 @pytest.mark.parametrize("rule", ["sum", "product"])
