@@ -157,14 +157,14 @@ def test_fusions_are_tokens_the_vote_alone_or_each_modality_alone(place, cache):
 
 
 def test_a_distilled_row_brings_its_teachers_and_comes_after_them(place, cache):
-    one, other, *students = rows_of(place, cache, 'models = ["distilled"]\n', seeds=(0, 1))
+    more = 'models = ["distilled"]\njoint_teachers = false\n'
+    one, other, *students = rows_of(place, cache, more, seeds=(0, 1))
     assert [t.model for t in (one, other)] == ["teacher", "teacher"]
     assert [s.teachers for s in students] == [(one.key,), (other.key,)]
 
 
-def test_joint_teachers_teach_every_student(place, cache):
-    more = 'models = ["distilled"]\njoint_teachers = true\n'
-    one, other, *students = rows_of(place, cache, more, seeds=(0, 1))
+def test_the_teachers_of_all_seeds_teach_every_student(place, cache):
+    one, other, *students = rows_of(place, cache, 'models = ["distilled"]\n', seeds=(0, 1))
     assert [s.teachers for s in students] == [(one.key, other.key)] * 2
 
 
