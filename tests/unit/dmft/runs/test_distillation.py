@@ -18,23 +18,7 @@ from tests.small_runs import (
     train_student,
     train_teacher,
     weights,
-    write_place,
 )
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    return write_place(tmp_path_factory.mktemp("runs"))
-
-
-@pytest.fixture(scope="module")
-def cache(place):
-    return open_cache(place / "cache.zarr")
-
-
-@pytest.fixture(scope="module")
-def teacher(place, cache):
-    return train_teacher(place, cache, place / "teacher")
 
 
 def test_a_distilled_student_comes_from_the_teachers_run(place, cache, teacher, tmp_path):

@@ -21,25 +21,8 @@ from tests.small_runs import (
     same,
     small,
     train_student,
-    train_teacher,
     weights,
-    write_place,
 )
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    return write_place(tmp_path_factory.mktemp("runs"))
-
-
-@pytest.fixture(scope="module")
-def cache(place):
-    return open_cache(place / "cache.zarr")
-
-
-@pytest.fixture(scope="module")
-def teacher(place, cache):
-    return train_teacher(place, cache, place / "teacher")
 
 
 def test_a_run_folder_says_what_it_is(teacher, cache):
