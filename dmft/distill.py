@@ -197,9 +197,9 @@ def ask_in_turn(
 ) -> Tensor:
     """Logits of each record by one of the teachers, the first, the second and so on.
 
-    Batches are drawn anew in each epoch, so a student hears all of them on every record: what it
-    learns is their mean: KL(teacher || student), averaged over teachers, has the gradient of
-    the divergence from their mean. It costs as much as asking one.
+    Batches are drawn anew in each epoch, so a student hears all of them on every record. What it
+    learns is their mean, because KL(teacher || student), averaged over teachers, has the gradient
+    of the divergence from their mean. It costs as much as asking one.
 
     Shapes: features {m: (B, P, D)}, present (B, M) -> (B, M, 2, K).
     """

@@ -134,7 +134,7 @@ def run_python(block: Block, code: str, namespace: dict[str, object]) -> tuple[b
     with contextlib.redirect_stdout(output):
         try:
             exec(compile(padded, str(block.page), "exec"), namespace)
-        except Exception:
+        except Exception:  # whatever a page's code raises, that page is wrong
             return False, output.getvalue() + traceback.format_exc()
     return True, output.getvalue()
 

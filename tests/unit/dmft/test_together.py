@@ -25,6 +25,7 @@ from dmft.training import EpochReport, Learner, TrainingData, fit, fit_together
 from dmft.training.together import Stack
 from pipeline.contract import ContractError, Presence
 from tests.factories import write_cache
+from tests.small_runs import PowerCutError
 
 CPU = torch.device("cpu")
 SMALL = (
@@ -234,10 +235,6 @@ def test_a_stacked_model_is_computed_on_its_own_weights(cache: Cache) -> None:
 
 
 # -- what happens to one of a group ----------------------------------------------------------------
-
-
-class PowerCutError(Exception):
-    """Stands for a power cut after an epoch."""
 
 
 def test_a_group_that_is_cut_off_between_two_checkpoints_goes_on(
