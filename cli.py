@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tables": ("dmft.commands.tables:tables", "The paper's tables, ours beside the published."),
     "compare": ("dmft.commands.compare:compare", "Test whether one run is better than another."),
     "robustness": ("dmft.commands.robustness:robustness", "Measure runs with a failing modality."),
-    "predict": ("recognise.commands.predict:predict", "Raw recordings to activities."),
+    "predict": ("dmft.commands.predict:predict", "Raw recordings to activities."),
     "export": ("dmft.commands.export:export", "A run as ONNX, to use without PyTorch."),
     "bench": ("dmft.commands.bench:bench", "What runs cost: time, bytes, memory."),
     "doctor": ("dmft.commands.doctor:doctor", "Say what a bug report needs to know."),

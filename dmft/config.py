@@ -1,7 +1,8 @@
 """A run's configuration: what the features, the models, the training and distillation are.
 
-Named configurations are TOML files in ``dmft/configs``; a user's file lists only what differs
-from its ``base``. It says nothing of caches, protocols, seeds and folders: those are the run's.
+Named configurations are TOML files in ``data_manifests/configs``; a user's file lists only what
+differs from its ``base``. It says nothing of caches, protocols, seeds and folders: those are the
+run's.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from dmft.models.config import (
     VotingConfig,
     require,
 )
+from pipeline.common.settings import merge_tables, parse_table, table_of_change, to_table
 from pipeline.contract import ConfigError
-from pipeline.contract.settings import merge_tables, parse_table, table_of_change, to_table
 
 GEOMETRIES = ("none", "points", "axes")
 LOSSES = ("per_stream", "summed_softmax")
@@ -215,7 +216,7 @@ class RunConfig:
 
 def named_configurations() -> tuple[str, ...]:
     """Names of the configurations that ship with the software."""
-    folder = importlib.resources.files("dmft") / "configs"
+    folder = importlib.resources.files("data_manifests") / "configs"
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
 
 
@@ -246,7 +247,7 @@ def change_config(config: RunConfig, changes: Sequence[str]) -> RunConfig:
 
 def _table_of(name_or_file: str) -> dict[str, Any]:
     if name_or_file in named_configurations():
-        shipped = importlib.resources.files("dmft") / "configs" / f"{name_or_file}.toml"
+        shipped = importlib.resources.files("data_manifests") / "configs" / f"{name_or_file}.toml"
         return tomllib.loads(shipped.read_text())
     path = Path(name_or_file)
     if not path.is_file():

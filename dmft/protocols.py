@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from dmft.data import Cache
+from pipeline.common.settings import parse_table
 from pipeline.contract import ConfigError, ContractError
-from pipeline.contract.settings import parse_table
 
 METRICS = ("accuracy", "macro_f1")
 NOT_GIVEN = -1

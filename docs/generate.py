@@ -136,7 +136,7 @@ def configuration_tables() -> dict[str, str]:
 
 
 def _encoding_sections() -> Iterator[str]:
-    from pipeline.config import EncodingConfig
+    from pipeline.encoders.config import EncodingConfig
 
     for name, kind in typing.get_type_hints(EncodingConfig).items():
         rows = [

@@ -17,11 +17,11 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from pipeline.encode.job import Callbacks, Summary, encode
+from pipeline.encode.options import EncodeOptions
 from pipeline.encoders.weights import load_weights
-from pipeline.job import Callbacks, Summary, encode
 from pipeline.manifests import Manifest, build, save_manifest
-from pipeline.rawtree import RawTree
-from pipeline.setup import EncodeOptions
+from pipeline.raw.tree import RawTree
 from pipeline.synthetic.utd_mhad import FOLDERS, avi_bytes, mat_bytes
 
 SIGNALS = ("skeleton", "inertial")

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from dmft.config import RunConfig, load_config
 from dmft.data import Cache
-from dmft.train import train
 from dmft.training import EpochReport
 from dmft.training.checkpoint import read_tensors
+from dmft.training.train import train
 from pipeline.contract import Presence
 from tests.factories import write_cache
 

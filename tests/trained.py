@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dmft.config import load_config
 from dmft.data import open_cache
-from dmft.train import train
+from dmft.training.train import train
 from tests.fabricate import encode_here, record_ids, write_raw
 
 PROTOCOL = """

@@ -25,8 +25,8 @@ def bench(runs: tuple[Path, ...], seconds: float, as_json: bool) -> None:
     and as records a second in batches of 1 and 32. Memory is the process's peak, and what the
     model added to its libraries.
     """
-    from dmft.bench import BATCHES, to_json
-    from dmft.bench import bench as measure
+    from dmft.export.bench import BATCHES, to_json
+    from dmft.export.bench import bench as measure
 
     costs = measure(runs, seconds=seconds)
     if as_json:

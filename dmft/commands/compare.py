@@ -25,7 +25,7 @@ def compare(first: str, second: str, as_json: bool) -> None:
     A positive difference says that the second is better. Intervals hold for new people where the
     cache says who is who. McNemar's test is exact, one for each seed.
     """
-    from dmft.compare import compare as run
+    from dmft.experiments.compare import compare as run
 
     report = run(first, second)
     click.echo(json.dumps(report, indent=2) if as_json else comparison_text(report))

@@ -66,8 +66,8 @@ def distill(
     from dmft.commands.memory import open_within
     from dmft.commands.show import ProgressWatcher, figures_text
     from dmft.config import change_config, load_config
-    from dmft.distill import distill as run
-    from dmft.run_folder import fold_folders, read_info
+    from dmft.runs.folder import fold_folders, read_info
+    from dmft.training.distill import distill as run
 
     if threads:
         torch.set_num_threads(threads)

@@ -44,8 +44,8 @@ def evaluate(
     """
     from dmft.commands.show import figures_text
     from dmft.data import memory_budget
-    from dmft.evaluate import evaluate as measure
-    from dmft.train import resolve_device
+    from dmft.evaluation.evaluate import evaluate as measure
+    from dmft.training.train import resolve_device
 
     chosen = resolve_device(device).type
     budget = memory_budget(memory, chosen)

@@ -123,7 +123,7 @@ def experiment(
     assert cache is not None
     from dmft.data.cache import open_columns
     from dmft.experiments.grid import override
-    from dmft.train import resolve_device
+    from dmft.training.train import resolve_device
 
     target = resolve_device(device)
     all_changes = (*changes, *([f"training.epochs={epochs}"] if epochs else []))

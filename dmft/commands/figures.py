@@ -34,8 +34,8 @@ def figures(runs: tuple[Path, ...], output: Path, formats: tuple[str, ...]) -> N
     import shlex
     import sys
 
-    from dmft.report import load_runs
-    from dmft.report.figures import write_figures
+    from dmft.reports.figures import write_figures
+    from dmft.reports.load import load_runs
 
     loaded, skipped = load_runs(runs)
     for path in write_figures(loaded, output, formats):

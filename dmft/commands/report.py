@@ -26,8 +26,8 @@ def report(runs: tuple[Path, ...], output: Path, title: str | None) -> None:
     """
     import sys
 
-    from dmft.report import load_runs
-    from dmft.report.html import write_report
+    from dmft.reports.load import load_runs
+    from dmft.reports.page.html import write_report
 
     loaded, skipped = load_runs(runs)
     n_bytes = write_report(loaded, output, skipped=skipped, title=title)

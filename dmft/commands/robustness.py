@@ -48,9 +48,9 @@ def robustness(
     DIR#model=teacher. Give a teacher and its student to see them side by side. A modality that is
     removed is known to be absent; of the faults the model is not told.
     """
-    from dmft.compare import run_folders
-    from dmft.robustness import robustness as measure
-    from dmft.train import resolve_device
+    from dmft.evaluation.robustness import robustness as measure
+    from dmft.experiments.compare import run_folders
+    from dmft.training.train import resolve_device
 
     target = resolve_device(device).type
     reports = {}
@@ -79,7 +79,7 @@ def robustness(
 
 def robustness_text(reports: dict[str, dict[str, Any]]) -> str:
     """Return a Markdown table: a line a fault, a column a run, and what the fault costs."""
-    from dmft.robustness import FAULTS, INTACT
+    from dmft.evaluation.robustness import FAULTS, INTACT
 
     rows = list(dict.fromkeys(fault for report in reports.values() for fault in report["faults"]))
     names = [f"{'/'.join(report['kinds'])} ({run})" for run, report in reports.items()]

@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dmft.evaluation.metrics import majority_share
 from dmft.training import EpochReport
 
 LINES_A_FOLD = 5
@@ -82,7 +83,7 @@ def figures_text(report: dict[str, Any]) -> str:
         f"  macro F1                {report['macro_f1']:8.2%}",
         f"  1-nearest-neighbour     {report['nearest_neighbour_accuracy']:8.2%}  "
         "(accuracy of the baseline on the same features)",
-        f"  most frequent class     {commonest_share(report):8.2%}  (accuracy of naming it always)",
+        f"  most frequent class     {majority_share(report['confusion']):8.2%}  (accuracy of naming it always)",
     ]
     if report["n_without_modality"]:
         lines.append(f"  not measured            {report['n_without_modality']:8d}  (no modality)")
@@ -110,12 +111,6 @@ def figures_text(report: dict[str, Any]) -> str:
         f"{report['seconds_per_epoch']:.2f} s an epoch"
     )
     return "\n".join(lines)
-
-
-def commonest_share(report: dict[str, Any]) -> float:
-    """Return the part of the test records that the largest class has."""
-    sizes: list[int] = [sum(row) for row in report["confusion"]]
-    return max(sizes) / max(sum(sizes), 1)
 
 
 def worst_confusions(report: dict[str, Any], n: int = 3) -> list[str]:

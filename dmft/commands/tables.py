@@ -41,7 +41,9 @@ def tables(results: Path, only: tuple[str, ...], form: str, output: Path | None)
     are written and printed when asked for: kinds of fusion, each fold, each person, calibration.
     """
     from dmft.experiments.results import RUNS_FOLDER, read_results
-    from dmft.tables import build_tables, load_published, render, write_tables
+    from dmft.reports.published import load_published
+    from dmft.reports.render import render, write_tables
+    from dmft.reports.tables import build_tables
 
     built = build_tables(load_published(), read_results(results))
     names = {each if each in OWN else f"table-{each}" for each in only}

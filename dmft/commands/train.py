@@ -70,7 +70,7 @@ def train(
     from dmft.commands.memory import open_within
     from dmft.commands.show import ProgressWatcher, figures_text
     from dmft.config import load_config
-    from dmft.train import train as run
+    from dmft.training.train import train as run
 
     if threads:
         torch.set_num_threads(threads)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dmft.config import AugmentConfig
-from dmft.data.draws import derive_seed, normal, symmetric, uniform
+from dmft.data.counter_rng import derive_seed, normal, symmetric, uniform
 from dmft.data.geometry import Geometry
 
 

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from zarr.errors import BaseZarrError
 
-from dmft.data.ahead import read_ahead
 from dmft.data.memory import size_text
-from dmft.data.order import Window
-from dmft.data.stored import StoredPatches
+from dmft.data.out_of_core import StoredPatches
+from dmft.data.prefetch import read_ahead
+from dmft.data.shuffle import Window
 from pipeline.contract import (
     CACHE_ATTRIBUTE,
     CacheSpec,

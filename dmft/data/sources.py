@@ -15,11 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dmft.data.ahead import read_ahead
 from dmft.data.cache import Cache
 from dmft.data.memory import size_text
-from dmft.data.order import Window, epoch_order
-from dmft.data.stored import StoredPatches
+from dmft.data.out_of_core import StoredPatches
+from dmft.data.prefetch import read_ahead
+from dmft.data.shuffle import Window, epoch_order
 from pipeline.contract import ConfigError
 
 BATCHES_AHEAD = 4

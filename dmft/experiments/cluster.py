@@ -22,14 +22,14 @@ from distributed import Client, Future, KilledWorker, get_worker
 from distributed.comm.core import CommClosedError
 
 from dmft.experiments.pool import Event, OrphanedError, Report, Work
-from pipeline.contract import ConfigError, DmftError
-from pipeline.contract.scheduler import (
+from pipeline.common.dask_cluster import (
     check_answers,
     no_scheduler,
     no_worker_came,
     no_worker_left,
     scheduler_gone,
 )
+from pipeline.contract import ConfigError, DmftError
 
 CONNECT_TIMEOUT = "20s"
 NO_WORKERS_AFTER_S = 60.0

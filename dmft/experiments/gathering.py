@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dmft.data import Cache
+from dmft.evaluation.significance import calibration_error
 from dmft.experiments.plan import Row
 from dmft.experiments.results import (
     RUNS_FOLDER,
@@ -21,10 +22,9 @@ from dmft.experiments.results import (
     Result,
 )
 from dmft.models import STREAMS
-from dmft.run_folder import PREDICTIONS_FILE, present_of, read_info, read_json
-from dmft.statistics import calibration_error
+from dmft.runs.folder import PREDICTIONS_FILE, present_of, read_info, read_json
+from pipeline.common.settings import to_table
 from pipeline.contract import ContractError
-from pipeline.contract.settings import to_table
 
 
 def gather(

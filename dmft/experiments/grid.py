@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dmft.models.config import require
+from pipeline.common.settings import parse_table
 from pipeline.contract import ConfigError
-from pipeline.contract.settings import parse_table
 
 MODELS = ("teacher", "student", "distilled")
 FUSIONS = ("none", "late", "mid")

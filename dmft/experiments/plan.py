@@ -18,7 +18,7 @@ from dmft.data import Cache
 from dmft.experiments.grid import MODELS, Experiment, Grid
 from dmft.models.config import require
 from dmft.protocols import Fold, Protocol, choose_folds, fold_rules, load_protocol
-from dmft.train import describe_run
+from dmft.training.train import describe_run
 from pipeline.contract import ContractError
 
 FOLDER_DIGITS = 16

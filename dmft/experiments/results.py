@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.common.settings import parse_table, to_table
 from pipeline.contract import ContractError
-from pipeline.contract.settings import parse_table, to_table
 
 log = logging.getLogger(__name__)
 

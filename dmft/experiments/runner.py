@@ -23,8 +23,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from dmft.data import Cache, open_cache
-from dmft.diary import Watcher
-from dmft.distill import load_teachers, plan_distillation
 from dmft.experiments.gathering import gather
 from dmft.experiments.plan import Row
 from dmft.experiments.pool import Pool, Report
@@ -36,14 +34,16 @@ from dmft.experiments.results import (
     read_results,
 )
 from dmft.protocols import choose_folds
-from dmft.train import (
+from dmft.training import EpochReport
+from dmft.training.distill import load_teachers, plan_distillation
+from dmft.training.log import Watcher
+from dmft.training.train import (
     Training,
     plan_training,
     resolve_device,
     train_fold,
     train_together,
 )
-from dmft.training import EpochReport
 from pipeline.contract import ContractError, DmftError
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from dmft.export.folder import (
 )
 from dmft.export.graph import Recogniser, example_inputs
 from dmft.protocols import make_fold
-from dmft.run_folder import (
+from dmft.runs.folder import (
     PREDICT_BATCH,
     TrainedRun,
     check_cache_fits,

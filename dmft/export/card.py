@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dmft.export.folder import GRAPH_FILE, INT8_FILE, ExportInfo
-from dmft.run_folder import RunInfo
+from dmft.runs.folder import RunInfo
 
 NAMES = {"run": "PyTorch", GRAPH_FILE: "ONNX", INT8_FILE: "ONNX, 8-bit weights"}
 

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dmft.hashes import read_file, read_json, seal_of
+from dmft.runs.files import read_file, read_json, seal_of
+from pipeline.common.settings import parse_table, to_table
 from pipeline.contract import ConfigError, ContractError
-from pipeline.contract.settings import parse_table, to_table
 
 EXPORT_FORMAT = "dmft-export"
 EXPORT_VERSION = 1

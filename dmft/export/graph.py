@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dmft.data.features import FeatureMaker
 from dmft.data.standardise import Statistics
 from dmft.models import modality_votes, overall_vote
-from dmft.run_folder import TrainedRun
+from dmft.runs.folder import TrainedRun
 
 
 class Recogniser(nn.Module):

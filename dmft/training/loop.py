@@ -25,8 +25,7 @@ from dmft.config import RunConfig, TrainingConfig
 from dmft.data import Batch, BatchSource, FeatureMaker, StoredBatch
 from dmft.data.augment import Augmenter
 from dmft.data.blend import blend
-from dmft.data.draws import derive_seed
-from dmft.losses import soft_targets
+from dmft.data.counter_rng import derive_seed
 from dmft.models import overall_vote, set_dropout_keys
 from dmft.training.checkpoint import (
     optimizer_tensors,
@@ -34,6 +33,7 @@ from dmft.training.checkpoint import (
     restore_optimizer,
     write_tensors,
 )
+from dmft.training.losses import soft_targets
 from dmft.training.schedule import learning_rate
 from pipeline.contract import ContractError
 

@@ -21,8 +21,8 @@ def cache() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def info(location: str, as_json: bool) -> None:
     """Show what is in CACHE at a glance: records, modalities, encoding, provenance."""
-    from pipeline.store import CacheStore
-    from pipeline.verify import count_states
+    from pipeline.cache.verify import count_states
+    from pipeline.cache.writer import CacheStore
 
     store = CacheStore.read(location)
     counts = count_states({name: store.entries(name) for name in store.spec.modalities})
@@ -54,7 +54,7 @@ def info(location: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def status(location: str, as_json: bool) -> None:
     """Show how far the encode of CACHE is, also while it runs."""
-    from pipeline.progress import read_status
+    from pipeline.encode.progress import read_status
 
     found = read_status(location)
     if as_json:
@@ -101,7 +101,7 @@ def verify(
 
     Exit code 1 if anything is wrong. Every finding names the object and the records it hits.
     """
-    from pipeline.verify import verify as run
+    from pipeline.cache.verify import verify as run
 
     started = time.monotonic()
     report = run(

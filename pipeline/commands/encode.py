@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from pipeline.job import Summary
-    from pipeline.plan import Plan
-    from pipeline.preflight import DryRun
+    from pipeline.encode.dry_run import DryRun
+    from pipeline.encode.job import Summary
+    from pipeline.encode.plan import Plan
 
 
 @click.command()
@@ -107,11 +107,11 @@ def encode(
     What it would take, without doing it:
       dmft encode utd.jsonl --raw RAW --out utd.zarr --dry-run
     """
-    from pipeline.config import load_config
-    from pipeline.job import Callbacks, rehearse
-    from pipeline.job import encode as run
+    from pipeline.encode.job import Callbacks, rehearse
+    from pipeline.encode.job import encode as run
+    from pipeline.encode.options import EncodeOptions
+    from pipeline.encoders.config import load_config
     from pipeline.manifests import load_manifest
-    from pipeline.setup import EncodeOptions
 
     options = EncodeOptions(
         config=load_config(config, changes),

@@ -27,7 +27,7 @@ from pipeline.manifests import (
     shipped_manifest,
 )
 from pipeline.manifests.layouts import layout_of
-from pipeline.rawtree import RawTree
+from pipeline.raw.tree import RawTree
 
 _SHOWN = 10
 """Ignored files and incomplete records that the summary names."""

@@ -25,10 +25,10 @@ from torchvision.models import resnet50
 from torchvision.models.resnet import Bottleneck
 from torchvision.transforms.v2.functional import resize
 
-from pipeline.config import FramesEncoding
 from pipeline.contract import RecordingError
+from pipeline.encoders.config import FramesEncoding
 from pipeline.encoders.weights import Weights
-from pipeline.segments import to_patches
+from pipeline.signals.segments import to_patches
 
 logger = logging.getLogger(__name__)
 

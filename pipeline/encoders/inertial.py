@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import InertialEncoding, SeriesEncoding
-from pipeline.segments import to_patches
+from pipeline.encoders.config import InertialEncoding, SeriesEncoding
+from pipeline.signals.segments import to_patches
 
 VERSION = 1
 """Raise when the numbers change; records encoded by an older version are encoded again."""

@@ -14,9 +14,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config import SkeletonEncoding
 from pipeline.contract import RecordingError
-from pipeline.segments import to_patches
+from pipeline.encoders.config import SkeletonEncoding
+from pipeline.signals.segments import to_patches
 
 VERSION = 1
 """Raise when the numbers change; records encoded by an older version are encoded again."""

@@ -16,7 +16,7 @@ from pipeline.contract import ContractError, Record, RecordingError, StreamRef
 from pipeline.manifests.layout import Layout, Place
 from pipeline.manifests.layouts import layout_of
 from pipeline.manifests.model import Manifest
-from pipeline.rawtree import RawTree
+from pipeline.raw.tree import RawTree
 
 Progress = Callable[[int, int], None]
 """Called with the number of files done and of files in all."""

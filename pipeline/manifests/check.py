@@ -17,7 +17,7 @@ from pipeline.manifests.layout import Layout
 from pipeline.manifests.layouts import LAYOUTS
 from pipeline.manifests.model import Manifest
 from pipeline.manifests.problems import Problem, ProblemKind
-from pipeline.rawtree import RawTree
+from pipeline.raw.tree import RawTree
 
 
 def check(

@@ -18,7 +18,7 @@ from pipeline.manifests.build import assemble
 from pipeline.manifests.files import save_manifest
 from pipeline.manifests.layouts import layout_of
 from pipeline.manifests.model import Manifest
-from pipeline.rawtree import RawTree
+from pipeline.raw.tree import RawTree
 
 _SUM = re.compile(r"([0-9a-f]{64}) [ *](\S+)")
 

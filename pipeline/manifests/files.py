@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.archives import leads_out
 from pipeline.contract import ContractError, Record, StreamRef
 from pipeline.manifests.model import (
     MANIFEST_FORMAT,
@@ -22,6 +21,7 @@ from pipeline.manifests.model import (
     record_problems,
 )
 from pipeline.manifests.problems import Problem, ProblemKind
+from pipeline.raw.archives import leads_out
 
 _HEADER_KEYS = ("format", "version", "dataset", "classes", "n_records")
 _RECORD_KEYS = ("id", "label", "attributes", "streams")

@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.contract import RecordingError, StreamRef
 from pipeline.readers.timed_csv import read_rows
-from pipeline.signal import Signal, Streams
+from pipeline.signals.recording import Signal, Streams
 
 SENSORS = {
     "acc_phone": ("x", "y", "z"),

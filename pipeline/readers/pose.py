@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import RecordingError, StreamRef
-from pipeline.signal import Signal
+from pipeline.signals.recording import Signal
 
 JOINTS = (
     "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",

@@ -1,7 +1,7 @@
 """Which reader reads which modality of which data set, and what its columns are called.
 
 Importing this is cheap: a reader's decoder (PyAV, h5py, isal) is imported when it first reads.
-A modality that is added to a data set is one entry here and one in ``pipeline.config``.
+A modality that is added to a data set is one entry here and one in ``pipeline.encoders.config``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import MappingProxyType
 from pipeline.contract import ConfigError, RecordingError, StreamRef
 from pipeline.readers import mmact, pose, utd_mhad
 from pipeline.readers.video import read_video
-from pipeline.signal import Frames, Signal, Streams
+from pipeline.signals.recording import Frames, Signal, Streams
 
 Opened = tuple[bytes, StreamRef]
 """A whole raw file and its description."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipeline.contract import RecordingError, StreamRef
 from pipeline.readers.matfile import read_array
 from pipeline.readers.video import read_video
-from pipeline.signal import Frames, Signal
+from pipeline.signals.recording import Frames, Signal
 
 JOINTS = (
     "head", "shoulder_center", "spine", "hip_center",

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import RecordingError, StreamRef
-from pipeline.signal import Frames
+from pipeline.signals.recording import Frames
 
 BLOCK_FRAMES = 16
 """Frames in a block, fewer where they are large."""

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.cache.ledger import Entry
+from pipeline.cache.writer import CacheStore
 from pipeline.contract import ModalitySpec, Presence, Record, feature_array
-from pipeline.ledger import Entry
-from pipeline.store import CacheStore
 
 READ_BYTES = 256 << 20
 """Most bytes of a modality's patches that are read."""

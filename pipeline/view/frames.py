@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import ConfigError, Record, RecordingError
-from pipeline.encode import FRAME_MODALITIES
-from pipeline.rawtree import RawTree
+from pipeline.encode.records import FRAME_MODALITIES
+from pipeline.raw.tree import RawTree
 from pipeline.readers.registry import reader_for
-from pipeline.signal import Frames
+from pipeline.signals.recording import Frames
 
 N_FRAMES = 6
 """Frames of each stream, evenly spaced from the first to the last."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from pipeline.contract.page import render_page, write_page
-from pipeline.rawtree import RawTree
+from pipeline.common.page import render_page, write_page
+from pipeline.raw.tree import RawTree
 from pipeline.view import records, tables
 from pipeline.view.content import CacheContent
-from pipeline.view.oddities import Oddity, oddities_of
+from pipeline.view.outliers import Oddity, oddities_of
 
 N_SHOWN = 8
 CONTENTS = ("counts", "gaps", "lengths", "values", "outliers", "records", "provenance")

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.common.page import chooser
 from pipeline.contract import Presence, Record, feature_array
-from pipeline.contract.page import chooser
-from pipeline.rawtree import RawTree
+from pipeline.raw.tree import RawTree
 from pipeline.view.content import CacheContent, centre, feature_name, some_of
 from pipeline.view.frames import drawn_frames, with_frames
-from pipeline.view.oddities import Oddity
+from pipeline.view.outliers import Oddity
 
 MAX_TRACES = 12
 """A modality of at most so many features is drawn as a line each."""

@@ -8,8 +8,8 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import Presence, Record
-from pipeline.contract.page import (
+from pipeline.cache.writer import CacheStore
+from pipeline.common.page import (
     Cell,
     Number,
     Raw,
@@ -21,9 +21,9 @@ from pipeline.contract.page import (
     table,
     warning,
 )
-from pipeline.store import CacheStore
+from pipeline.contract import Presence, Record
 from pipeline.view.content import CacheContent, Values, feature_name, some_of
-from pipeline.view.oddities import SUSPECT_LENGTH, SUSPECT_VALUE, Oddity
+from pipeline.view.outliers import SUSPECT_LENGTH, SUSPECT_VALUE, Oddity
 
 N_SUSPECTS = 12
 N_GAPS = 500

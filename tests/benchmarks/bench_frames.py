@@ -55,7 +55,7 @@ thread.join()
 
 def bare_forward(device: str, threads: int) -> float:
     """Images a second of the network alone, in a process with the workers' settings."""
-    from pipeline.run import DASK_CONFIG
+    from pipeline.encode.dask_run import DASK_CONFIG
 
     prefix = "distributed.nanny.pre-spawn-environ."
     settings = {
@@ -79,8 +79,8 @@ def end_to_end(manifest, raw, out, modality, device, n_workers):  # type: ignore
     The first leaves out what a worker does once, whatever it has to do: importing PyTorch and
     loading the network.
     """
-    from pipeline.config import EncodingConfig, FramesEncoding
-    from pipeline.job import Callbacks, EncodeOptions, encode
+    from pipeline.encode.job import Callbacks, EncodeOptions, encode
+    from pipeline.encoders.config import EncodingConfig, FramesEncoding
 
     # Many patches make large rows and so small chunks: several tasks a worker from few records.
     config = replace(EncodingConfig(), **{modality: FramesEncoding(patches=256)})
@@ -118,9 +118,9 @@ def plain_way(manifest, raw: Path, modality: str) -> float:  # type: ignore[no-u
     from PIL import Image
     from torchvision.models import resnet50
 
-    from pipeline.config import FramesEncoding
+    from pipeline.encoders.config import FramesEncoding
     from pipeline.encoders.frames import IMAGENET_MEAN, IMAGENET_STD, depth_levels
-    from pipeline.rawtree import RawTree
+    from pipeline.raw.tree import RawTree
     from pipeline.readers.registry import reader_for
 
     network = resnet50(weights=None).eval()
@@ -159,7 +159,7 @@ def main() -> None:
             manifest, raw = real_recordings()
         else:
             from pipeline.manifests import build
-            from pipeline.rawtree import RawTree
+            from pipeline.raw.tree import RawTree
             from pipeline.synthetic.utd_mhad import plan, write_tree
 
             raw = folder / "raw"

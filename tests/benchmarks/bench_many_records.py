@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 
 from pipeline.contract import Record, StreamRef
-from pipeline.job import Callbacks, EncodeOptions, encode
+from pipeline.encode.job import Callbacks, EncodeOptions, encode
 from pipeline.manifests import Manifest
 from tests.benchmarks.common import busy_cores, clock, peak_mib, say, scratch
 

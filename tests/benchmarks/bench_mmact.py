@@ -15,9 +15,9 @@ import threading
 
 import psutil
 
-from pipeline.job import Callbacks, EncodeOptions, Event, encode, rehearse
+from pipeline.encode.job import Callbacks, EncodeOptions, Event, encode, rehearse
 from pipeline.manifests import build, shipped_manifest
-from pipeline.rawtree import RawTree
+from pipeline.raw.tree import RawTree
 from tests.benchmarks.common import busy_cores, clock, peak_mib, say, scratch
 
 

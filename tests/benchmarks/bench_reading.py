@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.cache.ledger import Entry
+from pipeline.cache.seal import finish
+from pipeline.cache.writer import CacheStore, digest_rows, records_per_chunk
 from pipeline.contract import CacheSpec, ModalitySpec, Presence, Record, StreamRef
-from pipeline.finish import finish
-from pipeline.ledger import Entry
-from pipeline.store import CacheStore, digest_rows, records_per_chunk
 from tests.benchmarks.common import busy_cores, clock, say, scratch
 
 RGB = ModalitySpec(name="rgb", n_patches=32, n_features=2048, dtype="float16", records_per_chunk=1)

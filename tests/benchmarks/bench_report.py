@@ -17,9 +17,9 @@ from pathlib import Path
 
 from dmft.config import load_config
 from dmft.data import open_cache
-from dmft.report import Measured, load_runs
-from dmft.report.html import write_report
-from dmft.train import train
+from dmft.reports.load import Measured, load_runs
+from dmft.reports.page.html import write_report
+from dmft.training.train import train
 from tests.e2e.browser import Browser, find_browser, started
 from tests.factories import write_cache
 

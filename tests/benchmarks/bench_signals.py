@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from pipeline.job import Callbacks, EncodeOptions, encode
+from pipeline.encode.job import Callbacks, EncodeOptions, encode
 from tests.benchmarks.common import busy_cores, clock, real_recordings, say, scratch
 
 

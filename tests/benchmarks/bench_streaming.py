@@ -23,8 +23,8 @@ from dmft.data.features import FeatureMaker
 from dmft.data.memory import parse_size
 from dmft.data.sources import choose_source
 from dmft.models import ModelShape, Student, Teacher
-from dmft.train import hard_objective
 from dmft.training import Learner, TrainingData, fit
+from dmft.training.train import hard_objective
 from pipeline.contract import ModalitySpec
 from tests.benchmarks.bench_reading import RGB, make_cache
 from tests.benchmarks.common import busy_cores, peak_mib, say, scratch

@@ -31,8 +31,8 @@ from dmft.data import Cache, make_features, open_cache
 from dmft.data.sources import choose_source
 from dmft.experiments.pool import Pool, Report
 from dmft.models import ModelShape, Student, Teacher
-from dmft.train import hard_objective
 from dmft.training import Learner, TrainingData, fit, fit_together
+from dmft.training.train import hard_objective
 from tests.benchmarks.common import busy_cores, say, scratch
 from tests.benchmarks.plain_training import plain_seconds
 from tests.factories import write_cache

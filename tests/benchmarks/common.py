@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.manifests import Manifest, build
-from pipeline.rawtree import RawTree
+from pipeline.raw.tree import RawTree
 from tests.real_recordings import utd_mhad_root
 
 

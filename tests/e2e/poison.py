@@ -6,12 +6,12 @@ import os
 import signal
 from typing import Any
 
-import pipeline.encode
+import pipeline.encode.records
 
 EXITS = b"POISON-EXIT"
 CRASHES = b"POISON-SEGV"
 
-_reader_for = pipeline.encode.reader_for
+_reader_for = pipeline.encode.records.reader_for
 
 
 def _poisoned(dataset: str, modality: str) -> Any:
@@ -30,4 +30,4 @@ def _poisoned(dataset: str, modality: str) -> Any:
 
 def dask_setup(worker: Any) -> None:
     """Called by Dask in every worker."""
-    pipeline.encode.reader_for = _poisoned
+    pipeline.encode.records.reader_for = _poisoned

@@ -17,8 +17,8 @@ import psutil
 ROOT = Path(__file__).resolve().parents[2]
 SMALL_CHUNKS = """
 import sys
-import pipeline.store
-pipeline.store.MAX_CHUNK_RECORDS = 2
+import pipeline.cache.writer
+pipeline.cache.writer.MAX_CHUNK_RECORDS = 2
 import cli
 cli.main(sys.argv[1:])
 """

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 from distributed import get_worker
 
-from pipeline.config import EncodingConfig, FramesEncoding
+from pipeline.cache.verify import verify
 from pipeline.contract import ConfigError
-from pipeline.job import _settings
-from pipeline.plan import Plan
-from pipeline.run import ATTRIBUTE, EncoderPlugin, cluster, run_tasks
-from pipeline.setup import EncodeOptions, set_up
-from pipeline.verify import verify
+from pipeline.encode.dask_run import ATTRIBUTE, EncoderPlugin, cluster, run_tasks
+from pipeline.encode.job import _settings
+from pipeline.encode.options import EncodeOptions, set_up
+from pipeline.encode.plan import Plan
+from pipeline.encoders.config import EncodingConfig, FramesEncoding
 from tests.e2e.running import dask_cluster, run
 from tests.fabricate import (
     SMALL_FRAMES,
@@ -84,7 +84,7 @@ def test_frames_have_the_same_bits_whatever_the_number_of_workers(tmp_path):
     raw = write_raw(tmp_path / "raw", record_ids(3), ("depth",), n_frames=5)
     config = EncodingConfig(depth=FramesEncoding(**SMALL_FRAMES))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.store.MAX_CHUNK_RECORDS", 1)
+        patch.setattr("pipeline.cache.writer.MAX_CHUNK_RECORDS", 1)
         encode_here(raw, tmp_path / "here", config=config)
         encode_here(raw, tmp_path / "two", config=config, n_workers=2)
     assert_same_arrays(arrays_of(tmp_path / "here"), arrays_of(tmp_path / "two"))

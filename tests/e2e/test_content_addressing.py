@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 import zarr
 
-from pipeline.config import EncodingConfig, FramesEncoding, InertialEncoding
+from pipeline.cache.seal import finish
+from pipeline.cache.verify import verify
+from pipeline.cache.writer import CacheStore
 from pipeline.contract import ConfigError, ContractError, Presence
-from pipeline.finish import finish
-from pipeline.job import Callbacks
+from pipeline.encode.job import Callbacks
+from pipeline.encoders.config import EncodingConfig, FramesEncoding, InertialEncoding
 from pipeline.manifests import parse_manifest
-from pipeline.store import CacheStore
-from pipeline.verify import verify
 from tests.fabricate import (
     SMALL_FRAMES,
     arrays_of,
@@ -35,7 +35,7 @@ SMALL = EncodingConfig(rgb=FramesEncoding(**SMALL_FRAMES), depth=FramesEncoding(
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
-    monkeypatch.setattr("pipeline.store.MAX_CHUNK_RECORDS", 2)
+    monkeypatch.setattr("pipeline.cache.writer.MAX_CHUNK_RECORDS", 2)
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import shutil
 
 import pytest
 
+from pipeline.cache.verify import verify
+from pipeline.cache.writer import CacheStore
 from pipeline.contract import ContractError
-from pipeline.store import CacheStore
-from pipeline.verify import verify
 from tests.fabricate import (
     arrays_of,
     assert_same_arrays,
@@ -30,7 +30,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     raw = write_raw(folder / "raw", record_ids(N_RECORDS))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.store.MAX_CHUNK_RECORDS", PER_CHUNK)
+        patch.setattr("pipeline.cache.writer.MAX_CHUNK_RECORDS", PER_CHUNK)
         encode_here(raw, folder / "cache")
     return raw, manifest_of(raw), folder / "cache"
 

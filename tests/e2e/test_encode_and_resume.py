@@ -12,9 +12,9 @@ import subprocess
 import psutil
 import pytest
 
-from pipeline.progress import read_status
-from pipeline.store import CacheStore
-from pipeline.verify import verify
+from pipeline.cache.verify import verify
+from pipeline.cache.writer import CacheStore
+from pipeline.encode.progress import read_status
 from tests.e2e import poison
 from tests.e2e.running import dask_workers, kill_all, run, start
 from tests.fabricate import (
@@ -37,7 +37,7 @@ def whole(tmp_path_factory):
     raw = write_raw(folder / "raw", record_ids(N_RECORDS))
     manifest = save_manifest_of(raw, folder / "raw.jsonl")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.store.MAX_CHUNK_RECORDS", 2)
+        patch.setattr("pipeline.cache.writer.MAX_CHUNK_RECORDS", 2)
         encode_here(raw, folder / "cache")
     return raw, manifest, arrays_of(folder / "cache")
 

@@ -9,7 +9,7 @@ import pytest
 
 from dmft.export.build import TOLERANCE, export
 from dmft.export.folder import GRAPH_FILE, INT8_FILE
-from recognise import predict
+from dmft.recognise import predict
 from tests.fabricate import encode_here, path_of
 from tests.real_recordings import utd_mhad_root
 from tests.trained import Place, train_on

@@ -20,9 +20,9 @@ import torch
 
 from dmft.data import open_cache
 from dmft.export.folder import GRAPH_FILE, INT8_FILE
-from dmft.run_folder import load_run
-from recognise.recordings import group_files
-from recognise.stream import rows_of
+from dmft.recognise.live import rows_of
+from dmft.recognise.recordings import group_files
+from dmft.runs.folder import load_run
 from tests.e2e.running import ROOT
 from tests.fabricate import path_of, record_ids, write_raw
 from tests.trained import Place, make_place

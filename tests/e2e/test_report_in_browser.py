@@ -9,10 +9,10 @@ import pytest
 
 from dmft.config import load_config
 from dmft.data import open_cache
-from dmft.distill import distill
-from dmft.report import load_runs
-from dmft.report.html import write_report
-from dmft.train import train
+from dmft.reports.load import load_runs
+from dmft.reports.page.html import write_report
+from dmft.training.distill import distill
+from dmft.training.train import train
 from pipeline.view import write_view
 from tests.e2e.browser import Browser, find_browser, started
 from tests.fabricate import encode_here, record_ids, write_raw

@@ -6,8 +6,8 @@ import torch
 from dmft.config import load_config
 from dmft.data import open_cache
 from dmft.models import InputShape, ModelShape, Student, Teacher
-from dmft.run_folder import load_run
-from dmft.train import train
+from dmft.runs.folder import load_run
+from dmft.training.train import train
 from tests.factories import write_cache
 
 UTD = {

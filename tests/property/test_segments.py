@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.segments import alignment, to_patches, window_starts
+from pipeline.signals.segments import alignment, to_patches, window_starts
 
 counts = st.integers(1, 90)
 

@@ -13,10 +13,10 @@ import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.cache.ledger import Entry
+from pipeline.cache.seal import finish
+from pipeline.cache.writer import CacheStore, digest_rows
 from pipeline.contract import CACHE_ATTRIBUTE, ModalitySpec, Presence, Record, StreamRef
-from pipeline.finish import finish
-from pipeline.ledger import Entry
-from pipeline.store import CacheStore, digest_rows
 
 P, D, PER_CHUNK = 3, 2, 3
 calm = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -168,7 +168,7 @@ def test_a_half_written_chunk_claims_no_record_it_does_not_hold(tmp_path, monkey
     def killed(*_):
         raise Killed
 
-    monkeypatch.setattr("pipeline.store.CacheStore.unsound", killed)
+    monkeypatch.setattr("pipeline.cache.writer.CacheStore.unsound", killed)
     with contextlib.suppress(Killed):
         commit(store, 0, values, states)
     monkeypatch.undo()

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from dmft.data.ahead import read_ahead
 from dmft.data.chunks import read_rows
-from dmft.data.order import Window, epoch_order
+from dmft.data.prefetch import read_ahead
+from dmft.data.shuffle import Window, epoch_order
 
 small = settings(max_examples=60, deadline=None)
 seeds = st.integers(0, 2**32 - 1)

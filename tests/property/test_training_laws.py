@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dmft.data.augment import bend_time, rotation
-from dmft.data.draws import derive_seed, uniform
+from dmft.data.counter_rng import derive_seed, uniform
 from dmft.data.features import pooling
-from dmft.losses import divergence
 from dmft.models import overall_vote
 from dmft.protocols import FoldRule, LeaveOneOut, Protocol, fold_rules, make_fold
+from dmft.training.losses import divergence
 
 small = settings(max_examples=50, deadline=None)
 seeds = st.integers(0, 2**32 - 1)

@@ -23,8 +23,8 @@ from dmft.models import (
     TeacherConfig,
     VotingConfig,
 )
+from pipeline.common.settings import parse_table, to_table, what_differs
 from pipeline.contract import ConfigError
-from pipeline.contract.settings import parse_table, to_table, what_differs
 
 
 def test_both_named_configurations_ship_and_survive_a_round_trip():

@@ -5,9 +5,9 @@ import torch
 
 from dmft.config import change_config
 from dmft.data import Batch, open_cache
-from dmft.distill import distill, soft_objective
-from dmft.run_folder import load_run, read_info
-from dmft.train import train
+from dmft.runs.folder import load_run, read_info
+from dmft.training.distill import distill, soft_objective
+from dmft.training.train import train
 from pipeline.contract import ConfigError, ContractError
 from tests.factories import write_cache
 from tests.small_runs import (

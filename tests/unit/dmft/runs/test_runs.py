@@ -8,10 +8,10 @@ import torch
 
 from dmft.config import load_config
 from dmft.data import open_cache
-from dmft.evaluate import evaluate
-from dmft.run_folder import load_run, read_info
-from dmft.train import resolve_device, train
+from dmft.evaluation.evaluate import evaluate
+from dmft.runs.folder import load_run, read_info
 from dmft.training.schedule import learning_rate
+from dmft.training.train import resolve_device, train
 from pipeline.contract import ConfigError, ContractError, Presence
 from tests.factories import write_cache
 from tests.small_runs import (
@@ -278,7 +278,7 @@ def test_a_run_is_evaluated_from_any_folder(place, tmp_path, monkeypatch):
 
 
 def test_training_holds_the_cache_once(place, cache, tmp_path, monkeypatch):
-    import dmft.train
+    import dmft.training.train
 
     held = {}
 
@@ -286,7 +286,7 @@ def test_training_holds_the_cache_once(place, cache, tmp_path, monkeypatch):
         held.update(learner.data.source.patches)
         raise PowerCutError
 
-    monkeypatch.setattr(dmft.train, "fit", look)
+    monkeypatch.setattr(dmft.training.train, "fit", look)
     with pytest.raises(PowerCutError):
         train_student(place, cache, tmp_path / "r")
     assert {m: x.data_ptr() for m, x in held.items()} == {

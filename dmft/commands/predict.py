@@ -1,0 +1,238 @@
+"""``dmft predict``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from dmft.recognise.live import OnProblem, Row
+    from dmft.recognise.predict import Prediction
+    from dmft.recognise.recogniser import Recogniser
+    from dmft.recognise.recordings import Grouped
+    from dmft.recognise.timeline import Moment
+
+SHOWN_PROBLEMS = 5
+
+
+@click.command(short_help="Raw recordings to activities.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1)
+@click.option(
+    "--raw",
+    type=click.Path(path_type=Path),
+    help="A raw tree, or its archives: FILES are relative to it, and none means all of it.",
+)
+@click.option(
+    "--weights",
+    help="Of the network that colour and depth pass.  [default: those that the run names]",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Activities to list for each recording.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: everything, and all activities.")
+@click.option(
+    "--sliding",
+    is_flag=True,
+    help="Give a timeline of long recordings; '-' reads a pipe.",
+)
+@click.option(
+    "--window", "window_s", default=3.5, show_default=True, help="Seconds under a sliding window."
+)
+@click.option(
+    "--step", "step_s", default=0.5, show_default=True, help="Seconds from a window to the next."
+)
+@click.option("--follow", is_flag=True, help="With --sliding: go on as a file of rows grows.")
+@click.option(
+    "--idle",
+    "idle_s",
+    default=60.0,
+    show_default=True,
+    help="With --follow: end after so many seconds without a new row.",
+)
+def predict(
+    run: Path,
+    files: tuple[str, ...],
+    raw: Path | None,
+    weights: str | None,
+    top: int,
+    as_json: bool,
+    sliding: bool,
+    window_s: float,
+    step_s: float,
+    follow: bool,
+    idle_s: float,
+) -> None:
+    """Recognise the activities in FILES with RUN, a run folder or an export of one.
+
+    FILES are raw recordings, any of the run's modalities, of one or many recordings: names that
+    differ in the modality alone belong together. Each is encoded as the run's cache was. A file
+    that cannot be read is named, the others go on, and the exit code is 1.
+
+    \b
+    Two files of one recording:
+      dmft predict run a1_s7_t1_skeleton.mat a1_s7_t1_inertial.mat
+    Everything in a raw tree:
+      dmft predict run --raw RAW --json
+    A live stream, one JSON object a row:
+      sensor | dmft predict run --sliding -
+    """
+    from dmft.recognise.predict import predict_grouped
+    from dmft.recognise.recogniser import load_recogniser
+    from dmft.recognise.recordings import group_files
+
+    if not files and raw is None:
+        raise click.UsageError("Name files, or a raw tree with --raw.")
+    if follow and not sliding:
+        raise click.UsageError("--follow goes with --sliding.")
+    # The encoder also logs what fails; here every failure is told of once, by its file.
+    logging.getLogger("pipeline.encode.records").addHandler(logging.NullHandler())
+    model = load_recogniser(run, weights=weights)
+    if sliding and any(_is_rows(file) for file in files):
+        if len(files) > 1 or raw is not None:
+            raise click.UsageError("A stream of rows is read alone: name one.")
+        sys.exit(_slide_rows(model, files[0], window_s, step_s, follow, idle_s, as_json))
+    if follow:
+        raise click.UsageError("--follow reads rows: name one .jsonl file.")
+    grouped = group_files(files, dataset=model.dataset, modalities=model.shapes, raw=raw)
+    for name in grouped.ignored:
+        click.echo(f"{name}: not used, {run} does not know its modality", err=True)
+    if sliding:
+        sys.exit(_slide_files(model, grouped, window_s, step_s, as_json))
+    found = predict_grouped(model, grouped)
+    failures = [*grouped.failures, *(pair for each in found for pair in each.failures)]
+    if as_json:
+        content = {
+            "recordings": [each.to_json() for each in found],
+            "failures": [{"file": file, "reason": reason} for file, reason in failures],
+        }
+        click.echo(json.dumps(content, indent=2))
+    else:
+        for each in found:
+            _print(each, top)
+    for file, reason in failures:
+        click.echo(f"{file}: {reason}", err=True)
+    sys.exit(1 if failures else 0)
+
+
+def _print(prediction: Prediction, top: int) -> None:
+    if prediction.activity is None:
+        click.echo(f"{prediction.recording}: no answer, none of its files could be read")
+        return
+    click.echo(prediction.recording)
+    for name, probability in list(prediction.probabilities.items())[:top]:
+        votes = "  ".join(f"{m} {vote[name]:.1%}" for m, vote in prediction.votes.items())
+        click.echo(f"  {name:<20}{probability:>8.1%}   {votes}")
+
+
+class _Problems:
+    """Counts what was passed over and shows the first of it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, message: str) -> None:
+        self.count += 1
+        if self.count <= SHOWN_PROBLEMS:
+            click.echo(message, err=True)
+
+    def exit_code(self) -> int:
+        """Say how many there were."""
+        if self.count > SHOWN_PROBLEMS:
+            click.echo(f"... and {self.count - SHOWN_PROBLEMS} more", err=True)
+        return 1 if self.count else 0
+
+
+def _is_rows(file: str) -> bool:
+    return file == "-" or file.endswith(".jsonl")
+
+
+def _slide_rows(
+    model: Recogniser,
+    file: str,
+    window_s: float,
+    step_s: float,
+    follow: bool,
+    idle_s: float,
+    as_json: bool,
+) -> int:
+    from dmft.recognise.live import MAX_LINE_BYTES, read_lines, read_rows
+
+    problems = _Problems()
+    lines = (
+        iter(lambda: sys.stdin.buffer.readline(MAX_LINE_BYTES + 1), b"")
+        if file == "-"
+        else read_lines(Path(file), follow=follow, idle_s=idle_s)
+    )
+    rows = read_rows(lines, dataset=model.dataset, modalities=model.shapes, on_problem=problems)
+    try:
+        _show(model, rows, window_s, step_s, as_json, problems, live=follow or file == "-")
+    except KeyboardInterrupt:
+        click.echo("Stopped.", err=True)
+        return 130
+    return problems.exit_code()
+
+
+def _slide_files(
+    model: Recogniser, grouped: Grouped, window_s: float, step_s: float, as_json: bool
+) -> int:
+    from dmft.recognise.live import rows_of
+
+    problems = _Problems()
+    for file, reason in grouped.failures:
+        problems(f"{file}: {reason}")
+    for recording in grouped.recordings:
+        rows = iter(rows_of(recording, dataset=model.dataset, on_problem=problems))
+        name = recording.id
+        if not as_json:
+            click.echo(name)
+        _show(model, rows, window_s, step_s, as_json, problems, live=False, recording=name)
+    return problems.exit_code()
+
+
+def _show(
+    model: Recogniser,
+    rows: Iterator[Row],
+    window_s: float,
+    step_s: float,
+    as_json: bool,
+    on_problem: OnProblem,
+    *,
+    live: bool,
+    recording: str | None = None,
+) -> None:
+    """Print windows as they come (live, or as JSON), and activities as they end."""
+    from dmft.recognise.live import Slicer
+    from dmft.recognise.timeline import moments, timeline
+
+    named = {} if recording is None else {"recording": recording}
+
+    def told(found: Iterator[Moment]) -> Iterator[Moment]:
+        for moment in found:
+            if as_json:
+                click.echo(json.dumps(moment.to_json() | named))
+            elif live:
+                probability = moment.probabilities[moment.activity]
+                click.echo(f"  now {moment.end_s:8.1f} s  {moment.activity:<20}{probability:>6.1%}")
+            sys.stdout.flush()
+            yield moment
+
+    slicer = Slicer(window_s=window_s, step_s=step_s, on_problem=on_problem)
+    found = moments(model, slicer.windows(rows), on_problem)
+    for each in timeline(told(found)):
+        if as_json:
+            click.echo(json.dumps(each.to_json() | named))
+        else:
+            span = f"{each.start_s:8.1f} to {each.end_s:8.1f} s"
+            click.echo(f"{span}  {each.activity:<20}{each.probability:>6.1%}")
+        sys.stdout.flush()

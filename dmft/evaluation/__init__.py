@@ -1,0 +1,1 @@
+"""Measuring trained runs; nothing here trains or chooses anything."""

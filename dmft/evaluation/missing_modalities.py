@@ -1,0 +1,65 @@
+"""What a trained model still knows when test records have fewer modalities than it learnt from."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dmft.data import Cache
+from dmft.evaluation.metrics import accuracy, confusion, macro_f1
+from dmft.models import overall_vote
+from dmft.runs.folder import PREDICT_BATCH, TrainedRun, present_of
+
+
+def missing_modalities(run: TrainedRun, cache: Cache, rows: Tensor) -> list[dict[str, Any]]:
+    """Accuracy and macro F1 with every smaller, non-empty set of the run's modalities.
+
+    The others are taken away before the network, not after it: a teacher's streams then miss
+    what they were fused with. Records that have none of a set are not measured.
+
+    Shapes: rows (B,) int64.
+    """
+    names = run.info.modalities
+    sets = [kept for n in range(1, len(names)) for kept in combinations(range(len(names)), n)]
+    found = []
+    for kept in reversed(sets):
+        present = present_of(cache, names)[rows].clone()
+        present[:, [column for column in range(len(names)) if column not in kept]] = False
+        seen = present.any(dim=1)
+        votes = _votes(run, cache, rows[seen], present[seen])
+        matrix = confusion(cache.labels[rows[seen]], votes.argmax(dim=-1), votes.shape[-1])
+        found.append(
+            {
+                "modalities": [names[column] for column in kept],
+                "n_records": int(seen.sum()),
+                "accuracy": accuracy(matrix),
+                "macro_f1": macro_f1(matrix),
+            }
+        )
+    return found
+
+
+def _votes(run: TrainedRun, cache: Cache, rows: Tensor, present: Tensor) -> Tensor:
+    """Overall vote of records that have only what ``present`` says.
+
+    Shapes: rows (B,), present (B, M) -> (B, K).
+    """
+    names = run.info.modalities
+    shown = [name for column, name in enumerate(names) if present[:, column].any()]
+    logits = [torch.zeros(0, len(names), 2, len(run.info.classes))]
+    for (some, stored), there in zip(
+        cache.blocks(rows, PREDICT_BATCH, shown), torch.split(present, PREDICT_BATCH), strict=True
+    ):
+        if not len(some):
+            continue
+        patches = {}
+        for column, name in enumerate(names):
+            shape = (len(some), run.info.stored[name].n_patches, run.info.stored[name].n_features)
+            nothing = torch.zeros((), dtype=cache.features[name].dtype).expand(shape)
+            seen = there[:, column, None, None]
+            patches[name] = torch.where(seen, stored.get(name, nothing), nothing).to(run.device)
+        logits.append(run.logits_of(patches, there.to(run.device)).cpu())
+    return overall_vote(torch.cat(logits), present, run.info.config.voting.rule)

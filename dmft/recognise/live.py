@@ -1,0 +1,271 @@
+"""Rows with times in, windows over them out: what continuous recordings are cut into.
+
+Rows of several modalities come mixed and roughly in time. A window is given out as soon as every
+modality that still speaks has passed its end, so memory holds one window and a stream may be
+endless. A stream is one JSON object a line::
+
+    {"modality": "inertial", "time_s": 12.34, "values": [0.1, -0.9, 0.2, 3.0, 0.5, -1.0]}
+
+Refused, one by one and by their number: lines that are no such object, numbers that are not
+finite, and rows that come after their window has gone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dmft.recognise.recordings import Recording
+from pipeline.contract import ConfigError, RecordingError, StreamRef
+from pipeline.readers.registry import feature_names, reader_for
+from pipeline.signals.recording import Frames, Signal, Streams
+from pipeline.signals.resample import join
+
+WINDOW_S, STEP_S = 3.5, 0.5
+"""A window as long as the median recording of UTD-MHAD."""
+LAG_S = 1.0
+"""A modality that is this far behind the newest row is not waited for."""
+COVERED = 0.5
+"""Part of a window that a modality's rows must span to count as present."""
+MAX_LINE_BYTES = 1 << 16
+MAX_TIME_S = 1e11
+"""Beyond this, neighbouring windows would begin at the same number."""
+SLIDING = ("skeleton", "inertial")
+"""Modalities that need no network."""
+JOINED_HZ = 100.0
+"""Rows a second on which time-stamped streams of one modality are joined."""
+
+OnProblem = Callable[[str], None]
+"""Told of each row that is passed over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row of one modality."""
+
+    modality: str
+    time_s: float
+    values: NDArray[np.float32]
+    """As the modality's reader gives one row: (20, 3) for skeleton, (6,) for inertial."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A span of a stream and the rows in it."""
+
+    start_s: float
+    end_s: float
+    rows: Mapping[str, NDArray[np.float32]]
+    """Shapes: {m: (T, ...)}, in the order of their times; only modalities that are present."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Slicer:
+    """Cuts rows into windows while they come."""
+
+    window_s: float = WINDOW_S
+    step_s: float = STEP_S
+    on_problem: OnProblem = lambda message: None
+    _rows: dict[str, deque[Row]] = field(default_factory=dict)
+    _newest: dict[str, float] = field(default_factory=dict)
+    _origin: float | None = None
+    _next: int = 0
+    """Number of the next window; window k begins at origin + k * step."""
+    _given: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0.1 <= self.window_s <= 3600:
+            raise ConfigError(f"window_s is {self.window_s}: wanted 0.1 to 3600 seconds")
+        if not 0.01 <= self.step_s <= self.window_s:
+            raise ConfigError(
+                f"step_s is {self.step_s}: wanted 0.01 seconds to the window's {self.window_s}"
+            )
+
+    def windows(self, rows: Iterable[Row]) -> Iterator[Window]:
+        """Give out each window when it is complete; at the end, what is left of the last."""
+        for row in rows:
+            self._take(row)
+            yield from self._ready(self._heard())
+        newest = max(self._newest.values(), default=-math.inf)
+        yield from self._ready(newest + self.step_s / 2)
+        if not self._given and self._origin is not None and newest > self._origin:
+            whole = self._cut(self._origin, newest, last=True)
+            if whole.rows:
+                yield whole
+
+    def _take(self, row: Row) -> None:
+        if self._origin is None:
+            self._origin = row.time_s
+        start = self._start(self._next)
+        if row.time_s < start and (self._given or self._next):
+            self.on_problem(
+                f"{row.modality} at {row.time_s:.3f} s comes too late: the window from "
+                f"{start:.3f} s has begun"
+            )
+            return
+        self._rows.setdefault(row.modality, deque()).append(row)
+        self._newest[row.modality] = max(self._newest.get(row.modality, -math.inf), row.time_s)
+
+    def _start(self, number: int) -> float:
+        assert self._origin is not None
+        return self._origin + number * self.step_s
+
+    def _heard(self) -> float:
+        """Up to when all modalities that still speak have spoken."""
+        newest = max(self._newest.values(), default=-math.inf)
+        return min((t for t in self._newest.values() if t >= newest - LAG_S), default=-math.inf)
+
+    def _ready(self, heard: float) -> Iterator[Window]:
+        while self._origin is not None and self._start(self._next) + self.window_s <= heard:
+            start = self._start(self._next)
+            window = self._cut(start, start + self.window_s)
+            self._next += 1
+            self._drop_before(self._start(self._next))
+            if window.rows:
+                self._given += 1
+                yield window
+            first = min((r.time_s for rows in self._rows.values() for r in rows), default=None)
+            if first is not None and first > self._start(self._next) + self.window_s:
+                # A hole in the stream: its windows would be empty.
+                behind = first - self.window_s - self._origin
+                self._next = max(self._next, math.floor(behind / self.step_s) + 1)
+
+    def _drop_before(self, start: float) -> None:
+        for rows in self._rows.values():
+            while rows and rows[0].time_s < start:
+                rows.popleft()
+
+    def _cut(self, start: float, end: float, *, last: bool = False) -> Window:
+        found: dict[str, NDArray[np.float32]] = {}
+        for modality, rows in self._rows.items():
+            by_time = {r.time_s: r.values for r in rows if start <= r.time_s < end}
+            if last:
+                by_time = {r.time_s: r.values for r in rows}
+            times = sorted(by_time)
+            if len(times) > 1 and times[-1] - times[0] >= COVERED * (end - start):
+                found[modality] = np.stack([by_time[t] for t in times])
+        return Window(start_s=start, end_s=end, rows=found)
+
+
+def read_rows(
+    lines: Iterable[bytes], *, dataset: str, modalities: Iterable[str], on_problem: OnProblem
+) -> Iterator[Row]:
+    """Rows of a stream; lines that are none are told of and passed over.
+
+    Rows of modalities that can be streamed but that the model does not know are left out.
+    """
+    known = set(modalities)
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = _parse(line, dataset)
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
+            shown = line[:60].decode(errors="replace").strip()
+            reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            on_problem(f"line {number} is no row ({reason}): {shown!r}")
+            continue
+        if row.modality in known:
+            yield row
+
+
+def _parse(line: bytes, dataset: str) -> Row:
+    if len(line) > MAX_LINE_BYTES:
+        raise ValueError(f"longer than {MAX_LINE_BYTES} bytes")
+    content = json.loads(line)
+    if not isinstance(content, dict):
+        raise ValueError("not an object")
+    modality, time_s = content["modality"], content["time_s"]
+    if modality not in SLIDING:
+        raise ValueError(f"modality {modality!r}, wanted one of {', '.join(SLIDING)}")
+    if isinstance(time_s, bool) or not abs(time_s) <= MAX_TIME_S:
+        raise ValueError(f"time_s {time_s!r}, wanted seconds")
+    values = np.array(content["values"], dtype=np.float32).reshape(-1)
+    wanted = len(feature_names(dataset, modality))
+    if len(values) != wanted:
+        raise ValueError(f"{len(values)} values, wanted {wanted}")
+    if not np.isfinite(values).all():
+        raise ValueError("a value is not finite")
+    return Row(modality=modality, time_s=float(time_s), values=_shaped(modality, values))
+
+
+def _shaped(modality: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return values.reshape(-1, 3) if modality == "skeleton" else values
+
+
+def _duration_s(times_s: NDArray[np.float64]) -> float:
+    """From the beginning of the first row to the end of the last."""
+    n = len(times_s)
+    return float(times_s[-1]) * n / (n - 1) if n > 1 else 0.0
+
+
+def read_lines(path: Path, *, follow: bool, idle_s: float, poll_s: float = 0.1) -> Iterator[bytes]:
+    """Lines of a file; with ``follow`` also those that are appended, until none came for a while.
+
+    Raises:
+        RecordingError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            rest, quiet_since = b"", time.monotonic()
+            while True:
+                found = file.readline(MAX_LINE_BYTES + 1)
+                if found:
+                    rest, quiet_since = rest + found, time.monotonic()
+                if rest.endswith(b"\n") or len(rest) > MAX_LINE_BYTES:
+                    yield rest
+                    rest = b""
+                elif not found:
+                    if not follow or time.monotonic() - quiet_since >= idle_s:
+                        break
+                    time.sleep(poll_s)
+            if rest:
+                yield rest
+    except OSError as error:
+        raise RecordingError(
+            f"{path} cannot be read: {error.strerror or error}", stage="open", path=str(path)
+        ) from error
+
+
+def rows_of(recording: Recording, *, dataset: str, on_problem: OnProblem) -> list[Row]:
+    """Rows of a recording's files, on one clock.
+
+    The files are taken to begin and end together, and to last as long as the longest says by its
+    nominal rate: true rates are at most nominal ones, and modalities are aligned by fraction.
+    """
+    signals: dict[str, Signal] = {}
+    for modality, files in recording.files.items():
+        shown = ", ".join(file.shown for file in files)
+        if modality not in SLIDING:
+            on_problem(f"{shown}: {modality} is not read with --sliding")
+            continue
+        try:
+            opened = [
+                (file.tree.read(file.path), StreamRef(name=file.stream, path=file.path))
+                for file in files
+            ]
+            found = reader_for(dataset, modality)(opened)
+        except RecordingError as error:
+            on_problem(f"{shown}: {error}")
+            continue
+        assert not isinstance(found, Frames)
+        signals[modality] = join(found, JOINED_HZ) if isinstance(found, Streams) else found
+    duration = max((_duration_s(signal.times_s) for signal in signals.values()), default=0.0)
+    rows = [
+        Row(
+            modality=modality,
+            time_s=float((i + 0.5) / len(signal.values) * duration),
+            values=signal.values[i],
+        )
+        for modality, signal in signals.items()
+        for i in range(len(signal.values))
+    ]
+    return sorted(rows, key=lambda row: row.time_s)

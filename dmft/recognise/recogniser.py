@@ -1,0 +1,172 @@
+"""A run or an export, and the encoding that its inputs need: patches in, votes out.
+
+An export is run by onnxruntime and PyTorch is not imported, so that a cold start is short. It
+refuses a run that does not say how its cache was encoded, and an encoding by another version of
+an encoder, whose numbers would not be those that the model learnt on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dmft.export.folder import EXPORT_FILE, GRAPH_FILE, open_export
+from pipeline.contract import ContractError
+from pipeline.encode.from_cache import encoder_as_recorded, encoding_of, network_as_recorded
+from pipeline.encode.records import FRAME_MODALITIES, Encoder, encode_signal, encoder_version
+from pipeline.raw.tree import RawTree
+
+if TYPE_CHECKING:
+    from pipeline.encoders.frames import FrameNetwork
+
+Vote = Callable[
+    [Mapping[str, NDArray[Any]], NDArray[np.bool_]],
+    tuple[NDArray[np.float32], NDArray[np.float32]],
+]
+"""Patches {m: (B, P, D)} and presence (B, M) to probabilities (B, K) and votes (B, M, K)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Recogniser:
+    """A model with all that turns raw recordings into its inputs."""
+
+    folder: Path
+    """Of the run or the export."""
+    dataset: str
+    """Names the readers."""
+    classes: tuple[str, ...]
+    """In the order of the probabilities."""
+    shapes: Mapping[str, tuple[int, int]]
+    """Modality to P and D as encoded, in the order of the model."""
+    encodings: Mapping[str, Mapping[str, Any]]
+    """How the cache says that each modality was encoded."""
+    weights: str
+    """Name of the weights that frames pass."""
+    vote: Vote
+    """The model."""
+    _network: FrameNetwork | None = field(default=None, repr=False)
+
+    def encoder(self, modality: str, tree: RawTree) -> Encoder:
+        """The encoder of a modality for files of a tree; a network is loaded once.
+
+        Raises:
+            ConfigError: the weights are not those that the cache was made with.
+        """
+        stored = self.encodings[modality]
+        if modality in FRAME_MODALITIES and self._network is None:
+            self._network = network_as_recorded(modality, stored, self.weights)
+        return encoder_as_recorded(
+            dataset=self.dataset,
+            modality=modality,
+            stored=stored,
+            tree=tree,
+            weights=self.weights,
+            network=self._network,
+        )
+
+    def encode_rows(self, modality: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Encode rows that are in memory already, of a modality without a network.
+
+        Shapes: values (T, ...) in the reader's units -> (P, D).
+
+        Raises:
+            RecordingError: the values cannot be encoded.
+        """
+        return encode_signal(values, encoding_of(modality, self.encodings[modality]))
+
+    def recognise(
+        self, records: list[Mapping[str, NDArray[Any]]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities and votes of some records, each with the modalities that it has.
+
+        Shapes: records B times {m: (P, D)} -> (B, K), (B, M, K).
+        """
+        patches = {
+            name: np.stack([record.get(name, np.zeros(shape)) for record in records])
+            for name, shape in self.shapes.items()
+        }
+        present = np.array([[name in record for name in self.shapes] for record in records])
+        return self.vote({name: each.astype(np.float32) for name, each in patches.items()}, present)
+
+
+def load_recogniser(
+    folder: str | Path, *, weights: str | None = None, device: str = "cpu", graph: str = GRAPH_FILE
+) -> Recogniser:
+    """Load the run of one fold, or an export.
+
+    Args:
+        folder: What ``dmft train``, ``dmft distill`` or ``dmft export`` wrote.
+        weights: Of the network that frames pass; by default those that the run names.
+        device: Where a run computes: ``cpu`` or ``cuda``. An export computes on the CPU.
+        graph: Which file of an export.
+
+    Raises:
+        ContractError: it is neither, it is damaged, or its encoding cannot be done again here.
+    """
+    folder = Path(folder)
+    made = _of_export(folder, graph) if (folder / EXPORT_FILE).exists() else _of_run(folder, device)
+    made.weights = weights or made.weights or "imagenet"
+    for name in made.shapes:
+        stored = made.encodings.get(name) or {}
+        if not stored.get("encoder_version") or not made.dataset:
+            raise ContractError(
+                f"{folder} does not say how its {name} was encoded, so raw files cannot be encoded "
+                "the same way. Train it again on a cache that 'dmft encode' made."
+            )
+        if stored["encoder_version"] != encoder_version(name):
+            raise ContractError(
+                f"{folder} learnt on {name} of encoder version {stored['encoder_version']}: this "
+                f"software has version {encoder_version(name)}. Encode and train again, or install "
+                "the version that it was made with."
+            )
+    return made
+
+
+def _of_export(folder: Path, graph: str) -> Recogniser:
+    opened = open_export(folder, file=graph)
+    info = opened.info
+    return Recogniser(
+        folder=folder,
+        dataset=info.dataset,
+        classes=info.classes,
+        shapes={name: (each.n_patches, each.n_features) for name, each in info.inputs.items()},
+        encodings=info.encodings,
+        weights=info.encoder_weights,
+        vote=opened,
+    )
+
+
+def _of_run(folder: Path, device: str) -> Recogniser:
+    import torch
+
+    from dmft.export.graph import Recogniser as Network
+    from dmft.runs.folder import fold_folders, load_run
+
+    folders = fold_folders(folder)
+    if folders != (folder,):
+        raise ContractError(f"{folder} holds several folds: name one of them, {folders[0]}")
+    run = load_run(folder, device)
+    network = Network(run).to(device).eval()
+
+    def vote(
+        patches: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        tensors = {name: torch.from_numpy(each).to(device) for name, each in patches.items()}
+        with torch.no_grad():
+            probabilities, votes = network(tensors, torch.from_numpy(present).to(device))
+        return probabilities.cpu().numpy(), votes.cpu().numpy()
+
+    return Recogniser(
+        folder=folder,
+        dataset=run.info.dataset,
+        classes=run.info.classes,
+        shapes={name: (s.n_patches, s.n_features) for name, s in run.info.stored.items()},
+        encodings=run.info.encodings,
+        weights=run.info.encoder_weights,
+        vote=vote,
+    )

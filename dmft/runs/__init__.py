@@ -1,0 +1,1 @@
+"""A run's files: what it says of itself, its weights, and loading it again."""

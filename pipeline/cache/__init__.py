@@ -1,0 +1,1 @@
+"""The only writer of feature caches: from one object's bytes to the sealed whole."""

@@ -1,0 +1,49 @@
+"""``SHA256SUMS``: the checksums of every object of a complete cache, in ``sha256sum``'s format.
+
+The list vouches for itself by its last line, a comment to ``sha256sum``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from pipeline.cache.objects import Objects
+from pipeline.contract import LEDGER_PREFIX, ContractError
+
+SUMS = "SHA256SUMS"
+SESSION = f"{LEDGER_PREFIX}/session"
+"""Which encode owns the cache; a worker of an older one does not write."""
+PROGRESS = f"{LEDGER_PREFIX}/progress.json"
+"""How far a running encode is; gone when it ends."""
+LOCK = f"{LEDGER_PREFIX}/lock"
+TRANSIENT = frozenset({SUMS, SESSION, PROGRESS, LOCK})
+"""Objects that are not listed."""
+
+_LAST = b"# sha256 of the lines above: "
+
+
+def write_sums(objects: Objects, sums: dict[str, str]) -> None:
+    """Write the list.
+
+    Args:
+        objects: The cache.
+        sums: Object to checksum.
+    """
+    body = "".join(f"{sums[key]}  {key}\n" for key in sorted(sums)).encode()
+    objects.write(SUMS, body + _LAST + f"{hashlib.sha256(body).hexdigest()}\n".encode())
+
+
+def read_sums(objects: Objects) -> dict[str, str] | None:
+    """Object to checksum; None where there is no list.
+
+    Raises:
+        ContractError: the list is not what was written.
+    """
+    content = objects.read(SUMS)
+    if content is None:
+        return None
+    body, _, last = content.rpartition(_LAST)
+    if hashlib.sha256(body).hexdigest().encode() + b"\n" != last:
+        raise ContractError(f"{objects.location}/{SUMS} is not what was written")
+    lines = (line.split("  ", 1) for line in body.decode().splitlines())
+    return {key: digest for digest, key in lines}

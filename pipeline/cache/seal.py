@@ -1,0 +1,155 @@
+"""The end of an encode: what readers see is derived from the ledgers, sealed and marked complete.
+
+The order matters: presence, lengths and the record table while the cache says ``building``; then
+every stored row is read once more, held against its digest and summed, so that no checksum ever
+vouches for damage; then ``complete`` and the consolidated metadata in one write; then the list of
+checksums. A complete cache without the list gets it from the next encode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.cache.checksums import PROGRESS, SESSION, TRANSIENT, write_sums
+from pipeline.cache.ledger import Entry
+from pipeline.cache.writer import CacheStore
+from pipeline.contract import (
+    CACHE_ATTRIBUTE,
+    CacheSpec,
+    CacheState,
+    ContractError,
+    Presence,
+    length_array,
+    presence_array,
+)
+
+
+def finish(store: CacheStore, provenance: Mapping[str, Any]) -> CacheSpec:
+    """Derive what readers see, mark the cache complete, and list every checksum.
+
+    Raises:
+        ContractError: a record is neither present, absent nor quarantined, or a stored row is not
+            what was written.
+    """
+    digest = hashlib.sha256()
+    table = _record_table(store)
+    entries: dict[str, list[Entry]] = {}
+    for name in sorted(store.spec.modalities):
+        entries[name] = _all_entries(store, name)
+        table[presence_array(name)] = np.array([e.presence for e in entries[name]], np.uint8)
+        table[length_array(name)] = np.array(
+            [e.length if e.presence == Presence.PRESENT else 0 for e in entries[name]], np.int32
+        )
+        for record, entry in zip(store.records, entries[name], strict=True):
+            digest.update(f"{name} {record.id} {record.label} {entry.digest}\n".encode())
+    for record in store.records:
+        digest.update(f"{record.id} {sorted(record.attributes.items())}\n".encode())
+    _write_table(store, table)
+    store.objects.sweep()
+    store.objects.delete(PROGRESS)
+    sums = _sums(store, entries)
+    complete = replace(
+        store.spec,
+        state=CacheState.COMPLETE,
+        provenance=dict(provenance),
+        fingerprint=digest.hexdigest(),
+    )
+    root = _consolidate(store, complete)
+    write_sums(store.objects, sums | {"zarr.json": hashlib.sha256(root).hexdigest()})
+    store.objects.delete(SESSION)
+    store.spec = complete
+    return complete
+
+
+def _all_entries(store: CacheStore, modality: str) -> list[Entry]:
+    """A modality's entries in the order of the rows."""
+    entries = store.entries(modality)
+    missing = [record.id for record in store.records if record.id not in entries]
+    if missing:
+        raise ContractError(
+            f"{store.objects.location}: {modality} has {len(missing)} records to do "
+            f"({missing[0]}, ...): encode again with --modalities {modality}"
+        )
+    return [entries[record.id] for record in store.records]
+
+
+def _record_table(store: CacheStore) -> dict[str, Any]:
+    table: dict[str, Any] = {
+        "record_id": np.array([record.id for record in store.records], dtype=object),
+        "label": np.array([record.label for record in store.records], np.int32),
+    }
+    for column in store.spec.columns:
+        values = [record.attributes.get(column, -1) for record in store.records]
+        table[column] = np.array(values, np.int32)
+    return table
+
+
+def _write_table(store: CacheStore, table: Mapping[str, Any]) -> None:
+    from zarr.codecs import Crc32cCodec
+
+    group = store.group()
+    for name, values in table.items():
+        array = group.create_array(
+            name,
+            shape=values.shape,
+            chunks=(max(len(values), 1),),
+            dtype=str if values.dtype == object else values.dtype,
+            filters=None,
+            compressors=[Crc32cCodec()],
+            dimension_names=("record",),
+            overwrite=True,
+            config={"write_empty_chunks": True},
+        )
+        array[:] = values
+
+
+def _sums(store: CacheStore, entries: Mapping[str, list[Entry]]) -> dict[str, str]:
+    """Checksum of every object but the root, each chunk held against its ledger on the way.
+
+    Raises:
+        ContractError: a row is not what was written.
+    """
+    chunks = {
+        store.chunk_key(name, chunk): (name, chunk)
+        for name in entries
+        for chunk in range(store.n_chunks(name))
+    }
+    sums = {}
+    for key in store.objects.sizes():
+        if key in TRANSIENT or key == "zarr.json":
+            continue
+        store.objects.flush(key)
+        content = store.objects.read(key)
+        assert content is not None
+        if key in chunks:
+            name, chunk = chunks[key]
+            rows = store.rows_of(name, chunk)
+            hit = store.unsound(name, chunk, entries[name][rows.start : rows.stop], content)
+            if hit:
+                raise ContractError(
+                    f"{store.objects.location}/{key}: record {hit[0]} is not what was written. "
+                    "Encode again with --check-stored"
+                )
+        sums[key] = hashlib.sha256(content).hexdigest()
+    return sums
+
+
+def _consolidate(store: CacheStore, spec: CacheSpec) -> bytes:
+    """Consolidated metadata and the state ``complete`` in one write of the root object."""
+    import zarr
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of the ledger's folder and of itself
+        zarr.consolidate_metadata(store.objects.zarr_store())
+    root = json.loads(store.objects.read("zarr.json") or b"{}")
+    root["attributes"] = {CACHE_ATTRIBUTE: spec.to_json()}
+    content = json.dumps(root, indent=2).encode()
+    store.objects.write("zarr.json", content)
+    return content

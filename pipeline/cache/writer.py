@@ -1,0 +1,465 @@
+"""A cache that is being written: create it, write a chunk, take a record back, hold the lock.
+
+Order of a chunk's life: records whose rows will change are taken out of its ledger, its bytes go
+to the store, are flushed to the disk, read back and compared with their digests; only then is its
+ledger written, and from then on its records are done. Order of a cache's life: ``building`` from
+the first change on, then every chunk, then what :mod:`pipeline.cache.seal` derives. A kill at any
+instant leaves a cache that says ``building`` and loses no committed chunk.
+
+Chunks hold raw little-endian rows and a CRC-32C, whole records each, so a reader notices damage
+and a verifier can say which record it hit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.cache.checksums import LOCK, SESSION, SUMS, TRANSIENT
+from pipeline.cache.ledger import ChunkLedger, Entry, read_ledger, write_ledger
+from pipeline.cache.objects import Objects
+from pipeline.contract import (
+    CACHE_ATTRIBUTE,
+    LEDGER_PREFIX,
+    CacheSpec,
+    CacheState,
+    ConfigError,
+    ContractError,
+    ModalitySpec,
+    Presence,
+    Record,
+    feature_array,
+    length_array,
+    presence_array,
+)
+from pipeline.manifests import Manifest, parse_manifest
+
+RECORDS = f"{LEDGER_PREFIX}/manifest.jsonl"
+"""A manifest of the records in the order of their rows."""
+CHUNK_BYTES = 4 << 20
+MAX_CHUNK_RECORDS = 128
+
+
+def records_per_chunk(row_bytes: int) -> int:
+    """Records in a chunk: about 4 MiB, where reading is fastest and a lost batch is small."""
+    return max(1, min(MAX_CHUNK_RECORDS, CHUNK_BYTES // row_bytes))
+
+
+def chunk_bytes(spec: ModalitySpec) -> int:
+    """Bytes of a chunk's object: its rows, the last chunk padded, and four of CRC-32C."""
+    return spec.records_per_chunk * spec.row_bytes + 4
+
+
+def digest_rows(rows: NDArray[Any]) -> list[str]:
+    """SHA-256 of each row's bytes as stored."""
+    little = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("<"))
+    return [hashlib.sha256(row.tobytes()).hexdigest() for row in little]
+
+
+@dataclass(slots=True)
+class CacheStore:
+    """A cache that is being written."""
+
+    objects: Objects
+    spec: CacheSpec
+    records: tuple[Record, ...]
+    """In the order of their rows."""
+
+    # -- opening ---------------------------------------------------------------------------------
+
+    @classmethod
+    def read(cls, location: str) -> CacheStore:
+        """Open what is there, in any state, changing nothing.
+
+        Raises:
+            ContractError: there is no cache, or its description is damaged.
+        """
+        objects = Objects(location)
+        spec = read_spec(objects)
+        if spec is None:
+            raise ContractError(f"{location}: no cache there. Make one with 'dmft encode'.")
+        records = read_records(objects)
+        if len(records) != spec.n_records:
+            raise ContractError(
+                f"{location} says it has {spec.n_records} records and lists {len(records)}: its "
+                "metadata is damaged; 'dmft encode --check-stored' mends it"
+            )
+        return cls(objects, spec, records)
+
+    @classmethod
+    def preview(
+        cls,
+        location: str,
+        *,
+        dataset: str,
+        classes: tuple[str, ...],
+        records: Sequence[Record],
+        modalities: Mapping[str, ModalitySpec],
+    ) -> CacheStore:
+        """The cache as :meth:`prepare` would make it, changing nothing.
+
+        Raises:
+            ConfigError: as :meth:`prepare`.
+            ContractError: the cache there is damaged, or is none.
+        """
+        objects = Objects(location)
+        if objects.is_local and objects.path.exists() and not objects.path.is_dir():
+            raise ConfigError(f"--out {location} is a file: wanted a folder for the cache")
+        old = read_spec(objects)
+        if old is None:
+            strange = [key for key in objects.sizes() if key not in TRANSIENT]
+            if strange:
+                raise ConfigError(
+                    f"{location} exists and is not a cache (it holds {strange[0]}): choose another "
+                    "--out, or remove it. A cache that lost its zarr.json is mended by "
+                    "--check-stored"
+                )
+        else:
+            _check_same(old, dataset, classes, location)
+        ordered = _place(read_records(objects) if old else (), records, location)
+        kept = {
+            name: spec
+            for name, spec in (old.modalities.items() if old else ())
+            if name not in modalities or modalities[name] == spec
+        }
+        spec = CacheSpec(
+            state=CacheState.BUILDING,
+            dataset=dataset,
+            classes=classes,
+            columns=tuple(sorted({name for record in ordered for name in record.attributes})),
+            n_records=len(ordered),
+            modalities={**kept, **modalities},
+            provenance=dict(old.provenance) if old else {},
+        )
+        return cls(objects, spec, ordered)
+
+    @classmethod
+    def prepare(
+        cls,
+        location: str,
+        *,
+        dataset: str,
+        classes: tuple[str, ...],
+        records: Sequence[Record],
+        modalities: Mapping[str, ModalitySpec],
+        session: str,
+    ) -> CacheStore:
+        """Create a cache or open the one that is there, and make room for the records.
+
+        Rows are never moved: known records keep theirs, new ones get rows at the end. A modality
+        whose shape or encoding differs from the stored one starts anew; the others stay.
+
+        Raises:
+            ConfigError: the cache there is of another data set, of other classes, or holds
+                records that the manifest lacks.
+            ContractError: the cache there is damaged, or is none.
+        """
+        store = cls.preview(
+            location, dataset=dataset, classes=classes, records=records, modalities=modalities
+        )
+        objects = store.objects
+        if objects.is_local:
+            objects.path.mkdir(parents=True, exist_ok=True)
+        old = read_spec(objects)
+        stored = old.modalities if old else {}
+        anew = {name for name in stored if stored[name] != store.spec.modalities[name]}
+        objects.sweep()
+        objects.write(SESSION, session.encode())
+        # From here on the cache is not complete, and a modality that starts anew is not there.
+        beginning = {name: spec for name, spec in stored.items() if name not in anew}
+        store.mark(replace(store.spec, modalities=beginning))
+        objects.delete(SUMS)
+        for name in {*modalities} - {*beginning}:
+            objects.delete(f"{LEDGER_PREFIX}/{name}")
+            for array in (feature_array(name), presence_array(name), length_array(name)):
+                objects.delete(array)
+        manifest = Manifest(dataset=dataset, classes=classes, records=store.records)
+        objects.write(RECORDS, ("\n".join(manifest.lines()) + "\n").encode())
+        store.mark(store.spec)
+        store.ensure_arrays()
+        return store
+
+    def group(self, *, read_only: bool = False) -> Any:
+        """The cache as a Zarr group."""
+        import zarr
+
+        return zarr.open_group(
+            self.objects.zarr_store(read_only=read_only),
+            mode="r" if read_only else "a",
+            zarr_format=3,
+            use_consolidated=False,
+        )
+
+    def mark(self, spec: CacheSpec) -> None:
+        """Write the group's description, whole, in one write."""
+        metadata = {
+            "zarr_format": 3,
+            "node_type": "group",
+            "attributes": {CACHE_ATTRIBUTE: spec.to_json()},
+        }
+        self.objects.write("zarr.json", json.dumps(metadata, indent=2).encode())
+
+    def ensure_arrays(self) -> None:
+        """Make the feature arrays as long as the record table; missing ones are created."""
+        import zarr
+        from zarr.codecs import Crc32cCodec
+
+        group = self.group()
+        for name, spec in self.spec.modalities.items():
+            shape = (self.spec.n_records, spec.n_patches, spec.n_features)
+            if feature_array(name) in group:
+                array = group[feature_array(name)]
+                assert isinstance(array, zarr.Array)
+                if array.shape != shape:
+                    array.resize(shape)
+                continue
+            group.create_array(
+                feature_array(name),
+                shape=shape,
+                chunks=(spec.records_per_chunk, spec.n_patches, spec.n_features),
+                dtype=spec.dtype,
+                fill_value=float("nan"),
+                filters=None,
+                compressors=[Crc32cCodec()],
+                dimension_names=("record", f"{name}_patch", f"{name}_feature"),
+                attributes={"coordinates": "record_id label " + " ".join(self.spec.columns)},
+            )
+
+    # -- chunks ----------------------------------------------------------------------------------
+
+    def n_chunks(self, modality: str) -> int:
+        """Chunks of a modality's array."""
+        return -(-self.spec.n_records // self.spec.modalities[modality].records_per_chunk)
+
+    def rows_of(self, modality: str, chunk: int) -> range:
+        """Rows of the record table that a chunk holds."""
+        size = self.spec.modalities[modality].records_per_chunk
+        return range(chunk * size, min((chunk + 1) * size, self.spec.n_records))
+
+    def chunk_key(self, modality: str, chunk: int) -> str:
+        """The object that holds a chunk."""
+        return f"{feature_array(modality)}/c/{chunk}/0/0"
+
+    def entries(self, modality: str) -> dict[str, Entry]:
+        """Every committed record of a modality."""
+        found: dict[str, Entry] = {}
+        for chunk in range(self.n_chunks(modality)):
+            ledger = read_ledger(self.objects, modality, chunk)
+            if ledger is not None:
+                found.update((entry.record_id, entry) for entry in ledger.entries)
+        return found
+
+    def sound_rows(self, modality: str, chunk: int) -> tuple[dict[str, Entry], NDArray[Any] | None]:
+        """A chunk's committed entries whose stored bytes are still what was written.
+
+        Shapes: the rows are (n, P, D), n the rows of the chunk, NaN where nothing sound is.
+        """
+        ledger = read_ledger(self.objects, modality, chunk)
+        if ledger is None:
+            return {}, None
+        rows = self.rows_of(modality, chunk)
+        spec = self.spec.modalities[modality]
+        sound = np.full(
+            (len(rows), spec.n_patches, spec.n_features), np.nan, dtype=np.dtype(spec.dtype)
+        )
+        content = self.objects.read(self.chunk_key(modality, chunk))
+        hit = set(self.unsound(modality, chunk, ledger.entries, content))
+        entries = {e.record_id: e for e in ledger.entries if e.record_id not in hit}
+        for entry in entries.values():
+            if entry.presence == Presence.PRESENT:
+                assert content is not None
+                at = entry.row - rows.start
+                row = content[at * spec.row_bytes : (at + 1) * spec.row_bytes]
+                little = np.dtype(spec.dtype).newbyteorder("<")
+                sound[at] = np.frombuffer(row, little).reshape(sound.shape[1:])
+        return entries, sound
+
+    def unsound(
+        self, modality: str, chunk: int, entries: Iterable[Entry], content: bytes | None
+    ) -> list[str]:
+        """Records of a chunk whose rows in its object's bytes are not what was written."""
+        size, rows = self.spec.modalities[modality].row_bytes, self.rows_of(modality, chunk)
+        hit = []
+        for entry in entries:
+            if entry.presence == Presence.PRESENT:
+                at = entry.row - rows.start
+                row = content[at * size : (at + 1) * size] if content and entry.row in rows else b""
+                if hashlib.sha256(row).hexdigest() != entry.digest:
+                    hit.append(entry.record_id)
+        return hit
+
+    def is_whole(self, modality: str, chunk: int) -> bool:
+        """Whether a chunk's object is as long as it must be and its CRC-32C is right."""
+        try:
+            at = self.rows_of(modality, chunk)
+            self.group(read_only=True)[feature_array(modality)][at.start : at.stop]
+        except (ValueError, KeyError, TypeError):
+            return False
+        spec = self.spec.modalities[modality]
+        content = self.objects.read(self.chunk_key(modality, chunk))
+        return content is not None and len(content) == chunk_bytes(spec)
+
+    def withdraw(self, modality: str, chunk: int, record_ids: Set[str]) -> None:
+        """Take records out of a chunk's ledger: they are to be encoded again."""
+        ledger = read_ledger(self.objects, modality, chunk)
+        if ledger is not None:
+            left = tuple(entry for entry in ledger.entries if entry.record_id not in record_ids)
+            write_ledger(self.objects, replace(ledger, entries=left))
+
+    def _check_owner(self, session: str) -> None:
+        if (self.objects.read(SESSION) or b"").decode() != session:
+            raise ContractError(
+                f"{self.objects.location} was taken over by another encode: this one stops"
+            )
+
+    def commit(
+        self,
+        modality: str,
+        chunk: int,
+        rows: NDArray[Any],
+        entries: Iterable[Entry],
+        *,
+        environment: Mapping[str, Any],
+        session: str,
+    ) -> None:
+        """Store a chunk and say that its records are done.
+
+        Shapes: rows (n, P, D), n the rows of the chunk.
+
+        Raises:
+            ContractError: what was read back is not what was written, or another encode has taken
+                the cache over.
+        """
+        self._check_owner(session)
+        ordered = tuple(sorted(entries, key=lambda entry: entry.row))
+        present = [entry for entry in ordered if entry.presence == Presence.PRESENT]
+        before = read_ledger(self.objects, modality, chunk)
+        digests = {entry.record_id: entry.digest for entry in ordered}
+        changing = {
+            entry.record_id
+            for entry in (before.entries if before else ())
+            if entry.digest and digests.get(entry.record_id) != entry.digest
+        }
+        if changing:
+            self.withdraw(modality, chunk, changing)
+        if not present:
+            self.objects.delete(self.chunk_key(modality, chunk))
+        else:
+            at = self.rows_of(modality, chunk)
+            self.group()[feature_array(modality)][at.start : at.stop] = rows
+            self.objects.flush(self.chunk_key(modality, chunk))
+            back = self.objects.read(self.chunk_key(modality, chunk))
+            hit = self.unsound(modality, chunk, present, back)
+            if hit:
+                raise ContractError(
+                    f"{self.objects.location}/{self.chunk_key(modality, chunk)}: record {hit[0]} "
+                    "reads back as other bytes than were written. The disk or its memory is "
+                    "faulty; nothing was recorded as done."
+                )
+        self._check_owner(session)
+        write_ledger(
+            self.objects,
+            ChunkLedger(
+                modality=modality, chunk=chunk, entries=ordered, environment=dict(environment)
+            ),
+        )
+
+    # -- one encode at a time --------------------------------------------------------------------
+
+    @staticmethod
+    @contextmanager
+    def locked(location: str) -> Iterator[None]:
+        """Hold the cache for one encode; the lock goes with the process, however it ends.
+
+        Behind a URL there is no lock: the session's name in the cache must serve.
+
+        Raises:
+            ConfigError: another encode holds it.
+        """
+        objects = Objects(location)
+        if not objects.is_local:
+            yield
+            return
+        import fcntl
+
+        path = objects.path / LOCK
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ConfigError(
+                    f"{location} is being written by another encode: wait for it, or look at it "
+                    f"with 'dmft cache status {location}'"
+                ) from error
+            yield
+
+
+def read_spec(objects: Objects) -> CacheSpec | None:
+    """A cache's description; None where there is no group.
+
+    Raises:
+        ContractError: there is one and it is damaged, or it is not a cache.
+    """
+    content = objects.read("zarr.json")
+    if content is None:
+        return None
+    try:
+        attribute = json.loads(content)["attributes"].get(CACHE_ATTRIBUTE)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ContractError(
+            f"{objects.location}/zarr.json is damaged ({error}): 'dmft encode --check-stored' with "
+            "the cache's manifest mends it"
+        ) from error
+    return CacheSpec.from_json(attribute, where=objects.location)
+
+
+def read_records(objects: Objects) -> tuple[Record, ...]:
+    """The records of a cache in the order of their rows.
+
+    Raises:
+        ContractError: the object is missing or damaged.
+    """
+    content = objects.read(RECORDS)
+    where = f"{objects.location}/{RECORDS}"
+    if content is None:
+        raise ContractError(
+            f"{where} is missing: 'dmft encode --check-stored' with the cache's manifest mends it"
+        )
+    manifest, problems = parse_manifest(content)
+    if manifest is None or problems:
+        raise ContractError(
+            f"{where} is damaged ({problems[0].message if problems else 'empty'}): "
+            "'dmft encode --check-stored' with the cache's manifest mends it"
+        )
+    return manifest.records
+
+
+def _place(old: Sequence[Record], records: Sequence[Record], location: str) -> tuple[Record, ...]:
+    """Known records in their rows, new ones behind them, all as the manifest now says."""
+    by_id = {record.id: record for record in records}
+    gone = [record.id for record in old if record.id not in by_id]
+    if gone:
+        raise ConfigError(
+            f"{location} holds {len(gone)} records that the manifest lacks ({gone[0]}, ...): "
+            "encode into another --out, or add them to the manifest"
+        )
+    known = {record.id for record in old}
+    return tuple(by_id[record.id] for record in old) + tuple(
+        record for record in records if record.id not in known
+    )
+
+
+def _check_same(old: CacheSpec, dataset: str, classes: tuple[str, ...], location: str) -> None:
+    if (old.dataset, old.classes) != (dataset, classes):
+        raise ConfigError(
+            f"{location} is a cache of {old.dataset} with {len(old.classes)} classes; the manifest "
+            f"is of {dataset} with {len(classes)}: choose another --out"
+        )

@@ -1,0 +1,357 @@
+"""The Dask side of an encode: a cluster, tasks through a sliding window, what comes back.
+
+The only importer of Dask. A task is a chunk of records; a few a worker are in flight, so that
+neither the scheduler nor the workers hold more for more records. What Dask does to people and is
+undone here: the nanny's ``MALLOC_TRIM_THRESHOLD_`` that halves a forward pass, one thread for
+every numerical library, memory limits and time-outs that kill long native calls, tasks that wait
+for ever for workers that cannot do them, and a batch that is blamed for one poisonous input.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import Any
+
+import dask
+from distributed import (
+    Client,
+    Future,
+    KilledWorker,
+    LocalCluster,
+    WorkerPlugin,
+    get_worker,
+)
+from distributed.comm.core import CommClosedError
+
+from pipeline.cache.ledger import Failure
+from pipeline.common.dask_cluster import (
+    check_answers,
+    no_scheduler,
+    no_worker_came,
+    no_worker_left,
+    scheduler_gone,
+)
+from pipeline.contract import ConfigError
+from pipeline.encode.plan import ChunkTask
+from pipeline.encode.records import Encoded
+from pipeline.encode.worker import Event, OnEvent, OnReport, TaskReport, Worker, WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+NAME = "dmft-encode-"
+"""With the session behind it: several encodes may share a cluster and must not meet."""
+ATTRIBUTE = "dmft_encoders"
+IN_FLIGHT_PER_WORKER = 2
+CRASHES_BEFORE_ISOLATION = 2
+CRASHES_BEFORE_QUARANTINE = 2
+"""Of a record on its own: once may be chance, such as a worker that was killed from outside."""
+NO_WORKERS_AFTER_S = 60.0
+CONNECT_TIMEOUT = "20s"
+REPORT_EVERY_S = 0.5
+
+DASK_CONFIG: Mapping[str, Any] = {
+    # The nanny sets 65536, which makes glibc give back and fault again every activation's pages: a
+    # ResNet forward at half its speed. Setting it at all also stops glibc from learning a larger
+    # size for mapped blocks, with the same effect, so mapping is turned off as well
+    # (tests/benchmarks/bench_malloc.py).
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 4294967296,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_MAX_": 0,
+    # A Dask task runs in a thread of its own, whose arena glibc unmaps whenever it is empty, which
+    # is after every forward pass: one arena for all threads keeps its pages.
+    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
+    # One poisonous input would take three more workers with it before Dask says so.
+    "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.worker-ttl": None,
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+    "distributed.comm.timeouts.connect": "60s",
+    "distributed.admin.log-length": 1000,
+    # The scheduler keeps the last messages to each worker, whole tasks among them: 1000 by default.
+    "distributed.admin.low-level-log-length": 10,
+}
+
+
+class EncoderPlugin(WorkerPlugin):
+    """Gives every Dask worker its :class:`~pipeline.encode.worker.Worker`, built once an encode."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        """Settings for every worker; on a machine with several GPUs each worker takes the next."""
+        self.settings = settings
+        self.name = NAME + settings.session
+
+    def setup(self, worker: Any) -> None:
+        """Build the worker's encoder; its network is loaded by its first task."""
+        settings = self.settings
+        if settings.device == "cuda":
+            import torch
+
+            ordinal = worker.name if isinstance(worker.name, int) else 0
+            settings = replace(
+                settings, device=f"cuda:{ordinal % max(torch.cuda.device_count(), 1)}"
+            )
+        encoders = getattr(worker, ATTRIBUTE, {})
+        encoders[settings.session] = Worker(settings)
+        setattr(worker, ATTRIBUTE, encoders)
+
+    def teardown(self, worker: Any) -> None:
+        """Let the encoder and its network go."""
+        getattr(worker, ATTRIBUTE, {}).pop(self.settings.session, None)
+
+
+def _encode(task: ChunkTask, session: str) -> TaskReport:
+    """Runs in a worker: encode a chunk, telling the client of records as they are done."""
+    dask_worker = get_worker()
+    topic = NAME + session
+    told_at = time.monotonic()
+    n_records = n_frames = 0
+
+    def on_record(modality: str, encoded: Encoded) -> None:
+        nonlocal told_at, n_records, n_frames
+        n_records += 1
+        n_frames += encoded.length
+        if time.monotonic() - told_at >= REPORT_EVERY_S:
+            dask_worker.log_event(topic, (modality, n_records, n_frames))
+            told_at, n_records, n_frames = time.monotonic(), 0, 0
+
+    report: TaskReport = getattr(dask_worker, ATTRIBUTE)[session].run(task, on_record)
+    if n_records:
+        dask_worker.log_event(topic, (task.modality, n_records, n_frames))
+    return report
+
+
+def _probe(task: ChunkTask, session: str) -> None:
+    """Runs in a worker: encode and store nothing."""
+    getattr(get_worker(), ATTRIBUTE)[session].probe(task)
+
+
+def _can_work(raw: str, location: str, wants_gpu: bool) -> str | None:
+    """Runs in a worker: why it cannot take part, if it cannot."""
+    if not os.path.isdir(raw):  # noqa: PTH112 - a plain text is what was sent
+        return f"it does not see the raw tree {raw}"
+    if "://" not in location and not os.path.isdir(location):  # noqa: PTH112
+        return f"it does not see the cache {location}"
+    if wants_gpu:
+        import torch
+
+        if not torch.cuda.is_available():
+            return "it has no GPU"
+    return None
+
+
+@contextmanager
+def cluster(n_workers: int, scheduler: str | None) -> Iterator[Client]:
+    """A client of a cluster of our own, or of the one at ``scheduler``.
+
+    Raises:
+        ConfigError: nothing answers at the address.
+    """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with dask.config.set(dict(DASK_CONFIG)):
+        if scheduler is not None:
+            check_answers(scheduler)
+            try:
+                client = Client(scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
+            except (OSError, TimeoutError, ValueError) as error:
+                raise no_scheduler(scheduler, error) from error
+            with client:
+                yield client
+            return
+        with (
+            LocalCluster(
+                n_workers=n_workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,
+                dashboard_address=":0",
+                silence_logs=logging.CRITICAL,
+            ) as local,
+            Client(local, set_as_default=False) as client,
+        ):
+            yield client
+
+
+def run_tasks(
+    client: Client,
+    tasks: Sequence[ChunkTask],
+    settings: WorkerSettings,
+    *,
+    on_event: OnEvent,
+    on_report: OnReport,
+    fail_fast: bool = False,
+) -> None:
+    """Run every task, a few a worker at a time, and hand on each report.
+
+    A task whose worker dies is given to another; one that loses two workers is taken apart: its
+    records are tried one at a time, those that crash a worker twice are quarantined, and the task
+    runs again without them.
+
+    Raises:
+        ConfigError: no worker can do the work, none is left, or the scheduler is gone.
+        ContractError: a worker found the cache taken over, or other weights than ours.
+    """
+    hands = _Hands(client, settings)
+    hands.look()
+    plugin = EncoderPlugin(settings)
+    client.register_plugin(plugin)
+    client.subscribe_topic(plugin.name, _forward(on_event))
+    waiting = deque(tasks)
+    crashes: dict[tuple[str, int], int] = {}
+    in_flight: dict[Future[Any], ChunkTask] = {}
+    done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
+
+    def submit_some() -> None:
+        while waiting and len(in_flight) < IN_FLIGHT_PER_WORKER * max(hands.n_able, 1):
+            task = waiting.popleft()
+            future = hands.submit(_encode, task)
+            in_flight[future] = task
+            future.add_done_callback(done.put)
+
+    try:
+        submit_some()
+        while in_flight:
+            future = _next(client, done)
+            task = in_flight.pop(future)
+            error = _error_of(future)
+            if error is None:
+                report = future.result()
+                on_report(report)
+                if fail_fast and report.failures:
+                    return
+            elif isinstance(error, KilledWorker):
+                hands.look()
+                name = (task.modality, task.chunk)
+                crashes[name] = crashes.get(name, 0) + 1
+                if crashes[name] >= CRASHES_BEFORE_ISOLATION:
+                    task = _isolate(hands, task)
+                waiting.appendleft(task)
+            else:
+                raise error
+            del future
+            submit_some()
+    finally:
+        # A scheduler that is gone cannot be told; whatever stopped us is what is said.
+        with suppress(Exception):
+            client.cancel(list(in_flight), force=True)
+            client.unsubscribe_topic(plugin.name)
+            client.unregister_worker_plugin(plugin.name)
+
+
+class _Hands:
+    """The workers of a cluster that can do the work; they come, go and die."""
+
+    def __init__(self, client: Client, settings: WorkerSettings) -> None:
+        self._client = client
+        self._settings = settings
+        self._answers: dict[str, str | None] = {}
+        self.n_able = 0
+
+    def look(self) -> None:
+        """See who is there.
+
+        Raises:
+            ConfigError: there is no worker, or none that can do the work; says why of one.
+        """
+        try:
+            self._client.wait_for_workers(1, timeout=NO_WORKERS_AFTER_S)
+        except TimeoutError as error:
+            raise no_worker_came(NO_WORKERS_AFTER_S) from error
+        there = self._client.scheduler_info(n_workers=-1)["workers"]
+        new = [address for address in there if address not in self._answers]
+        answers = self._client.run(
+            _can_work,
+            self._settings.raw,
+            self._settings.location,
+            self._settings.device == "cuda",
+            workers=new,
+            on_error="return",
+        )
+        for address, answer in answers.items():
+            self._answers[address] = answer
+            if answer is not None:
+                logger.warning("worker %s is left out: %s", address, answer)
+        able = [address for address in there if self._answers.get(address) is None]
+        if not able:
+            address = next(iter(there))
+            raise ConfigError(f"no worker can do this: {address}: {self._answers[address]}")
+        self.n_able = len(able)
+
+    def submit(self, work: Callable[[ChunkTask, str], Any], task: ChunkTask) -> Future[Any]:
+        """Give a task to a worker that can do it."""
+        there = self._client.scheduler_info(n_workers=-1)["workers"]
+        refused = {address for address, answer in self._answers.items() if answer is not None}
+        # Addresses only where some cannot: a task that waits for a worker that died waits for ever.
+        only = [address for address in there if address not in refused] if refused else None
+        return self._client.submit(
+            work, task, self._settings.session, pure=False, workers=only, allow_other_workers=False
+        )
+
+
+def _error_of(future: Future[Any]) -> BaseException | None:
+    """What a finished task raised.
+
+    Raises:
+        ConfigError: it was lost with its scheduler.
+    """
+    try:
+        error: BaseException | None = future.exception()
+    except CancelledError as lost:
+        error = lost
+    if isinstance(error, CancelledError | CommClosedError):
+        raise scheduler_gone() from error
+    return error
+
+
+def _next(client: Client, done: queue.SimpleQueue[Future[Any]]) -> Future[Any]:
+    """The next finished future; raises if there has been no worker for a while."""
+    alone_since: float | None = None
+    while True:
+        try:
+            return done.get(timeout=1.0)
+        except queue.Empty:
+            if client.scheduler_info(n_workers=-1)["workers"]:
+                alone_since = None
+            elif alone_since is None:
+                alone_since = time.monotonic()
+            elif time.monotonic() - alone_since > NO_WORKERS_AFTER_S:
+                raise no_worker_left(NO_WORKERS_AFTER_S) from None
+
+
+def _forward(on_event: OnEvent) -> Callable[[tuple[float, tuple[str, int, int]]], None]:
+    def handler(event: tuple[float, tuple[str, int, int]]) -> None:
+        modality, n_records, n_frames = event[1]
+        on_event(Event(modality=modality, n_records=n_records, n_frames=n_frames))
+
+    return handler
+
+
+def _isolate(hands: _Hands, task: ChunkTask) -> ChunkTask:
+    """Find the records that crash a worker, one at a time, and set them aside."""
+    crashing = dict(task.quarantined)
+    members = {record.id: record for record in task.members}
+    for record_id in sorted(task.todo - crashing.keys()):
+        if task.modality not in members[record_id].streams:
+            continue
+        alone = replace(task, todo=frozenset({record_id}))
+        for _ in range(CRASHES_BEFORE_QUARANTINE):
+            if not isinstance(_error_of(hands.submit(_probe, alone)), KilledWorker):
+                break
+            hands.look()
+        else:
+            crashing[record_id] = Failure(
+                stage="crash",
+                type="KilledWorker",
+                message="decoding this file ends the worker process that does it",
+                path=members[record_id].streams[task.modality][0].path,
+            )
+            logger.warning("record %s crashes its worker and is quarantined", record_id)
+    return replace(task, quarantined=crashing)

@@ -1,0 +1,241 @@
+"""What an encode is asked, decided: modalities, encodings, weights, device, and where it runs.
+
+Everything that can be refused without reading a recording is refused here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.cache.objects import FILE, Objects
+from pipeline.cache.writer import CacheStore, read_spec, records_per_chunk
+from pipeline.contract import CacheSpec, ConfigError, ContractError, ModalitySpec
+from pipeline.encode.records import FRAME_MODALITIES, STORED_DTYPE, encoder_version
+from pipeline.encoders.config import EncodingConfig, FramesEncoding, ModalityEncoding, to_table
+from pipeline.manifests import Manifest
+from pipeline.readers.registry import modalities_of, readable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodeOptions:
+    """What a user may ask of one encode; none of it but the configuration changes a number."""
+
+    config: EncodingConfig = field(default_factory=EncodingConfig)
+    modalities: tuple[str, ...] = ()
+    """Empty for every modality of the manifest."""
+    weights: str = "imagenet"
+    device: str = "auto"
+    """``auto``, ``cpu`` or ``cuda``."""
+    n_workers: int | None = None
+    """None for one a core, or one a GPU; 0 to stay in this process."""
+    scheduler: str | None = None
+    retry_failed: bool = False
+    fail_fast: bool = False
+    check_stored: bool = False
+    """Read every stored row again first, and encode again what is not what was written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """An encode with everything decided."""
+
+    manifest: Manifest
+    raw: str
+    location: str
+    options: EncodeOptions
+    encodings: Mapping[str, ModalityEncoding]
+    specs: Mapping[str, ModalitySpec]
+    weights_sha256: str | None
+    device: str
+
+    @property
+    def wants_frames(self) -> bool:
+        """Whether a network is needed."""
+        return any(isinstance(e, FramesEncoding) for e in self.encodings.values())
+
+    @property
+    def n_devices(self) -> int:
+        """GPUs of this machine that the encode may use."""
+        if self.device != "cuda":
+            return 0
+        import torch
+
+        return torch.cuda.device_count()
+
+    def n_workers(self, n_tasks: int) -> int:
+        """Worker processes of our own; 0 to stay in this one.
+
+        Args:
+            n_tasks: More workers than tasks have nothing to do.
+        """
+        if self.options.n_workers is not None:
+            return self.options.n_workers
+        return max(1, min(self.n_devices or n_cores(), n_tasks))
+
+    def preview(self) -> CacheStore:
+        """The cache as the encode will arrange it, changing nothing.
+
+        Raises:
+            ConfigError: the cache there cannot take these records.
+            ContractError: the cache there is damaged, or is none.
+        """
+        return CacheStore.preview(
+            self.location,
+            dataset=self.manifest.dataset,
+            classes=self.manifest.classes,
+            records=self.manifest.records,
+            modalities=self.specs,
+        )
+
+
+def n_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) -> Setup:
+    """Decide everything that an encode needs, and refuse at once what cannot work.
+
+    Raises:
+        ConfigError: a modality that there is none of, a device that is not there, weights that
+            cannot be had, a cache that workers cannot reach.
+        ContractError: the cache there is damaged, or is none.
+    """
+    modalities = _modalities(manifest, options.modalities)
+    device = "cpu"
+    weights_sha256 = None
+    frames = [name for name in modalities if name in FRAME_MODALITIES]
+    if frames:
+        device = _device(options.device, options.scheduler)
+        weights_sha256 = _weights_hash(options.weights)
+    _check_reach(location, options)
+    try:
+        stored = read_spec(Objects(location))
+    except ContractError:
+        if not options.check_stored:
+            raise
+        stored = None  # its description is damaged: it is mended later
+    encodings: dict[str, ModalityEncoding] = {}
+    for name in modalities:
+        encoding = options.config.of(name)
+        if isinstance(encoding, FramesEncoding) and encoding.dtype == "auto":
+            encoding = replace(encoding, dtype=_stored_dtype(stored, name) or _best_dtype(device))
+        encodings[name] = encoding
+    specs = {
+        name: _spec(manifest.dataset, name, encoding, weights_sha256, stored)
+        for name, encoding in encodings.items()
+    }
+    # Relative names would mean other folders to workers elsewhere.
+    if "://" not in location or location.startswith(FILE):
+        location = str(Path(location.removeprefix(FILE)).absolute())
+    return Setup(
+        manifest=manifest,
+        raw=str(Path(raw).absolute()),
+        location=location,
+        options=options,
+        encodings=encodings,
+        specs=specs,
+        weights_sha256=weights_sha256,
+        device=device,
+    )
+
+
+def _modalities(manifest: Manifest, asked: tuple[str, ...]) -> tuple[str, ...]:
+    readable = modalities_of(manifest.dataset)
+    there = manifest.modalities
+    for name in asked:
+        if name not in readable:
+            raise ConfigError(
+                f"no reader for modality {name!r} of {manifest.dataset}: have {', '.join(readable)}"
+            )
+        if name not in there:
+            raise ConfigError(f"the manifest has no {name}: its modalities are {', '.join(there)}")
+    chosen = asked or there
+    return tuple(name for name in readable if name in chosen)
+
+
+def _check_reach(location: str, options: EncodeOptions) -> None:
+    if location.startswith("memory://") and (options.n_workers != 0 or options.scheduler):
+        raise ConfigError(
+            f"--out {location} lies in the memory of one process: encode into it with --workers 0 "
+            "and without --scheduler"
+        )
+
+
+def _device(asked: str, scheduler: str | None) -> str:
+    import torch
+
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked == "cuda" and scheduler is None and not torch.cuda.is_available():
+        raise ConfigError(
+            "--device cuda: PyTorch finds no GPU here. Use --device cpu, or give --scheduler the "
+            "address of a Dask cluster whose workers have one"
+        )
+    return asked
+
+
+def _weights_hash(name: str) -> str:
+    from pipeline.encoders.weights import load_weights
+
+    return load_weights(name).sha256
+
+
+def _stored_dtype(stored: CacheSpec | None, modality: str) -> Any:
+    """What ``auto`` meant when the cache was begun: going on elsewhere must not start anew."""
+    if stored is None or modality not in stored.modalities:
+        return None
+    return stored.modalities[modality].encoding.get("dtype")
+
+
+def _best_dtype(device: str) -> Any:
+    import torch
+
+    from pipeline.encoders.frames import resolve_dtype
+
+    if device == "cuda" and not torch.cuda.is_available():
+        return "bfloat16"  # the GPUs are elsewhere, and none that PyTorch still supports lacks it
+    return resolve_dtype(torch.device(device))
+
+
+def _spec(
+    dataset: str,
+    modality: str,
+    encoding: ModalityEncoding,
+    weights_sha256: str | None,
+    stored: CacheSpec | None,
+) -> ModalitySpec:
+    table = {**to_table(encoding), "encoder_version": encoder_version(modality)}
+    if isinstance(encoding, FramesEncoding):
+        from pipeline.encoders.frames import N_FEATURES
+
+        n_features = N_FEATURES
+        names: tuple[str, ...] = ()
+        table["weights_sha256"] = weights_sha256
+        if modality == "rgb":
+            del table["near_mm"], table["far_mm"]
+    else:
+        source = readable(dataset, modality)
+        names = source.columns
+        n_features = len(names)
+        if not source.is_timed:
+            table.pop("rate_hz", None)
+    spec = ModalitySpec(
+        name=modality,
+        n_patches=encoding.patches,
+        n_features=n_features,
+        dtype=STORED_DTYPE.get(modality, "float32"),
+        records_per_chunk=1,
+        encoding=table,
+        feature_names=names,
+    )
+    spec = replace(spec, records_per_chunk=records_per_chunk(spec.row_bytes))
+    there = stored.modalities.get(modality) if stored else None
+    # How a cache is cut into chunks changes no number: one that is there stays as it is cut.
+    if there and replace(spec, records_per_chunk=there.records_per_chunk) == there:
+        return there
+    return spec

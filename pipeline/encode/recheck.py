@@ -1,0 +1,113 @@
+"""A cache against what lies outside it: its raw files, and its own encoder on some of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.cache.ledger import Entry
+from pipeline.cache.writer import CacheStore
+from pipeline.contract import Presence, RecordingError
+from pipeline.encode.from_cache import encoder_as_recorded
+from pipeline.raw.tree import RawTree
+
+TOLERANCE = 2e-2
+"""Relative error up to which a row encoded on another machine counts as the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong."""
+
+    kind: str
+    """``state``, ``missing``, ``extra``, ``size``, ``changed``, ``damaged``, ``source``,
+    ``recompute``."""
+    where: str
+    """The object of the cache, or the raw file."""
+    message: str
+    record_ids: tuple[str, ...] = ()
+    """Records that are not to be trusted because of it."""
+
+
+def check_sources(
+    tree: RawTree, entries: Mapping[str, Mapping[str, Entry]]
+) -> tuple[int, list[Finding]]:
+    """Raw files against what was encoded, each once."""
+    wanted: dict[str, tuple[str, list[str]]] = {}
+    for of in entries.values():
+        for entry in of.values():
+            for source in entry.sources:
+                wanted.setdefault(source.path, (source.sha256, []))[1].append(entry.record_id)
+    findings = []
+    for path, (digest, record_ids) in wanted.items():
+        try:
+            message = "has changed since it was encoded" if tree.digest(path)[1] != digest else None
+        except RecordingError as error:
+            message = str(error)
+        if message is not None:
+            findings.append(
+                Finding(kind="source", where=path, message=message, record_ids=tuple(record_ids))
+            )
+    return len(wanted), findings
+
+
+def check_by_encoding(
+    store: CacheStore,
+    tree: RawTree,
+    entries: Mapping[str, Mapping[str, Entry]],
+    n_records: int,
+    weights: str | None,
+    seed: int,
+) -> tuple[int, list[Finding]]:
+    """Encode some records again and compare them with what is stored."""
+    by_id = {record.id: record for record in store.records}
+    pool = sorted(
+        (modality, entry.record_id)
+        for modality, of in entries.items()
+        for entry in of.values()
+        if entry.presence == Presence.PRESENT
+    )
+    chosen = random.Random(seed).sample(pool, min(n_records, len(pool)))
+    findings = []
+    for modality in sorted({modality for modality, _ in chosen}):
+        spec = store.spec.modalities[modality]
+        name = weights or str(store.spec.provenance.get("weights", {}).get("name"))
+        encoder = encoder_as_recorded(
+            dataset=store.spec.dataset,
+            modality=modality,
+            stored=spec.encoding,
+            tree=tree,
+            weights=name,
+        )
+        records = [by_id[record_id] for which, record_id in chosen if which == modality]
+        for encoded in encoder.encode(records):
+            entry = entries[modality][encoded.record_id]
+            size = store.spec.modalities[modality].records_per_chunk
+            _, rows = store.sound_rows(modality, entry.row // size)
+            problem = (
+                encoded.failure.message
+                if encoded.failure is not None
+                else _difference(encoded.patches, rows, entry.row % size)
+            )
+            if problem is not None:
+                findings.append(
+                    Finding(
+                        kind="recompute",
+                        where=modality,
+                        message=f"encoded again it {problem}",
+                        record_ids=(encoded.record_id,),
+                    )
+                )
+    return len(chosen), findings
+
+
+def _difference(fresh: Any, stored: Any, at: int) -> str | None:
+    if stored is None or np.isnan(stored[at]).any():
+        return "has no sound stored row to compare with"
+    left, right = fresh.astype(np.float64), stored[at].astype(np.float64)
+    error = float(np.linalg.norm(left - right) / max(float(np.linalg.norm(right)), 1e-12))
+    return None if error <= TOLERANCE else f"differs by {error:.3g} (relative)"

@@ -1,0 +1,282 @@
+"""One worker: encodes and commits the chunks it is handed, whoever hands them over.
+
+Built once a process: the network is loaded at its first frame and kept. The same code runs in a
+Dask worker and, with ``--workers 0``, in the command's own process.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.cache.ledger import Entry, Failure, Source
+from pipeline.cache.objects import Objects
+from pipeline.cache.writer import CacheStore, digest_rows
+from pipeline.contract import CacheSpec, ContractError, Presence, RecordingError
+from pipeline.encode.plan import ChunkTask
+from pipeline.encode.records import Encoded, Encoder
+from pipeline.encoders.config import FramesEncoding, ModalityEncoding
+from pipeline.raw.tree import RawTree
+
+if TYPE_CHECKING:
+    from pipeline.encoders.frames import FrameNetwork
+
+OnRecord = Callable[[str, Encoded], None]
+"""Told of the modality and of each record as it is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What every worker of an encode is told."""
+
+    location: str
+    raw: str
+    dataset: str
+    spec: CacheSpec
+    encodings: Mapping[str, ModalityEncoding]
+    weights: str | None
+    """Name of the network's weights; None where no frames are encoded."""
+    weights_sha256: str | None
+    device: str
+    session: str
+    n_torch_threads: int
+    n_read_threads: int
+    max_bytes_ahead: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskReport:
+    """What a task did."""
+
+    modality: str
+    chunk: int
+    n_present: int
+    n_frames: int
+    """Raw rows or frames encoded."""
+    n_source_bytes: int
+    seconds: float
+    """Of work; loading the network, once a worker, is not in it."""
+    failures: tuple[tuple[str, Failure], ...]
+    """Record id and reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Some records done, somewhere."""
+
+    modality: str
+    n_records: int
+    n_frames: int
+
+
+OnEvent = Callable[[Event], None]
+OnReport = Callable[[TaskReport], None]
+
+
+class Worker:
+    """Holds what is expensive to build."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        """Prepare to encode; the network is loaded when it is first needed."""
+        self.settings = settings
+        self._network: FrameNetwork | None = None
+        self._tree = RawTree(settings.raw)
+
+    def network(self) -> FrameNetwork:
+        """The network on its device, loaded once.
+
+        Raises:
+            ContractError: this worker finds other weights than the command did.
+        """
+        if self._network is None:
+            import torch
+
+            from pipeline.encoders.frames import FrameNetwork
+            from pipeline.encoders.weights import load_weights
+
+            torch.set_num_threads(self.settings.n_torch_threads)
+            assert self.settings.weights is not None
+            weights = load_weights(self.settings.weights)
+            if weights.sha256 != self.settings.weights_sha256:
+                raise ContractError(
+                    f"weights {weights.name!r} are {weights.sha256[:12]} on {platform.node()} and "
+                    f"{(self.settings.weights_sha256 or '')[:12]} where the encode was started: "
+                    "give every worker the same file"
+                )
+            encoding = next(
+                e for e in self.settings.encodings.values() if isinstance(e, FramesEncoding)
+            )
+            assert encoding.dtype != "auto"
+            self._network = FrameNetwork(
+                weights, device=torch.device(self.settings.device), dtype=encoding.dtype
+            )
+        return self._network
+
+    def encoder(self, modality: str, on_record: OnRecord | None = None) -> Encoder:
+        """An encoder of one modality."""
+        encoding = self.settings.encodings[modality]
+        return Encoder(
+            dataset=self.settings.dataset,
+            modality=modality,
+            tree=self._tree,
+            encoding=encoding,
+            network=self.network() if isinstance(encoding, FramesEncoding) else None,
+            n_threads=self.settings.n_read_threads,
+            max_bytes_ahead=self.settings.max_bytes_ahead,
+            on_record=(lambda encoded: on_record(modality, encoded)) if on_record else None,
+        )
+
+    def probe(self, task: ChunkTask) -> None:
+        """Encode a task's records and store nothing: shows whether they crash a worker."""
+        records = [record for record in task.members if record.id in task.todo]
+        for _ in self.encoder(task.modality).encode(records):
+            pass
+
+    def _sources_of(self, task: ChunkTask, record_id: str) -> tuple[Source, ...]:
+        """A record's files, hashed and not decoded."""
+        record = next(record for record in task.members if record.id == record_id)
+        sources = []
+        for stream in record.streams[task.modality]:
+            with suppress(RecordingError):
+                n_bytes, sha256 = self._tree.digest(stream.path)
+                source = Source(
+                    path=stream.path, n_bytes=n_bytes, sha256=sha256, n_frames=stream.n_frames
+                )
+                sources.append(source)
+        return tuple(sources)
+
+    def run(self, task: ChunkTask, on_record: OnRecord | None = None) -> TaskReport:
+        """Encode a chunk's pending records, commit the chunk, and report.
+
+        Records of the chunk that are done are carried over byte for byte if their stored bytes are
+        still what was written, and encoded again if not.
+        """
+        encoder = self.encoder(task.modality, on_record)
+        started = time.monotonic()
+        settings = self.settings
+        store = CacheStore(Objects(settings.location), settings.spec, ())
+        rows = store.rows_of(task.modality, task.chunk)
+        kept, sound = store.sound_rows(task.modality, task.chunk)
+        entries = {
+            record_id: entry
+            for record_id, entry in kept.items()
+            if record_id not in task.todo and task.keys.get(record_id) == entry.key
+        }
+        healthy = [
+            record
+            for record in task.members
+            if record.id not in entries and record.id not in task.quarantined
+        ]
+        spec = settings.spec.modalities[task.modality]
+        block = np.full(
+            (len(rows), spec.n_patches, spec.n_features), np.nan, dtype=np.dtype(spec.dtype)
+        )
+        for entry in entries.values():
+            if entry.presence == Presence.PRESENT:
+                assert sound is not None
+                block[entry.row - rows.start] = sound[entry.row - rows.start]
+        rows_by_id = {r.id: row for row, r in zip(rows, task.members, strict=True)}
+        failures: list[tuple[str, Failure]] = []
+        n_present = n_frames = n_bytes = 0
+        for record_id, failure in task.quarantined.items():
+            crashed = Encoded(
+                record_id=record_id,
+                presence=Presence.FAILED,
+                failure=failure,
+                sources=self._sources_of(task, record_id),
+            )
+            entries[record_id] = _entry(task, rows_by_id, crashed, digest="")
+            failures.append((record_id, failure))
+        for encoded in encoder.encode(healthy):
+            digest = ""
+            if encoded.patches is not None:
+                if encoded.patches.shape != block.shape[1:]:
+                    encoded = _misshapen(encoded, block.shape[1:])
+                else:
+                    assert encoded.patches is not None
+                    digest = digest_rows(encoded.patches[None])[0]
+                    block[rows_by_id[encoded.record_id] - rows.start] = encoded.patches
+                    n_present += 1
+                    n_frames += encoded.length
+            if encoded.failure is not None:
+                failures.append((encoded.record_id, encoded.failure))
+            n_bytes += sum(source.n_bytes for source in encoded.sources)
+            entries[encoded.record_id] = _entry(task, rows_by_id, encoded, digest=digest)
+        store.commit(
+            task.modality,
+            task.chunk,
+            block,
+            entries.values(),
+            environment=environment(settings.device, spec.encoding),
+            session=settings.session,
+        )
+        return TaskReport(
+            modality=task.modality,
+            chunk=task.chunk,
+            n_present=n_present,
+            n_frames=n_frames,
+            n_source_bytes=n_bytes,
+            seconds=time.monotonic() - started,
+            failures=tuple(failures),
+        )
+
+
+def _misshapen(encoded: Encoded, wanted: tuple[int, ...]) -> Encoded:
+    assert encoded.patches is not None
+    failure = Failure(
+        stage="encode",
+        type="RecordingError",
+        message=f"patches of shape {encoded.patches.shape}: this cache wants {wanted}",
+        path=encoded.sources[0].path if encoded.sources else None,
+    )
+    return replace(encoded, presence=Presence.FAILED, patches=None, length=0, failure=failure)
+
+
+def _entry(task: ChunkTask, rows: Mapping[str, int], encoded: Encoded, *, digest: str) -> Entry:
+    return Entry(
+        record_id=encoded.record_id,
+        row=rows[encoded.record_id],
+        presence=encoded.presence,
+        key=task.keys[encoded.record_id],
+        digest=digest,
+        length=encoded.length,
+        sources=encoded.sources,
+        failure=encoded.failure,
+    )
+
+
+def environment(device: str, encoding: Mapping[str, Any]) -> dict[str, Any]:
+    """Device, arithmetic and versions: what decides the last bits of an encoding."""
+    described: dict[str, Any] = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        **{name: _version(name) for name in ("dmft", "numpy", "zarr", "scipy")},
+    }
+    if "dtype" in encoding:
+        import torch
+
+        described |= {name: _version(name) for name in ("torch", "torchvision", "av")}
+        described["device"] = device.partition(":")[0]
+        described["device_name"] = (
+            torch.backends.cpu.get_cpu_capability()
+            if not device.startswith("cuda")
+            else torch.cuda.get_device_name(device)
+            if torch.cuda.is_available()
+            else "on a cluster"
+        )
+        described["dtype"] = encoding["dtype"]
+    return described
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"

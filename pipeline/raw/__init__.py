@@ -1,0 +1,1 @@
+"""Raw recordings where they lie: extracted folders, or archives as downloaded."""

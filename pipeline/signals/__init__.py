@@ -1,0 +1,1 @@
+"""Numbers over time, as pure functions: recordings, resampling, segments."""

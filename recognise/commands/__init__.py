@@ -1,1 +1,0 @@
-"""The commands that use a model on raw recordings."""

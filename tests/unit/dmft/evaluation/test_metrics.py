@@ -1,0 +1,64 @@
+"""Figures on cases that can be counted by hand."""
+
+import pytest
+import torch
+
+from dmft.evaluation.metrics import (
+    accuracy,
+    class_accuracies,
+    confusion,
+    distances,
+    figures,
+    macro_f1,
+)
+
+
+def test_confusion_counts_classes_in_rows_and_predictions_in_columns():
+    matrix = confusion(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 0]), 3)
+    assert matrix.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
+    assert accuracy(matrix) == 0.5
+    assert class_accuracies(matrix) == [0.5, 1.0, 0.0]
+
+
+def test_macro_f1_is_the_mean_over_classes_that_occur():
+    matrix = confusion(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 1]), 4)
+    assert macro_f1(matrix) == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert class_accuracies(matrix)[3] is None
+    assert macro_f1(torch.zeros(2, 2, dtype=torch.long)) == 0
+
+
+def test_a_modality_is_measured_on_the_records_that_have_it():
+    certain = torch.tensor([[9.0, 0.0], [0.0, 9.0], [9.0, 0.0]])
+    wrong = certain.flip(1)
+    logits = torch.stack(
+        [torch.stack([certain, certain], 1), torch.stack([certain, wrong * 2], 1)], 1
+    )
+    present = torch.tensor([[True, False], [True, True], [False, False]])
+    found = figures(logits, present, torch.tensor([0, 1, 0]), ("a", "b"))
+    assert (found["n_records"], found["n_without_modality"]) == (2, 1)
+    assert found["modalities"]["a"]["accuracy"] == 1
+    assert found["modalities"]["a"]["n_records"] == 2
+    assert found["modalities"]["b"]["n_records"] == 1
+    assert found["modalities"]["b"]["spatial"]["accuracy"] == 1
+    assert found["modalities"]["b"]["temporal"]["accuracy"] == 0
+
+
+def test_the_nearest_neighbour_is_sought_over_common_modalities():
+    train = {"a": torch.tensor([[[0.0]], [[5.0]]]), "b": torch.tensor([[[9.0]], [[0.0]]])}
+    test = {"a": torch.tensor([[[4.0]], [[4.0]]]), "b": torch.tensor([[[9.0]], [[9.0]]])}
+    both = torch.ones(2, 2, dtype=torch.bool)
+    only_first = torch.tensor([[True, False], [True, True]])
+    found = distances(train, both, test, only_first).argmin(dim=1)
+    assert found.tolist() == [1, 0]
+
+
+def test_a_modality_has_a_confusion_matrix_of_its_own():
+    certain = torch.tensor([[9.0, 0.0], [0.0, 9.0]])
+    logits = torch.stack(
+        [torch.stack([certain, certain], 1), torch.stack([certain.flip(1)] * 2, 1)]
+    )
+    found = figures(
+        logits.transpose(0, 1), torch.ones(2, 2, dtype=torch.bool), torch.tensor([0, 1]), ("a", "b")
+    )
+    assert found["modalities"]["a"]["confusion"] == [[1, 0], [0, 1]]
+    assert found["modalities"]["b"]["confusion"] == [[0, 1], [1, 0]]

@@ -1,0 +1,183 @@
+"""Faults at test time: what they change, what they leave alone, and what they cost."""
+
+import json
+import re
+import shutil
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from cli import dmft
+from dmft.config import load_config
+from dmft.data import open_cache
+from dmft.evaluation.evaluate import evaluate
+from dmft.evaluation.robustness import FAULT_NAMES, read_faults, robustness, spoilt
+from dmft.protocols import choose_folds, load_protocol
+from dmft.reports.load import load_runs
+from dmft.reports.page.html import render_report
+from dmft.runs.folder import fold_folders, load_run, read_info
+from dmft.training.distill import distill
+from dmft.training.train import train
+from pipeline.contract import ContractError, Presence
+from tests.factories import write_cache
+
+UNMEASURED = shutil.ignore_patterns("robustness.json")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("robustness")
+    absent = {"a1_s1_t1/skeleton": Presence.ABSENT}
+    write_cache(folder / "c.zarr", n_subjects=2, n_classes=3, noise=0.2, absent=absent)
+    (folder / "p.toml").write_text('name = "p"\n[leave_one_out]\nattribute = "subject"\n')
+    cache = open_cache(folder / "c.zarr")
+    config = load_config("default", ("encoder.width=16", "training.epochs=12"))
+    train(cache, str(folder / "p.toml"), folder / "t", config=config, fold="all", device="cpu")
+    distill(cache, [folder / "t"], folder / "s", device="cpu")
+    return folder
+
+
+@pytest.fixture
+def cache(place):
+    return open_cache(place / "c.zarr")
+
+
+@pytest.fixture
+def fold(place, cache):
+    return choose_folds(load_protocol(str(place / "p.toml")), cache, "0")[0]
+
+
+@pytest.mark.parametrize("fault", FAULT_NAMES)
+def test_a_fault_changes_one_modality_of_the_test_records_and_nothing_else(cache, fold, fault):
+    changed = spoilt(cache, fold, "skeleton", fault)
+    assert torch.equal(changed.features["inertial"], cache.features["inertial"])
+    assert torch.equal(
+        changed.features["skeleton"][fold.train], cache.features["skeleton"][fold.train]
+    )
+    assert torch.equal(changed.present[fold.train], cache.present[fold.train])
+    moved = not torch.equal(changed.features["skeleton"], cache.features["skeleton"])
+    gone = not torch.equal(changed.present, cache.present)
+    assert (moved, gone) == ((False, True) if fault == "removed" else (True, False))
+    again = spoilt(cache, fold, "skeleton", fault)
+    assert torch.equal(again.features["skeleton"], changed.features["skeleton"])
+
+
+def test_what_the_faults_do_to_the_patches(cache, fold):
+    rows = fold.test[cache.present[fold.test, 0]]
+    before = cache.features["skeleton"][rows]
+    after = {f: spoilt(cache, fold, "skeleton", f).features["skeleton"][rows] for f in FAULT_NAMES}
+    assert torch.equal(after["frozen"][:, -1], before[:, 0])
+    assert torch.equal(after["cut"][:, :8], before[:, :8])
+    assert torch.equal(after["cut"][:, -1], before[:, 7])
+    assert sorted(after["swapped"][:, 0, 0].tolist()) == sorted(before[:, 0, 0].tolist())
+    own = cache.features["skeleton"][fold.train].flatten(0, 1).std(dim=0)
+    added = (after["noisy"] - before).flatten(0, 1).std(dim=0)
+    assert torch.allclose(added, own, rtol=0.25)
+
+
+def test_intact_is_what_evaluate_says_and_removing_is_what_it_says_of_the_rest(place):
+    report = robustness([place / "t/fold-subject-1"])
+    said = evaluate(place / "t/fold-subject-1")
+    assert report["faults"]["intact"]["accuracy"] == said["accuracy"]
+    left = {tuple(each["modalities"]): each for each in said["missing_modalities"]}
+    found = report["faults"]["removed inertial"]["accuracy"]
+    assert found == left["skeleton",]["accuracy"]
+    assert report["n_runs"] == 1
+    assert len(report["faults"]) == 1 + 2 * len(FAULT_NAMES)
+
+
+def test_a_removed_modality_is_not_looked_at(place, cache, fold):
+    run = load_run(place / "t/fold-subject-1")
+    removed = spoilt(cache, fold, "skeleton", "removed")
+    one = run.predict(removed, fold.test)
+    removed.features["skeleton"][fold.test] = 1e3
+    assert torch.equal(run.predict(removed, fold.test), one)
+
+
+def test_runs_of_different_modalities_are_not_averaged(place, cache):
+    config = load_config("default", ("encoder.width=16", "training.epochs=1"))
+    alone = open_cache(place / "c.zarr", ["skeleton"])
+    out = place / "alone"
+    train(alone, str(place / "p.toml"), out, config=config, device="cpu")
+    with pytest.raises(ContractError, match=r"alone has modalities \['skeleton'\] and .*inertial"):
+        robustness([place / "t/fold-subject-1", out])
+    assert "removed skeleton" not in robustness([out])["faults"]
+
+
+def test_a_cache_that_has_changed_is_refused_unless_it_is_named(place, tmp_path):
+    info = json.loads((place / "t/fold-subject-1/run.json").read_text())
+    other = write_cache(tmp_path / "c.zarr", n_subjects=2, n_classes=3, seed=5)
+    shutil.move(place / "c.zarr", place / "kept.zarr")
+    shutil.copytree(other, place / "c.zarr")
+    try:
+        with pytest.raises(ContractError, match=info["cache_fingerprint"][:12]):
+            robustness([place / "t/fold-subject-1"])
+        assert robustness([place / "t/fold-subject-1"], cache_path=other)["n_runs"] == 1
+    finally:
+        shutil.rmtree(place / "c.zarr")
+        shutil.move(place / "kept.zarr", place / "c.zarr")
+
+
+def test_the_command_shows_teacher_and_student_side_by_side(place, tmp_path):
+    arguments = ["robustness", str(place / "t"), str(place / "s"), "--device", "cpu"]
+    shown = CliRunner().invoke(dmft, [*arguments, "-o", str(tmp_path / "r.json")])
+    assert shown.exit_code == 0
+    head, _, intact, *rest = shown.stdout.splitlines()
+    assert head.startswith("| at test time | teacher (")
+    assert "| distilled (" in head
+    assert intact.startswith("| intact | ")
+    assert rest[0].startswith("| removed skeleton | ")
+    assert "t: 2 of 2 measured" in shown.stderr
+    written = json.loads((tmp_path / "r.json").read_text())
+    assert written == json.loads(CliRunner().invoke(dmft, [*arguments, "--json"]).stdout)
+    folders = fold_folders(place / "t")
+    assert written[str(place / "t")]["n_runs"] == len(folders) == 2
+
+
+def test_what_is_found_is_saved_in_the_run_and_stands_in_its_report(place, tmp_path):
+    run = shutil.copytree(place / "t", tmp_path / "t", ignore=UNMEASURED)
+    (before,), _ = load_runs([run])
+    assert "Failing modalities" not in render_report([before])
+    done = CliRunner().invoke(dmft, ["robustness", str(run), "--device", "cpu"])
+    assert done.stdout.endswith(f"Next: dmft report {run}\n")
+    (after,), _ = load_runs([run])
+    found = robustness(fold_folders(run))["faults"]
+    for fault, figures in found.items():
+        each = [fold.faults[fault]["accuracy"] for fold in after.folds]
+        assert sum(each) / 2 == pytest.approx(figures["accuracy"])
+    page = render_report([after]).partition('id="failing"')[2].partition("<h2")[0]
+    shown = re.findall(r"<td>teacher, .*?</td><td>(.*?)</td>.*?value=\"([0-9.]+)\">[0-9.]+ %", page)
+    assert [name for name, _ in shown] == list(found)
+    for name, accuracy in shown:
+        assert float(accuracy) == pytest.approx(found[name]["accuracy"], rel=1e-5)
+
+
+def test_a_run_measured_on_another_cache_or_not_to_be_saved_keeps_its_folder(place, tmp_path):
+    other = write_cache(tmp_path / "c.zarr", n_subjects=2, n_classes=3, seed=5)
+    run = shutil.copytree(place / "t/fold-subject-1", tmp_path / "r", ignore=UNMEASURED)
+    arguments = ["robustness", str(run), "--device", "cpu"]
+    for more in (["--cache", str(other)], ["--no-save"]):
+        done = CliRunner().invoke(dmft, [*arguments, *more], catch_exceptions=False)
+        assert done.exit_code == 0
+        assert "Next:" not in done.stdout
+    assert not (run / "robustness.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ({"model_sha256": "other"}, r"robustness\.json is of weights 'other', wanted '"),
+        ({"faults": {"intact": {"accuracy": 1}}}, r"is damaged \(KeyError: 'macro_f1'\): measure"),
+        ({"faults": {}}, r"is damaged \(KeyError: 'intact'\): measure again with"),
+        ({"faults": 7}, r"is damaged \(AttributeError: .*or remove it"),
+    ],
+)
+def test_saved_faults_that_are_damaged_or_of_another_run_are_refused(
+    place, tmp_path, content, match
+):
+    run = shutil.copytree(place / "t/fold-subject-1", tmp_path / "r", ignore=UNMEASURED)
+    info = read_info(run)
+    (run / "robustness.json").write_text(json.dumps({"model_sha256": info.model_sha256} | content))
+    with pytest.raises(ContractError, match=match):
+        read_faults(run, info)

@@ -1,0 +1,346 @@
+"""The report: what it reads, what it says, and that nothing in a file can break out of it."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from click.testing import CliRunner
+
+from cli import dmft
+from dmft.config import load_config
+from dmft.data import open_cache
+from dmft.evaluation.intervals import bootstrap_macro_f1, sign_test, wilson
+from dmft.reports.format import hits_of, interval
+from dmft.reports.load import Prediction, _short_names, load_runs
+from dmft.reports.page.html import render_report
+from dmft.reports.published import load_published
+from dmft.runs.folder import seal_of
+from dmft.training.distill import distill
+from dmft.training.train import train
+from pipeline.contract import ContractError
+from tests.factories import write_cache
+
+SMALL = ("encoder.width=8", "encoder.feed_forward=8", "training.epochs=2")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Runs of a teacher, a raw and a distilled student, and the teacher's folds apart."""
+    folder = tmp_path_factory.mktemp("report")
+    write_cache(folder / "cache.zarr", n_subjects=2, n_classes=3, n_trials=2)
+    (folder / "p.toml").write_text('name = "p"\n[leave_one_out]\nattribute = "subject"\n')
+    cache = open_cache(folder / "cache.zarr")
+    how = {"config": load_config("default", SMALL), "device": "cpu"}
+    protocol, runs = str(folder / "p.toml"), folder / "runs"
+    train(cache, protocol, runs / "teacher", fold="all", **how)
+    train(cache, protocol, runs / "student", fold="all", kind="student", **how)
+    train(cache, protocol, runs / "student-1", fold="all", kind="student", seed=1, **how)
+    distill(cache, [runs / "teacher"], runs / "distilled", **how)
+    for fold in ("subject-1", "subject-2"):
+        shutil.copytree(runs / "teacher" / f"fold-{fold}", folder / "apart" / f"only-{fold}")
+    return folder
+
+
+class Page(HTMLParser):
+    """Notes a page's elements."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.words = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def data_of(page):
+    """What the page's figures are drawn from."""
+    found = re.search(r'<script type="application/json" id="found">(.*?)</script>', page, re.S)
+    return json.loads(found[1])
+
+
+def test_a_folder_of_runs_is_read_run_by_run(place):
+    runs, skipped = load_runs([place / "runs"])
+    assert [run.name for run in runs] == ["teacher", "student", "student-1", "distilled"]
+    assert skipped == ()
+    assert {len(run.folds) for run in runs} == {2}
+    assert runs[1].setting == runs[2].setting != runs[3].setting
+    assert len(runs[0].predictions) == 12
+
+
+def test_single_folds_of_one_run_become_one_run(place):
+    (together,), _ = load_runs([place / "apart"])
+    (teacher,), _ = load_runs([place / "runs/teacher"])
+    assert together.figures == teacher.figures
+    assert together.name == "teacher skeleton+inertial seed 0"
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders_or_by_number(place, tmp_path):
+    for name in ("a", "b"):
+        shutil.copytree(place / "runs/student", tmp_path / name / "student")
+    runs, _ = load_runs([tmp_path])
+    assert [run.name for run in runs] == ["a/student", "b/student"]
+    for name in ("subject-1", "subject-2"):
+        for kind, config in (("teacher", "1"), ("student", "2")):
+            source = place / "runs" / kind / f"fold-{name}"
+            shutil.copytree(source, tmp_path / "grid" / f"{config}-{name}")
+    runs, _ = load_runs([tmp_path / "grid"])
+    assert [(run.name, len(run.folds)) for run in runs] == [
+        ("teacher skeleton+inertial seed 0", 2),
+        ("student skeleton+inertial seed 0", 2),
+    ]
+    assert _short_names([tmp_path / "x", tmp_path / "x", tmp_path / "y"]) == ["x", "x (2)", "y"]
+
+
+def test_runs_and_folds_stand_in_an_order_of_their_own_not_of_their_folders(place, tmp_path):
+    for number, source in enumerate(("runs/teacher/fold-subject-2", "runs/teacher/fold-subject-1")):
+        shutil.copytree(place / source, tmp_path / f"{number}")
+    for number, source in enumerate(("runs/distilled", "runs/student"), start=-2):
+        shutil.copytree(place / source, tmp_path / f"{number}")
+    loaded, _ = load_runs([tmp_path])
+    assert [run.info.kind for run in loaded] == ["teacher", "student", "distilled"]
+    assert [fold.info.fold.name for fold in loaded[0].folds] == ["subject-1", "subject-2"]
+
+
+def test_the_same_fold_twice_stays_two_runs(place):
+    runs, _ = load_runs([place / "runs/teacher/fold-subject-1", place / "apart/only-subject-1"])
+    assert len(runs) == 2
+
+
+def test_a_run_that_cannot_be_shown_is_listed_with_the_reason(place, tmp_path):
+    shutil.copytree(place / "runs/teacher", tmp_path / "r")
+    first, second = (tmp_path / "r" / f"fold-subject-{n}" for n in (1, 2))
+    said = json.loads((first / "run.json").read_text())
+    said["status"] = "training"
+    (first / "run.json").write_text(json.dumps(said))
+    (runs, skipped) = load_runs([tmp_path])
+    assert len(runs[0].folds) == 1
+    assert skipped == (
+        f"{first}: its training has not ended; the same command again goes on with it",
+    )
+    (second / "metrics.json").unlink()
+    with pytest.raises(ContractError, match=r"no finished run in there .*has no figures yet"):
+        load_runs([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "match"),
+    [
+        ("predictions.json", '{"records": []}', "predictions.json is damaged .KeyError: 'labels'"),
+        (
+            "predictions.json",
+            '{"records": ["r"], "labels": [9], "predicted": [0], "probabilities": [[1]]}',
+            "9 is not a class from 0 to 2",
+        ),
+        ("epochs.jsonl", "{\n", "epochs.jsonl is damaged .*wanted a JSON object a line"),
+        ("metrics.json", '{"classes": ["x"]}', "has not the run's 3 classes"),
+    ],
+)
+def test_a_damaged_file_is_named(place, tmp_path, file, content, match):
+    shutil.copytree(place / "apart/only-subject-1", tmp_path / "r")
+    (tmp_path / "r" / file).write_text(content)
+    with pytest.raises(ContractError, match=match):
+        load_runs([tmp_path / "r"])
+
+
+def test_faults_that_cannot_be_read_are_named_and_the_run_is_shown(place, tmp_path):
+    shutil.copytree(place / "apart/only-subject-1", tmp_path / "r")
+    (tmp_path / "r/robustness.json").write_text('{"model_sha256": "other"}')
+    (run,), (line,) = load_runs([tmp_path / "r"])
+    assert run.folds[0].faults == {}
+    assert "robustness.json is of weights 'other'" in line
+
+
+def test_what_is_no_folder_or_holds_no_run_is_refused(tmp_path):
+    with pytest.raises(ContractError, match="nowhere is not a folder"):
+        load_runs([tmp_path / "nowhere"])
+    with pytest.raises(ContractError, match=r"no finished run in there\. Make one"):
+        load_runs([tmp_path])
+
+
+def test_a_page_asks_nothing_of_any_network_and_carries_its_numbers(place):
+    runs, _ = load_runs([place / "runs"])
+    page = render_report(runs)
+    for tag, attributes in Page(page).elements:
+        for name in ("src", "href"):
+            assert attributes.get(name, "#").startswith(("#", "data:")), (tag, attributes)
+    assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest", page)
+    found = data_of(page)
+    assert [run["name"] for run in found["runs"]] == [
+        "teacher",
+        "student",
+        "student-1",
+        "distilled",
+    ]
+    for run, loaded in zip(found["runs"], runs, strict=True):
+        assert run["confusion"]["all modalities"] == loaded.figures["confusion"]
+        assert set(run["confusion"]) == {"all modalities", "skeleton", "inertial"}
+        n_wrong = sum(map(sum, loaded.figures["confusion"])) - round(12 * run["pooled"])
+        assert len(run["errors"]) == n_wrong
+
+
+def test_a_page_has_every_part_once_and_its_ids_once(place):
+    runs, _ = load_runs([place / "runs"])
+    page = Page(render_report(runs, title="All <of> them"))
+    identities = [a["id"] for _, a in page.elements if "id" in a]
+    assert len(set(identities)) == len(identities)
+    words = " ".join(page.words)
+    for part in ("Headline", "All runs", "Missing modalities", "Provenance", "Most confused pairs"):
+        assert part in words
+    assert "Teacher, raw student and distilled student" in words
+    assert "All <of> them" in words
+
+
+def test_words_from_files_cannot_become_markup(place, tmp_path):
+    shutil.copytree(place / "apart/only-subject-1", tmp_path / "r<b>")
+    evil = "</script><script>alert(1)</script>"
+    for name in ("run.json", "metrics.json"):
+        said = json.loads((tmp_path / "r<b>" / name).read_text())
+        said["classes"][0] = evil
+        if name == "run.json":
+            said["sha256"] = seal_of(said)
+        (tmp_path / "r<b>" / name).write_text(json.dumps(said))
+    runs, _ = load_runs([tmp_path / "r<b>"])
+    page = render_report(runs, skipped=[f"{evil}: no"], title=evil)
+    assert evil not in page
+    assert [tag for tag, _ in Page(page).elements].count("script") == 2
+    assert "b" not in [tag for tag, _ in Page(page).elements]
+    assert data_of(page)["classes"][0][0] == evil
+
+
+def test_the_command_writes_the_page_and_says_what_is_next(place, tmp_path):
+    arguments = ["report", str(place / "runs"), "-o", str(tmp_path / "new/r.html")]
+    done = CliRunner().invoke(dmft, arguments, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "4 runs, " in done.stdout
+    assert done.stdout.endswith("in a browser\n")
+    assert (tmp_path / "new/r.html").read_text().startswith("<!doctype html>")
+
+
+def test_the_command_exits_1_where_a_run_could_not_be_shown(place, tmp_path):
+    shutil.copytree(place / "runs/teacher", tmp_path / "r")
+    (tmp_path / "r/fold-subject-2/metrics.json").unlink()
+    arguments = ["report", str(tmp_path / "r"), "-o", str(tmp_path / "r.html")]
+    done = CliRunner().invoke(dmft, arguments, catch_exceptions=False)
+    assert done.exit_code == 1
+    assert "not shown: " in done.stderr
+    assert "has no figures yet" in (tmp_path / "r.html").read_text()
+
+
+def as_if_of(run, protocol, **teacher):
+    """The run, as if its protocol were another one, and its teacher had other settings."""
+    folds = []
+    for fold in run.folds:
+        config = replace(fold.info.config, teacher=replace(fold.info.config.teacher, **teacher))
+        named = replace(fold.info.protocol, name=protocol)
+        folds.append(replace(fold, info=replace(fold.info, protocol=named, config=config)))
+    return replace(run, folds=tuple(folds))
+
+
+def published_rows(*runs):
+    """Cells of the section's table, by what they are of."""
+    section = render_report(runs).partition('id="published"')[2].partition("<h2")[0]
+    rows = re.findall(r"<tr><td>(.*?)</tr>", section)
+    cells = [[re.sub("<.*?>", "", cell) for cell in row.split("</td>")] for row in rows]
+    return [row[:-1] for row in cells]
+
+
+def test_published_figures_stand_beside_ours_where_all_that_decides_is_the_same(place):
+    teacher, student = (load_runs([place / "runs" / kind])[0][0] for kind in ("teacher", "student"))
+    shown = published_rows(as_if_of(teacher, "utd-50-50"))
+    known = {
+        figure.value: (figure.fusion_tokens, figure.note)
+        for figure in load_published().figures
+        if (figure.protocol, figure.model, figure.measure) == ("utd-50-50", "teacher", "score")
+        and set(figure.modalities) == {"skeleton", "inertial"}
+    }
+    assert {tokens for tokens, _ in known.values()} == {0, 2, 4, 8, 16}
+    of_four = {value: note for value, (tokens, note) in known.items() if tokens in (0, 4)}
+    assert {float(row[3].split()[0]) for row in shown} == set(of_four)
+    for row in shown:
+        value, ours = float(row[3].split()[0]), 100 * teacher.figures["accuracy"]
+        assert row[1] == "overall"
+        assert float(row[4].split()[0]) == pytest.approx(ours, abs=0.005)
+        assert float(row[5]) == pytest.approx(ours - value, abs=0.011)
+        assert row[6:9] == ["1", "2", "12"]
+        assert of_four[value] in row[9]
+    assert published_rows(teacher) == []
+    (sixteen,) = published_rows(as_if_of(teacher, "utd-50-50", fusion_tokens=16))
+    assert known[float(sixteen[3].split()[0])][0] == 16
+    assert published_rows(as_if_of(teacher, "utd-50-50", fusion_layers=0)) == []
+    assert published_rows(as_if_of(teacher, "utd-loso")) == [], "there it is of other modalities"
+    assert len(published_rows(as_if_of(student, "utd-50-50", fusion_tokens=16))) == 1
+
+
+def test_seeds_of_a_setting_are_one_published_row_with_their_spread(place):
+    both = [load_runs([place / "runs" / name])[0][0] for name in ("student", "student-1")]
+    rows = published_rows(*(as_if_of(run, "utd-50-50") for run in both))
+    (overall,) = [row for row in rows if row[1] == "overall"]
+    assert overall[6] == "2"
+    assert overall[4].endswith("(2)")
+    assert " ± " in overall[4]
+
+
+def test_the_headline_of_several_seeds_has_their_spread_and_an_interval(place):
+    runs, _ = load_runs([place / "runs"])
+    cards = re.findall(r'class="sure">(.*?)<', render_report(runs))
+    assert len(cards) == 3
+    assert [card.count("95 % interval ") for card in cards] == [1, 1, 1]
+    (student,) = [card for card in cards if "2 seeds" in card]
+    both = [wilson(*hits_of(run.figures["confusion"])) for run in runs if "student" in run.name]
+    assert len(both) == 2
+    means = tuple(sum(bounds) / 2 for bounds in zip(*both, strict=True))
+    assert student.endswith(f"over seeds; 95 % interval {interval(means)}, mean over seeds")
+
+
+def test_forty_runs_of_27_classes_stay_a_small_page(place, monkeypatch):
+    (run,), _ = load_runs([place / "runs/teacher"])
+    names = tuple(f"an_action_called_{k}" for k in range(27))
+    matrix = [[20 if i == j else (i + j) % 3 for j in range(27)] for i in range(27)]
+    infos = [replace(fold.info, classes=names) for fold in run.folds]
+    modalities = {m: {**of, "confusion": matrix} for m, of in run.figures["modalities"].items()}
+    figures = {**run.figures, "classes": list(names), "confusion": matrix, "modalities": modalities}
+    wrong = tuple(
+        Prediction(record=f"a1_s{k}_t1", label=k % 27, predicted=(k + 1) % 27, probability=0.5)
+        for k in range(100)
+    )
+    folds = tuple(
+        replace(fold, info=info, figures=figures, predictions=wrong)
+        for fold, info in zip(run.folds, infos, strict=True)
+    )
+    many = [replace(run, name=f"run-{n}", folds=folds, figures=figures) for n in range(40)]
+    assert len(render_report(many)) < 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("n_hits", "n", "low", "high"),
+    [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962), (0, 0, 0.0, 1.0)],
+)
+def test_wilsons_interval_is_the_published_one(n_hits, n, low, high):
+    assert wilson(n_hits, n) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_a_proportion_above_one_is_refused():
+    with pytest.raises(ValueError, match="7 hits of 5"):
+        wilson(7, 5)
+
+
+def test_the_bootstrap_surrounds_the_macro_f1_and_repeats_itself():
+    matrix = [[8, 2], [1, 9]]
+    low, high = bootstrap_macro_f1(matrix)
+    assert low < 0.8496 < high
+    assert (low, high) == bootstrap_macro_f1(matrix)
+    assert bootstrap_macro_f1([[5, 0], [0, 5]]) == (1.0, 1.0)
+    assert bootstrap_macro_f1([[0]]) == (0.0, 1.0)
+
+
+def test_the_sign_test_is_exact_and_goes_on_for_many():
+    assert sign_test(0, 5) == pytest.approx(2 / 32)
+    assert sign_test(3, 3) == 1
+    assert sign_test(450, 549) == pytest.approx(sign_test(451, 549), abs=3e-4)

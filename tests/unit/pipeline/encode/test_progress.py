@@ -1,0 +1,67 @@
+"""How far an encode is, seen from outside while it runs and when it does not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from pipeline.cache.checksums import PROGRESS
+from pipeline.cache.objects import Objects
+from pipeline.commands.cache import cache as command
+from pipeline.contract import ContractError
+from pipeline.encode.job import Callbacks
+from pipeline.encode.progress import STALE_AFTER_S, ProgressNote, read_status
+from tests.fabricate import encode_here, record_ids, write_raw
+
+
+@pytest.fixture
+def raw(tmp_path):
+    return write_raw(tmp_path / "raw", record_ids(4))
+
+
+def test_while_it_runs_it_says_how_far_it_is(raw, tmp_path):
+    seen = []
+    callbacks = Callbacks(on_report=lambda report: seen.append(read_status(str(tmp_path / "c"))))
+    encode_here(raw, tmp_path / "c", callbacks=callbacks)
+    first = seen[0]
+    assert first["running"]
+    assert first["state"] == "building"
+    assert first["modalities"]["skeleton"] == {"done": 4, "absent": 0, "failed": 0, "pending": 0}
+    assert first["modalities"]["inertial"] == {"done": 0, "absent": 0, "failed": 0, "pending": 4}
+
+
+def test_when_it_has_ended_nothing_runs(raw, tmp_path):
+    encode_here(raw, tmp_path / "c")
+    found = read_status(str(tmp_path / "c"))
+    assert (found["state"], found["running"], found["seconds_left"]) == ("complete", False, None)
+    text = CliRunner().invoke(command, ["status", str(tmp_path / "c")]).output
+    assert "not running; the cache is complete" in text
+
+
+def test_a_note_gives_a_rate_and_the_time_left(raw, tmp_path):
+    encode_here(raw, tmp_path / "c")
+    note = ProgressNote(Objects(str(tmp_path / "c")), n_pending=30)
+    note.add(10)
+    content = json.loads((tmp_path / "c" / PROGRESS).read_bytes())
+    content["elapsed_s"] = 5.0
+    (tmp_path / "c" / PROGRESS).write_text(json.dumps(content))
+    found = read_status(str(tmp_path / "c"))
+    assert (found["rate"], found["seconds_left"]) == (2.0, 10.0)
+    result = CliRunner().invoke(command, ["status", str(tmp_path / "c")])
+    assert "running: 2.0 records a second, about 10 s left" in result.output
+
+
+def test_an_old_note_is_of_an_encode_that_was_killed(raw, tmp_path):
+    encode_here(raw, tmp_path / "c")
+    ProgressNote(Objects(str(tmp_path / "c")), n_pending=30).write()
+    content = json.loads((tmp_path / "c" / PROGRESS).read_bytes())
+    content["written_at"] -= STALE_AFTER_S + 1
+    (tmp_path / "c" / PROGRESS).write_text(json.dumps(content))
+    assert not read_status(str(tmp_path / "c"))["running"]
+
+
+def test_where_there_is_no_cache_there_is_no_status(tmp_path):
+    with pytest.raises(ContractError, match="none: no cache there"):
+        read_status(str(tmp_path / "none"))
