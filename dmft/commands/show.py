@@ -83,7 +83,8 @@ def figures_text(report: dict[str, Any]) -> str:
         f"  macro F1                {report['macro_f1']:8.2%}",
         f"  1-nearest-neighbour     {report['nearest_neighbour_accuracy']:8.2%}  "
         "(accuracy of the baseline on the same features)",
-        f"  most frequent class     {majority_share(report['confusion']):8.2%}  (accuracy of naming it always)",
+        f"  most frequent class     {majority_share(report['confusion']):8.2%}  "
+        "(accuracy of naming it always)",
     ]
     if report["n_without_modality"]:
         lines.append(f"  not measured            {report['n_without_modality']:8d}  (no modality)")
