@@ -64,7 +64,7 @@ def render_report(
             failing(runs),
             detail(runs),
         ],
-        script=resources.files("dmft.reports").joinpath("page.js").read_text(encoding="utf-8"),
+        script=resources.files("dmft.reports.page").joinpath("page.js").read_text(encoding="utf-8"),
         found=drawn_from(runs),
     )
 
