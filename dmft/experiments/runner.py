@@ -9,7 +9,6 @@ rounding of sums.
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import itertools
 import logging
@@ -44,6 +43,7 @@ from dmft.training.train import (
     train_fold,
     train_together,
 )
+from pipeline.common.files import held
 from pipeline.contract import ContractError, DmftError
 
 if TYPE_CHECKING:
@@ -168,14 +168,11 @@ def _locked(out: Path) -> Iterator[None]:
     Raises:
         ContractError: another process holds it.
     """
-    with (out / LOCK_FILE).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ContractError(
-                f"{out} is in use: another 'dmft experiment' is writing to it. Wait for it, "
-                "or name another folder."
-            ) from error
+    refusal = ContractError(
+        f"{out} is in use: another 'dmft experiment' is writing to it. Wait for it, "
+        "or name another folder."
+    )
+    with held(out / LOCK_FILE, refusal):
         yield
 
 

@@ -47,3 +47,20 @@ def read_sums(objects: Objects) -> dict[str, str] | None:
         raise ContractError(f"{objects.location}/{SUMS} is not what was written")
     lines = (line.split("  ", 1) for line in body.decode().splitlines())
     return {key: digest for digest, key in lines}
+
+
+def damaged_objects(objects: Objects) -> set[str]:
+    """Objects that are not what the list says; the list itself where it is not, and none without.
+
+    Every object of the list is read.
+    """
+    try:
+        sums = read_sums(objects) or {}
+    except ContractError:
+        return {SUMS}
+    return {key for key, digest in sums.items() if not is_intact(objects.read(key), digest)}
+
+
+def is_intact(content: bytes | None, digest: str | None) -> bool:
+    """Whether an object's bytes are there and have the checksum that the list says."""
+    return content is not None and hashlib.sha256(content).hexdigest() == digest

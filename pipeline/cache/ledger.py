@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -124,14 +124,6 @@ def read_ledger(objects: Objects, modality: str, chunk: int) -> ChunkLedger | No
     if content is None:
         return None
     return ChunkLedger.from_bytes(content, where=f"{objects.location}/{key}")
-
-
-def read_ledgers(objects: Objects, modality: str, n_chunks: int) -> Iterator[ChunkLedger]:
-    """Every committed chunk of a modality, in order."""
-    for chunk in range(n_chunks):
-        ledger = read_ledger(objects, modality, chunk)
-        if ledger is not None:
-            yield ledger
 
 
 def content_key(

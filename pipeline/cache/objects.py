@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.common.files import PARTIAL, flush, replacing
 from pipeline.contract import ConfigError, ContractError
 
-PARTIAL = ".partial"
 FILE = "file://"
 
 
@@ -66,37 +66,31 @@ class Objects:
             return
         path = self.path / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        _flush_folder(path.parent)
+        with replacing(path) as partial:
+            partial.write_bytes(content)
 
     def flush(self, key: str) -> None:
         """Make sure that an object that another library wrote is on the disk."""
         if self.is_local:
-            with (self.path / key).open("rb") as file:
-                os.fsync(file.fileno())
-            _flush_folder((self.path / key).parent)
+            flush(self.path / key)
+            flush((self.path / key).parent)
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Every object under a prefix and its bytes, sorted; leftovers of a kill left out."""
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         if self.is_local:
             for folder, folders, files in os.walk(self.path / prefix, followlinks=False):
                 folders.sort()
                 for name in files:
                     path = Path(folder) / name
-                    found[path.relative_to(self.path).as_posix()] = path.lstat().st_size
+                    sizes[path.relative_to(self.path).as_posix()] = path.lstat().st_size
         else:
             fs, root = self._remote()
             base = f"{root}/{prefix}".rstrip("/")
             if fs.exists(base):
                 for name, info in fs.find(base, detail=True).items():
-                    found[name[len(root) :].lstrip("/")] = int(info["size"])
-        return {key: found[key] for key in sorted(found) if not key.endswith(PARTIAL)}
+                    sizes[name[len(root) :].lstrip("/")] = int(info["size"])
+        return {key: sizes[key] for key in sorted(sizes) if not key.endswith(PARTIAL)}
 
     def delete(self, key: str) -> None:
         """Remove an object, or a folder of them; nothing happens where there is none."""
@@ -130,11 +124,3 @@ class Objects:
             return LocalStore(self.path, read_only=read_only)
         self._remote()
         return FsspecStore.from_url(self.location, read_only=read_only)
-
-
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

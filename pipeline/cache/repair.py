@@ -8,57 +8,67 @@ touched, and the next check finds what is left.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
-from pipeline.cache.checksums import SUMS, TRANSIENT, read_sums
-from pipeline.cache.ledger import ChunkLedger, ledger_key, read_ledger
+from pipeline.cache.checksums import SUMS, TRANSIENT, damaged_objects
+from pipeline.cache.description import (
+    RECORDS,
+    SPEC,
+    building_spec,
+    delete_modality,
+    read_records,
+    read_spec,
+    write_records,
+    write_spec,
+)
+from pipeline.cache.ledger import ledger_key, read_ledger
 from pipeline.cache.objects import Objects
-from pipeline.cache.writer import RECORDS, CacheStore, read_records, read_spec
+from pipeline.cache.writer import CacheStore
 from pipeline.contract import (
     LEDGER_PREFIX,
-    CacheSpec,
     CacheState,
     ContractError,
     ModalitySpec,
     Presence,
-    Record,
     feature_array,
-    length_array,
-    presence_array,
 )
-from pipeline.encode.options import Setup
 from pipeline.manifests import Manifest
 
 
-def repair(setup: Setup) -> int:
-    """Discard what is damaged in the cache of ``setup``, and count the objects that were.
+def repair(location: str, manifest: Manifest, modalities: Mapping[str, ModalitySpec]) -> int:
+    """Discard what is damaged in a cache, and count the objects that were.
+
+    Args:
+        location: The cache.
+        manifest: Its records, for a cache that can no longer say them itself.
+        modalities: What is wanted of it, for a cache that can no longer say what it has.
 
     Raises:
         ContractError: the order of the cache's records cannot be found again.
     """
-    objects = Objects(setup.location)
+    objects = Objects(location)
     if not is_cache(objects):
         return 0  # nothing is touched, and the encode says what it finds
-    wrong = _wrong(objects)
-    n_found = _mend_records(objects, setup, wrong)
-    store = _mend_root(objects, setup, wrong)
+    damaged = damaged_objects(objects)
+    n_damaged = _repair_records(objects, manifest, damaged)
+    store = _repair_spec(objects, manifest, modalities, damaged)
     for modality in store.spec.modalities:
         metadata = f"{feature_array(modality)}/zarr.json"
-        if metadata in wrong:
+        if metadata in damaged:
             objects.delete(metadata)
     store.ensure_arrays()
     for modality in store.spec.modalities:
         for chunk in range(store.n_chunks(modality)):
-            n_found += _mend_chunk(store, modality, chunk, wrong)
-    n_found += sum(_is_made_by_finishing(key) for key in wrong)
-    if n_found:
+            n_damaged += _repair_chunk(store, modality, chunk, damaged)
+    n_damaged += sum(_is_made_by_finishing(key) for key in damaged)
+    if n_damaged:
         # In this order: a list that is there speaks of the root as it is.
         objects.delete(SUMS)
-        store.mark(replace(store.spec, state=CacheState.BUILDING))
-    return n_found
+        write_spec(objects, replace(store.spec, state=CacheState.BUILDING))
+    return n_damaged
 
 
 def is_cache(objects: Objects) -> bool:
@@ -66,28 +76,14 @@ def is_cache(objects: Objects) -> bool:
     return any(key not in TRANSIENT for key in objects.sizes(LEDGER_PREFIX))
 
 
-def _wrong(objects: Objects) -> set[str]:
-    """Objects that are not what the list of checksums says; nothing where there is no list."""
-    try:
-        sums = read_sums(objects)
-    except ContractError:
-        return {SUMS}
-    wrong = set()
-    for key, digest in (sums or {}).items():
-        content = objects.read(key)
-        if content is None or hashlib.sha256(content).hexdigest() != digest:
-            wrong.add(key)
-    return wrong
-
-
 def _is_made_by_finishing(key: str) -> bool:
     """Whether an object is no record's, and is made anew whenever an encode ends."""
     return key == SUMS or key.endswith("zarr.json") or re.fullmatch(r"[^/]+/c/\d+", key) is not None
 
 
-def _mend_records(objects: Objects, setup: Setup, wrong: set[str]) -> int:
+def _repair_records(objects: Objects, manifest: Manifest, damaged: set[str]) -> int:
     """Find the order of the records again by what the ledgers say of their rows."""
-    if RECORDS not in wrong:
+    if RECORDS not in damaged:
         try:
             read_records(objects)
             return 0
@@ -96,14 +92,14 @@ def _mend_records(objects: Objects, setup: Setup, wrong: set[str]) -> int:
     rows: dict[int, str] = {}
     for key in objects.sizes(LEDGER_PREFIX):
         modality, _, name = key.removeprefix(f"{LEDGER_PREFIX}/").partition("/")
-        if key in wrong or not name.endswith(".json"):
+        if key in damaged or not name.endswith(".json"):
             continue
         try:
             ledger = read_ledger(objects, modality, int(name.removesuffix(".json")))
         except (ContractError, ValueError):
             continue
         rows.update((entry.row, entry.record_id) for entry in (ledger.entries if ledger else ()))
-    by_id = {record.id: record for record in setup.manifest.records}
+    by_id = {record.id: record for record in manifest.records}
     lost = [record_id for record_id in rows.values() if record_id not in by_id]
     if lost or sorted(rows) != list(range(len(rows))) or len(set(rows.values())) != len(rows):
         raise ContractError(
@@ -111,80 +107,61 @@ def _mend_records(objects: Objects, setup: Setup, wrong: set[str]) -> int:
             "known records cannot be found again with this manifest: encode into another --out"
         )
     records = tuple(by_id[rows[row]] for row in sorted(rows))
-    manifest = Manifest(
-        dataset=setup.manifest.dataset, classes=setup.manifest.classes, records=records
-    )
-    objects.write(RECORDS, ("\n".join(manifest.lines()) + "\n").encode())
+    write_records(objects, replace(manifest, records=records))
     return 1
 
 
-def _mend_root(objects: Objects, setup: Setup, wrong: set[str]) -> CacheStore:
+def _repair_spec(
+    objects: Objects,
+    manifest: Manifest,
+    modalities: Mapping[str, ModalitySpec],
+    damaged: set[str],
+) -> CacheStore:
     """Write the cache's description anew where it is damaged: modalities not asked for go."""
     records = read_records(objects)
     try:
         spec = read_spec(objects)
     except ContractError:
         spec = None
-    if spec is None or "zarr.json" in wrong or spec.n_records != len(records):
-        spec = _described_anew(setup, records)
+    if spec is None or SPEC in damaged or spec.n_records != len(records):
+        spec = building_spec(manifest, records, modalities)
         ledgers = (key.split("/") for key in objects.sizes(LEDGER_PREFIX) if key.count("/") == 2)
         for name in {modality for _, modality, _ in ledgers}:
-            if name not in spec.modalities or not _is_cut_as(objects, spec.modalities[name]):
-                for left in (
-                    f"{LEDGER_PREFIX}/{name}",
-                    feature_array(name),
-                    presence_array(name),
-                    length_array(name),
-                ):
-                    objects.delete(left)
-        store = CacheStore(objects, spec, records)
-        store.mark(spec)
-        return store
+            if name not in modalities or not _has_chunks_of(objects, modalities[name]):
+                delete_modality(objects, name)
+        write_spec(objects, spec)
     return CacheStore(objects, spec, records)
 
 
-def _is_cut_as(objects: Objects, spec: ModalitySpec) -> bool:
+def _has_chunks_of(objects: Objects, spec: ModalitySpec) -> bool:
     """Whether an array's own metadata says the chunks that we would make of it."""
     content = objects.read(f"{feature_array(spec.name)}/zarr.json")
-    chunk = [spec.records_per_chunk, spec.n_patches, spec.n_features]
+    chunk_shape = [spec.records_per_chunk, spec.n_patches, spec.n_features]
     try:
         stored = json.loads(content or b"")
-        found = stored["chunk_grid"]["configuration"]["chunk_shape"], stored["data_type"]
+        grid, dtype = stored["chunk_grid"]["configuration"], stored["data_type"]
+        return bool(grid["chunk_shape"] == chunk_shape and dtype == spec.dtype)
     except (ValueError, KeyError, TypeError):
         return False
-    return found == (chunk, spec.dtype)
 
 
-def _described_anew(setup: Setup, records: tuple[Record, ...]) -> CacheSpec:
-    return CacheSpec(
-        state=CacheState.BUILDING,
-        dataset=setup.manifest.dataset,
-        classes=setup.manifest.classes,
-        columns=tuple(sorted({name for record in records for name in record.attributes})),
-        n_records=len(records),
-        modalities=setup.specs,
-    )
-
-
-def _mend_chunk(store: CacheStore, modality: str, chunk: int, wrong: set[str]) -> int:
+def _repair_chunk(store: CacheStore, modality: str, chunk: int, damaged: set[str]) -> int:
     """Take back the records of a chunk that are not what was written; 1 if there are any."""
-    key = ledger_key(modality, chunk)
-    ledger: ChunkLedger | None = None
+    key, chunk_key = ledger_key(modality, chunk), store.chunk_key(modality, chunk)
     try:
         ledger = read_ledger(store.objects, modality, chunk)
+        is_sound = key not in damaged
     except ContractError:
-        wrong = wrong | {key}
-    if key in wrong:
+        is_sound = False
+    if not is_sound:
         store.objects.delete(key)
         return 1
     if ledger is None:
         return 0
-    content = store.objects.read(store.chunk_key(modality, chunk))
-    hit = set(store.unsound(modality, chunk, ledger.entries, content))
-    present = {e.record_id for e in ledger.entries if e.presence == Presence.PRESENT}
-    damaged = store.chunk_key(modality, chunk) in wrong or not store.is_whole(modality, chunk)
-    if present and not hit and damaged:
-        hit = present  # no row is hit, but the chunk cannot be read
-    if hit:
-        store.withdraw(modality, chunk, hit)
-    return int(bool(hit))
+    lost = set(store.unsound(modality, chunk, ledger.entries, store.objects.read(chunk_key)))
+    if not lost and (chunk_key in damaged or not store.is_whole(modality, chunk)):
+        # Each row is what it was, but the chunk cannot be read: all of it is encoded again.
+        lost = {e.record_id for e in ledger.entries if e.presence == Presence.PRESENT}
+    if lost:
+        store.withdraw(modality, chunk, lost)
+    return int(bool(lost))

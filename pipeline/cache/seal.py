@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.cache.checksums import PROGRESS, SESSION, TRANSIENT, write_sums
+from pipeline.cache.description import SPEC, write_spec
 from pipeline.cache.ledger import Entry
 from pipeline.cache.writer import CacheStore
 from pipeline.contract import (
-    CACHE_ATTRIBUTE,
     CacheSpec,
     CacheState,
     ContractError,
@@ -62,7 +62,7 @@ def finish(store: CacheStore, provenance: Mapping[str, Any]) -> CacheSpec:
         fingerprint=digest.hexdigest(),
     )
     root = _consolidate(store, complete)
-    write_sums(store.objects, sums | {"zarr.json": hashlib.sha256(root).hexdigest()})
+    write_sums(store.objects, sums | {SPEC: hashlib.sha256(root).hexdigest()})
     store.objects.delete(SESSION)
     store.spec = complete
     return complete
@@ -123,7 +123,7 @@ def _sums(store: CacheStore, entries: Mapping[str, list[Entry]]) -> dict[str, st
     }
     sums = {}
     for key in store.objects.sizes():
-        if key in TRANSIENT or key == "zarr.json":
+        if key in TRANSIENT or key == SPEC:
             continue
         store.objects.flush(key)
         content = store.objects.read(key)
@@ -131,10 +131,10 @@ def _sums(store: CacheStore, entries: Mapping[str, list[Entry]]) -> dict[str, st
         if key in chunks:
             name, chunk = chunks[key]
             rows = store.rows_of(name, chunk)
-            hit = store.unsound(name, chunk, entries[name][rows.start : rows.stop], content)
-            if hit:
+            damaged = store.unsound(name, chunk, entries[name][rows.start : rows.stop], content)
+            if damaged:
                 raise ContractError(
-                    f"{store.objects.location}/{key}: record {hit[0]} is not what was written. "
+                    f"{store.objects.location}/{key}: record {damaged[0]} is not what was written. "
                     "Encode again with --check-stored"
                 )
         sums[key] = hashlib.sha256(content).hexdigest()
@@ -148,8 +148,5 @@ def _consolidate(store: CacheStore, spec: CacheSpec) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of the ledger's folder and of itself
         zarr.consolidate_metadata(store.objects.zarr_store())
-    root = json.loads(store.objects.read("zarr.json") or b"{}")
-    root["attributes"] = {CACHE_ATTRIBUTE: spec.to_json()}
-    content = json.dumps(root, indent=2).encode()
-    store.objects.write("zarr.json", content)
-    return content
+    metadata = json.loads(store.objects.read(SPEC) or b"{}")
+    return write_spec(store.objects, spec, metadata)

@@ -1,29 +1,22 @@
 """A cache against itself and its checksums, to the byte and the record.
 
 Everything that is wrong is a :class:`Finding` that names the object and the records it hits;
-nothing is repaired. ``dmft encode --check-stored`` encodes damaged rows again.
+nothing is repaired. ``dmft encode --check-stored`` encodes damaged rows again. What lies outside
+the cache (raw files, the encoder) is compared by :mod:`pipeline.encode.recheck`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from pipeline.cache.checksums import SUMS, TRANSIENT, read_sums
+from pipeline.cache.checksums import SUMS, TRANSIENT, is_intact, read_sums
+from pipeline.cache.description import RECORDS, SPEC, read_records
 from pipeline.cache.ledger import Entry, ledger_key, read_ledger
 from pipeline.cache.objects import Objects
-from pipeline.cache.writer import RECORDS, CacheStore, chunk_bytes, read_records
-from pipeline.contract import (
-    LEDGER_PREFIX,
-    CacheState,
-    ConfigError,
-    ContractError,
-    Presence,
-)
-from pipeline.encode.recheck import Finding, check_by_encoding, check_sources
-from pipeline.raw.tree import RawTree
+from pipeline.cache.writer import CacheStore, chunk_bytes
+from pipeline.contract import LEDGER_PREFIX, CacheState, ContractError, Presence
 
 OnStep = Callable[[int, int], None]
 """Told of objects done and in all."""
@@ -34,52 +27,44 @@ EVERY_RECORD = ("(every record)",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong."""
+
+    kind: str
+    """``state``, ``missing``, ``extra``, ``size``, ``changed``, ``damaged``, ``source``,
+    ``recompute``."""
+    where: str
+    """The object of the cache, or the raw file."""
+    message: str
+    record_ids: tuple[str, ...] = ()
+    """Records that are not to be trusted because of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What a verification looked at and found."""
 
-    state: str
-    counts: Mapping[str, Mapping[str, int]]
+    store: CacheStore | None
+    """None where the cache's description cannot be trusted."""
+    entries: Mapping[str, Mapping[str, Entry]]
+    """Modality to what its sound ledgers say of each record, by id."""
     n_objects: int
     n_bytes: int
     """Bytes read and compared."""
-    n_sources: int
-    n_recomputed: int
     findings: tuple[Finding, ...]
 
+    @property
+    def state(self) -> str:
+        """The cache's state; ``unreadable`` where it cannot be told."""
+        return str(self.store.spec.state) if self.store else "unreadable"
 
-@dataclass(slots=True, kw_only=True)
-class _Look:
-    """What one pass over the objects saw."""
-
-    objects: Objects
-    store: CacheStore | None
-    """None where the cache's description cannot be trusted."""
-    entries: dict[str, dict[str, Entry]]
-    sums: dict[str, str]
-    findings: list[Finding]
-    n_objects: int = 0
-    n_bytes: int = 0
-
-    def everyone(self) -> tuple[str, ...]:
-        """Ids of every record, as far as they can be told."""
-        if self.store is not None:
-            return tuple(record.id for record in self.store.records)
-        try:
-            return tuple(record.id for record in read_records(self.objects))
-        except ContractError:
-            return EVERY_RECORD
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Modality to how many records are present, absent and failed."""
+        return count_states(self.entries)
 
 
-def verify(
-    location: str,
-    *,
-    full: bool = False,
-    source: str | None = None,
-    recompute: int = 0,
-    weights: str | None = None,
-    seed: int = 0,
-    on_step: OnStep | None = None,
-) -> Report:
+def verify(location: str, *, full: bool = False, on_step: OnStep | None = None) -> Report:
     """Verify a cache.
 
     Always: its state, its ledgers, and that every object is there in its size. ``full`` also
@@ -88,42 +73,21 @@ def verify(
     Args:
         location: The cache.
         full: Read every byte.
-        source: A raw tree whose files are hashed and compared with what was encoded.
-        recompute: Records to encode again and compare, chosen by ``seed``; wants ``source``.
-        weights: For recomputing colour and depth, the weights that were used.
-        seed: Chooses the records to encode again.
         on_step: Told of progress.
 
     Raises:
         ContractError: there is no cache, or too little of its description to go by.
-        ConfigError: ``recompute`` without ``source``.
     """
-    if recompute and source is None:
-        raise ConfigError("--recompute encodes raw files again: give their tree with --source RAW")
-    look = _open(Objects(location))
-    _look_at_objects(look, full=full, on_step=on_step)
-    n_sources = 0
-    if look.store is None:
-        recompute = 0
-    else:
-        look.findings += _states(look.store, look.entries)
-        if source is not None:
-            tree = RawTree(source)
-            n_sources, drift = check_sources(tree, look.entries)
-            look.findings += drift
-            if recompute:
-                recompute, differences = check_by_encoding(
-                    look.store, tree, look.entries, recompute, weights, seed
-                )
-                look.findings += differences
+    cache = _open(Objects(location))
+    n_objects = _check_objects(cache, full=full, on_step=on_step)
+    if cache.store is not None:
+        cache.findings += _states(cache.store, cache.entries)
     return Report(
-        state=str(look.store.spec.state) if look.store else "unreadable",
-        counts=count_states(look.entries),
-        n_objects=look.n_objects,
-        n_bytes=look.n_bytes,
-        n_sources=n_sources,
-        n_recomputed=recompute,
-        findings=tuple(look.findings),
+        store=cache.store,
+        entries=cache.entries,
+        n_objects=n_objects,
+        n_bytes=cache.n_bytes,
+        findings=tuple(cache.findings),
     )
 
 
@@ -131,182 +95,193 @@ def count_states(entries: Mapping[str, Mapping[str, Entry]]) -> dict[str, dict[s
     """Modality to how many records are present, absent and failed."""
     return {
         modality: {
-            presence.name.lower(): sum(e.presence == presence for e in of.values())
+            presence.name.lower(): sum(e.presence == presence for e in by_id.values())
             for presence in (Presence.PRESENT, Presence.ABSENT, Presence.FAILED)
         }
-        for modality, of in entries.items()
+        for modality, by_id in entries.items()
     }
 
 
-def _open(objects: Objects) -> _Look:
+@dataclass(slots=True, kw_only=True)
+class _Cache:
+    """A cache as far as it can be believed, and what is wrong with the rest."""
+
+    objects: Objects
+    sums: dict[str, str]
+    store: CacheStore | None = None
+    """None where the cache's description cannot be trusted."""
+    entries: dict[str, dict[str, Entry]] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    n_bytes: int = 0
+
+    def every_record(self) -> tuple[str, ...]:
+        """Ids of every record, as far as they can be told."""
+        try:
+            records = self.store.records if self.store else read_records(self.objects)
+        except ContractError:
+            return EVERY_RECORD
+        return tuple(record.id for record in records)
+
+    def chunk_of(self, key: str) -> tuple[str, int] | None:
+        """Modality and number of a chunk's object."""
+        match = re.fullmatch(r"([a-z0-9_]+)/c/(\d+)/0/0", key)
+        if match is None or self.store is None or match[1] not in self.store.spec.modalities:
+            return None
+        return match[1], int(match[2])
+
+    def records_of(self, modality: str, chunk: int) -> tuple[str, ...]:
+        """Ids of the records whose rows a chunk holds."""
+        assert self.store is not None
+        rows = self.store.rows_of(modality, chunk)
+        return tuple(record.id for record in self.store.records[rows.start : rows.stop])
+
+    def entries_of(self, modality: str, chunk: int) -> list[Entry]:
+        """What sound ledgers say of a chunk's records."""
+        by_id = self.entries[modality]
+        return [by_id[i] for i in self.records_of(modality, chunk) if i in by_id]
+
+    def unsound_rows(self, key: str, content: bytes | None) -> tuple[str, ...]:
+        """Ids of a chunk's records whose rows are not what was written."""
+        chunk = self.chunk_of(key)
+        if chunk is None or self.store is None:
+            return ()
+        return tuple(self.store.unsound(*chunk, self.entries_of(*chunk), content))
+
+    def lost_with(self, key: str, content: bytes | None) -> tuple[str, ...]:
+        """Ids of the records that an object which is gone or changed takes with it."""
+        if chunk := self.chunk_of(key):
+            entries = self.entries_of(*chunk)
+            present = tuple(e.record_id for e in entries if e.presence == Presence.PRESENT)
+            return self.unsound_rows(key, content) or present or self.records_of(*chunk)
+        ledger = re.fullmatch(rf"{re.escape(LEDGER_PREFIX)}/([a-z0-9_]+)/(\d+)\.json", key)
+        if self.store is not None and ledger and ledger[1] in self.store.spec.modalities:
+            return self.records_of(ledger[1], int(ledger[2]))
+        return self.every_record()
+
+
+def _open(objects: Objects) -> _Cache:
     """Read the descriptions, believing those that are what was written.
 
     Raises:
         ContractError: there is no cache, or it cannot be read and nothing says why.
     """
-    look = _Look(objects=objects, store=None, entries={}, sums={}, findings=[])
+    problem: tuple[str, str] | None = None
+    sums: dict[str, str] | None = None
     try:
         sums = read_sums(objects)
         if sums is None:
-            look.findings.append(
-                Finding(
-                    kind="missing",
-                    where=SUMS,
-                    message="there is no list of checksums: the cache was never finished, or the "
-                    "list was deleted. 'dmft encode' finishes it",
-                )
+            problem = (
+                "missing",
+                (
+                    "there is no list of checksums: the cache was never finished, or the list was "
+                    "deleted. 'dmft encode' finishes it"
+                ),
             )
-        look.sums = sums or {}
     except ContractError:
-        message = f"the list of checksums is not what was written: {MEND}"
-        look.findings.append(Finding(kind="changed", where=SUMS, message=message))
-    trusted = all(_is_as_listed(look, key) for key in ("zarr.json", RECORDS))
-    if trusted or not look.sums:
-        look.store = CacheStore.read(objects.location)
-        for modality in look.store.spec.modalities:
-            look.entries[modality] = _entries(look, look.store, modality)
-    everyone = look.everyone()
-    look.findings = [
-        found if found.where != SUMS else replace(found, record_ids=everyone)
-        for found in look.findings
-    ]
-    return look
+        problem = "changed", f"the list of checksums is not what was written: {MEND}"
+    cache = _Cache(objects=objects, sums=sums or {})
+    trusted = all(is_intact(objects.read(key), cache.sums.get(key)) for key in (SPEC, RECORDS))
+    if trusted or not cache.sums:
+        cache.store = CacheStore.read(objects.location)
+        for modality in cache.store.spec.modalities:
+            cache.entries[modality] = _entries(cache, cache.store, modality)
+    if problem is not None:
+        kind, message = problem
+        everyone = cache.every_record()
+        cache.findings.insert(
+            0, Finding(kind=kind, where=SUMS, message=message, record_ids=everyone)
+        )
+    return cache
 
 
-def _is_as_listed(look: _Look, key: str) -> bool:
-    content = look.objects.read(key)
-    listed = look.sums.get(key)
-    return content is not None and hashlib.sha256(content).hexdigest() == listed
-
-
-def _entries(look: _Look, store: CacheStore, modality: str) -> dict[str, Entry]:
+def _entries(cache: _Cache, store: CacheStore, modality: str) -> dict[str, Entry]:
     """What the ledgers say, passing over those that cannot be read."""
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     for chunk in range(store.n_chunks(modality)):
         key = ledger_key(modality, chunk)
-        if key in look.sums and not _is_as_listed(look, key):
+        if key in cache.sums and not is_intact(store.objects.read(key), cache.sums[key]):
             continue  # named when the objects are looked at
         try:
             ledger = read_ledger(store.objects, modality, chunk)
         except ContractError as error:
-            here = tuple(store.records[row].id for row in store.rows_of(modality, chunk))
-            look.findings.append(
-                Finding(kind="damaged", where=key, message=str(error), record_ids=here)
+            ids = cache.records_of(modality, chunk)
+            cache.findings.append(
+                Finding(kind="damaged", where=key, message=str(error), record_ids=ids)
             )
             continue
-        found.update((entry.record_id, entry) for entry in (ledger.entries if ledger else ()))
-    return found
+        entries.update((entry.record_id, entry) for entry in (ledger.entries if ledger else ()))
+    return entries
 
 
-def _look_at_objects(look: _Look, *, full: bool, on_step: OnStep | None) -> None:
-    """Every object that is there or should be: is it there, is it its size, is it its bytes."""
-    sizes = {key: n for key, n in look.objects.sizes().items() if key not in TRANSIENT}
-    wanted = _wanted_sizes(look)
-    keys = sorted(sizes.keys() | look.sums.keys() | wanted.keys())
-    look.n_objects = len(keys)
-    for index, key in enumerate(keys):
-        found = _look_at(look, key, sizes.get(key), wanted.get(key), full=full)
-        if found is not None:
-            look.findings.append(found)
+def _check_objects(cache: _Cache, *, full: bool, on_step: OnStep | None) -> int:
+    """Every object that is there or should be, and their count."""
+    sizes = {key: n for key, n in cache.objects.sizes().items() if key not in TRANSIENT}
+    wanted = _wanted_sizes(cache)
+    keys = sorted(sizes.keys() | cache.sums.keys() | wanted.keys())
+    for done, key in enumerate(keys, start=1):
+        finding = _check_object(cache, key, sizes.get(key), wanted.get(key), full=full)
+        if finding is not None:
+            cache.findings.append(finding)
         if on_step is not None:
-            on_step(index + 1, len(keys))
+            on_step(done, len(keys))
+    return len(keys)
 
 
-def _look_at(
-    look: _Look, key: str, size: int | None, wanted: int | None, *, full: bool
+def _check_object(
+    cache: _Cache, key: str, size: int | None, wanted: int | None, *, full: bool
 ) -> Finding | None:
+    """What is wrong with one object: is it there, is it its size, is it its bytes."""
+    finding = Finding(kind="missing", where=key, message=f"the object is gone: {MEND}")
     if size is None:
-        return Finding(
-            kind="missing",
-            where=key,
-            message=f"the object is gone: {MEND}",
-            record_ids=_hit(look, key, None),
-        )
-    if look.sums and key not in look.sums:
-        return Finding(kind="extra", where=key, message="is not in the list of checksums")
-    content = look.objects.read(key) if full or key in ("zarr.json", RECORDS) else None
-    look.n_bytes += len(content or b"")
+        return replace(finding, record_ids=cache.lost_with(key, None))
+    if cache.sums and key not in cache.sums:
+        return replace(finding, kind="extra", message="is not in the list of checksums")
+    content = cache.objects.read(key) if full or key in (SPEC, RECORDS) else None
+    cache.n_bytes += len(content or b"")
     if wanted is not None and size != wanted:
-        return Finding(
+        return replace(
+            finding,
             kind="size",
-            where=key,
             message=f"holds {size} bytes, wanted {wanted}: {MEND}",
-            record_ids=_hit(look, key, content or look.objects.read(key)),
+            record_ids=cache.lost_with(key, content or cache.objects.read(key)),
         )
     if content is None:
         return None
-    changed = bool(look.sums) and hashlib.sha256(content).hexdigest() != look.sums[key]
     # Also where the checksum is right: it was taken after the row was written.
-    rows = _hit_rows(look, key, content)
-    if not changed and not rows:
+    unsound = cache.unsound_rows(key, content)
+    if not unsound and (not cache.sums or is_intact(content, cache.sums[key])):
         return None
-    return Finding(
+    return replace(
+        finding,
         kind="changed",
-        where=key,
         message=f"its bytes are not what was written: {MEND}",
-        record_ids=rows or _hit(look, key, content),
+        record_ids=unsound or cache.lost_with(key, content),
     )
 
 
-def _chunk_of(look: _Look, key: str) -> tuple[str, int] | None:
-    """Modality and number of a chunk's object."""
-    match = re.fullmatch(r"([a-z0-9_]+)/c/(\d+)/0/0", key)
-    if match is None or look.store is None or match[1] not in look.store.spec.modalities:
-        return None
-    return match[1], int(match[2])
-
-
-def _wanted_sizes(look: _Look) -> dict[str, int]:
+def _wanted_sizes(cache: _Cache) -> dict[str, int]:
     """Chunks that hold a record, and their bytes."""
     wanted = {}
-    store = look.store
-    for modality, of in look.entries.items():
-        assert store is not None
-        for entry in of.values():
+    for modality, by_id in cache.entries.items():
+        assert cache.store is not None
+        spec = cache.store.spec.modalities[modality]
+        for entry in by_id.values():
             if entry.presence == Presence.PRESENT:
-                spec = store.spec.modalities[modality]
-                key = store.chunk_key(modality, entry.row // spec.records_per_chunk)
+                key = cache.store.chunk_key(modality, entry.row // spec.records_per_chunk)
                 wanted[key] = chunk_bytes(spec)
     return wanted
-
-
-def _hit(look: _Look, key: str, content: bytes | None) -> tuple[str, ...]:
-    """Which records an object that is gone or changed takes with it."""
-    store, at = look.store, _chunk_of(look, key)
-    ledger = re.fullmatch(rf"{re.escape(LEDGER_PREFIX)}/([a-z0-9_]+)/(\d+)\.json", key)
-    if store is not None and at is not None:
-        entries = _entries_of(look, store, *at)
-        present = tuple(e.record_id for e in entries if e.presence == Presence.PRESENT)
-        everyone_here = tuple(store.records[row].id for row in store.rows_of(*at))
-        return _hit_rows(look, key, content or b"") or present or everyone_here
-    if store is not None and ledger is not None and ledger[1] in store.spec.modalities:
-        return tuple(store.records[row].id for row in store.rows_of(ledger[1], int(ledger[2])))
-    return look.everyone()
-
-
-def _hit_rows(look: _Look, key: str, content: bytes) -> tuple[str, ...]:
-    """Records of a chunk whose rows are not what was written."""
-    at = _chunk_of(look, key)
-    if at is None or look.store is None:
-        return ()
-    return tuple(look.store.unsound(*at, _entries_of(look, look.store, *at), content))
-
-
-def _entries_of(look: _Look, store: CacheStore, modality: str, chunk: int) -> list[Entry]:
-    ids = [store.records[r].id for r in store.rows_of(modality, chunk) if r < len(store.records)]
-    return [look.entries[modality][i] for i in ids if i in look.entries[modality]]
 
 
 def _states(store: CacheStore, entries: Mapping[str, Mapping[str, Entry]]) -> Iterator[Finding]:
     if store.spec.state != CacheState.COMPLETE:
         yield Finding(
             kind="state",
-            where="zarr.json",
+            where=SPEC,
             message=f"the cache is {store.spec.state}, not complete: run 'dmft encode' again",
         )
         return
-    for modality, of in entries.items():
-        missing = [record.id for record in store.records if record.id not in of]
+    for modality, by_id in entries.items():
+        missing = [record.id for record in store.records if record.id not in by_id]
         if missing:
             yield Finding(
                 kind="state",

@@ -1,4 +1,4 @@
-"""A cache that is being written: create it, write a chunk, take a record back, hold the lock.
+"""A cache that is being written: create it, write a chunk, take a record back.
 
 Order of a chunk's life: records whose rows will change are taken out of its ledger, its bytes go
 to the store, are flushed to the disk, read back and compared with their digests; only then is its
@@ -13,36 +13,35 @@ and a verifier can say which record it hit.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cache.checksums import LOCK, SESSION, SUMS, TRANSIENT
+from pipeline.cache.checksums import SESSION, SUMS, TRANSIENT
+from pipeline.cache.description import (
+    building_spec,
+    delete_modality,
+    read_records,
+    read_spec,
+    write_records,
+    write_spec,
+)
 from pipeline.cache.ledger import ChunkLedger, Entry, read_ledger, write_ledger
 from pipeline.cache.objects import Objects
 from pipeline.contract import (
-    CACHE_ATTRIBUTE,
-    LEDGER_PREFIX,
     CacheSpec,
-    CacheState,
     ConfigError,
     ContractError,
     ModalitySpec,
     Presence,
     Record,
     feature_array,
-    length_array,
-    presence_array,
 )
-from pipeline.manifests import Manifest, parse_manifest
+from pipeline.manifests import Manifest
 
-RECORDS = f"{LEDGER_PREFIX}/manifest.jsonl"
-"""A manifest of the records in the order of their rows."""
 CHUNK_BYTES = 4 << 20
 MAX_CHUNK_RECORDS = 128
 
@@ -95,13 +94,7 @@ class CacheStore:
 
     @classmethod
     def preview(
-        cls,
-        location: str,
-        *,
-        dataset: str,
-        classes: tuple[str, ...],
-        records: Sequence[Record],
-        modalities: Mapping[str, ModalitySpec],
+        cls, location: str, manifest: Manifest, modalities: Mapping[str, ModalitySpec]
     ) -> CacheStore:
         """The cache as :meth:`prepare` would make it, changing nothing.
 
@@ -121,34 +114,26 @@ class CacheStore:
                     "--out, or remove it. A cache that lost its zarr.json is mended by "
                     "--check-stored"
                 )
-        else:
-            _check_same(old, dataset, classes, location)
-        ordered = _place(read_records(objects) if old else (), records, location)
-        kept = {
-            name: spec
-            for name, spec in (old.modalities.items() if old else ())
-            if name not in modalities or modalities[name] == spec
-        }
-        spec = CacheSpec(
-            state=CacheState.BUILDING,
-            dataset=dataset,
-            classes=classes,
-            columns=tuple(sorted({name for record in ordered for name in record.attributes})),
-            n_records=len(ordered),
-            modalities={**kept, **modalities},
-            provenance=dict(old.provenance) if old else {},
-        )
-        return cls(objects, spec, ordered)
+        elif (old.dataset, old.classes) != (manifest.dataset, manifest.classes):
+            raise ConfigError(
+                f"{location} is a cache of {old.dataset} with {len(old.classes)} classes; the "
+                f"manifest is of {manifest.dataset} with {len(manifest.classes)}: choose another "
+                "--out"
+            )
+        stored = old.modalities if old else {}
+        kept = {name: spec for name, spec in stored.items() if modalities.get(name, spec) == spec}
+        records = _in_rows(read_records(objects) if old else (), manifest, location)
+        provenance = old.provenance if old else {}
+        spec = building_spec(manifest, records, {**kept, **modalities}, provenance)
+        return cls(objects, spec, records)
 
     @classmethod
     def prepare(
         cls,
         location: str,
-        *,
-        dataset: str,
-        classes: tuple[str, ...],
-        records: Sequence[Record],
+        manifest: Manifest,
         modalities: Mapping[str, ModalitySpec],
+        *,
         session: str,
     ) -> CacheStore:
         """Create a cache or open the one that is there, and make room for the records.
@@ -156,33 +141,33 @@ class CacheStore:
         Rows are never moved: known records keep theirs, new ones get rows at the end. A modality
         whose shape or encoding differs from the stored one starts anew; the others stay.
 
+        Args:
+            location: The cache.
+            manifest: The records; it must have every record that is stored.
+            modalities: Those to be written.
+            session: Names this encode; what another writes from here on is refused.
+
         Raises:
             ConfigError: the cache there is of another data set, of other classes, or holds
                 records that the manifest lacks.
             ContractError: the cache there is damaged, or is none.
         """
-        store = cls.preview(
-            location, dataset=dataset, classes=classes, records=records, modalities=modalities
-        )
-        objects = store.objects
+        store = cls.preview(location, manifest, modalities)
+        objects, spec = store.objects, store.spec
         if objects.is_local:
             objects.path.mkdir(parents=True, exist_ok=True)
         old = read_spec(objects)
         stored = old.modalities if old else {}
-        anew = {name for name in stored if stored[name] != store.spec.modalities[name]}
+        kept = {name: s for name, s in stored.items() if s == spec.modalities[name]}
         objects.sweep()
         objects.write(SESSION, session.encode())
         # From here on the cache is not complete, and a modality that starts anew is not there.
-        beginning = {name: spec for name, spec in stored.items() if name not in anew}
-        store.mark(replace(store.spec, modalities=beginning))
+        write_spec(objects, replace(spec, modalities=kept))
         objects.delete(SUMS)
-        for name in {*modalities} - {*beginning}:
-            objects.delete(f"{LEDGER_PREFIX}/{name}")
-            for array in (feature_array(name), presence_array(name), length_array(name)):
-                objects.delete(array)
-        manifest = Manifest(dataset=dataset, classes=classes, records=store.records)
-        objects.write(RECORDS, ("\n".join(manifest.lines()) + "\n").encode())
-        store.mark(store.spec)
+        for name in modalities.keys() - kept.keys():
+            delete_modality(objects, name)
+        write_records(objects, replace(manifest, records=store.records))
+        write_spec(objects, spec)
         store.ensure_arrays()
         return store
 
@@ -196,15 +181,6 @@ class CacheStore:
             zarr_format=3,
             use_consolidated=False,
         )
-
-    def mark(self, spec: CacheSpec) -> None:
-        """Write the group's description, whole, in one write."""
-        metadata = {
-            "zarr_format": 3,
-            "node_type": "group",
-            "attributes": {CACHE_ATTRIBUTE: spec.to_json()},
-        }
-        self.objects.write("zarr.json", json.dumps(metadata, indent=2).encode())
 
     def ensure_arrays(self) -> None:
         """Make the feature arrays as long as the record table; missing ones are created."""
@@ -371,95 +347,15 @@ class CacheStore:
             ),
         )
 
-    # -- one encode at a time --------------------------------------------------------------------
 
-    @staticmethod
-    @contextmanager
-    def locked(location: str) -> Iterator[None]:
-        """Hold the cache for one encode; the lock goes with the process, however it ends.
-
-        Behind a URL there is no lock: the session's name in the cache must serve.
-
-        Raises:
-            ConfigError: another encode holds it.
-        """
-        objects = Objects(location)
-        if not objects.is_local:
-            yield
-            return
-        import fcntl
-
-        path = objects.path / LOCK
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise ConfigError(
-                    f"{location} is being written by another encode: wait for it, or look at it "
-                    f"with 'dmft cache status {location}'"
-                ) from error
-            yield
-
-
-def read_spec(objects: Objects) -> CacheSpec | None:
-    """A cache's description; None where there is no group.
-
-    Raises:
-        ContractError: there is one and it is damaged, or it is not a cache.
-    """
-    content = objects.read("zarr.json")
-    if content is None:
-        return None
-    try:
-        attribute = json.loads(content)["attributes"].get(CACHE_ATTRIBUTE)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ContractError(
-            f"{objects.location}/zarr.json is damaged ({error}): 'dmft encode --check-stored' with "
-            "the cache's manifest mends it"
-        ) from error
-    return CacheSpec.from_json(attribute, where=objects.location)
-
-
-def read_records(objects: Objects) -> tuple[Record, ...]:
-    """The records of a cache in the order of their rows.
-
-    Raises:
-        ContractError: the object is missing or damaged.
-    """
-    content = objects.read(RECORDS)
-    where = f"{objects.location}/{RECORDS}"
-    if content is None:
-        raise ContractError(
-            f"{where} is missing: 'dmft encode --check-stored' with the cache's manifest mends it"
-        )
-    manifest, problems = parse_manifest(content)
-    if manifest is None or problems:
-        raise ContractError(
-            f"{where} is damaged ({problems[0].message if problems else 'empty'}): "
-            "'dmft encode --check-stored' with the cache's manifest mends it"
-        )
-    return manifest.records
-
-
-def _place(old: Sequence[Record], records: Sequence[Record], location: str) -> tuple[Record, ...]:
+def _in_rows(old: tuple[Record, ...], manifest: Manifest, location: str) -> tuple[Record, ...]:
     """Known records in their rows, new ones behind them, all as the manifest now says."""
-    by_id = {record.id: record for record in records}
+    by_id = {record.id: record for record in manifest.records}
     gone = [record.id for record in old if record.id not in by_id]
     if gone:
         raise ConfigError(
             f"{location} holds {len(gone)} records that the manifest lacks ({gone[0]}, ...): "
             "encode into another --out, or add them to the manifest"
         )
-    known = {record.id for record in old}
-    return tuple(by_id[record.id] for record in old) + tuple(
-        record for record in records if record.id not in known
-    )
-
-
-def _check_same(old: CacheSpec, dataset: str, classes: tuple[str, ...], location: str) -> None:
-    if (old.dataset, old.classes) != (dataset, classes):
-        raise ConfigError(
-            f"{location} is a cache of {old.dataset} with {len(old.classes)} classes; the manifest "
-            f"is of {dataset} with {len(classes)}: choose another --out"
-        )
+    known = [by_id.pop(record.id) for record in old]
+    return (*known, *by_id.values())

@@ -101,34 +101,44 @@ def verify(
 
     Exit code 1 if anything is wrong. Every finding names the object and the records it hits.
     """
-    from pipeline.cache.verify import verify as run
+    from pipeline.cache.verify import verify as verify_cache
+    from pipeline.contract import ConfigError
+    from pipeline.encode.recheck import Recheck, recheck
 
     started = time.monotonic()
-    report = run(
-        location,
-        full=how == "full",
-        source=str(source) if source else None,
-        recompute=recompute,
-        weights=weights,
-        seed=seed,
-    )
+    if recompute and source is None:
+        raise ConfigError("--recompute encodes raw files again: give their tree with --source RAW")
+    report = verify_cache(location, full=how == "full")
+    outside = Recheck()
+    if source:
+        outside = recheck(report, str(source), n_records=recompute, weights=weights, seed=seed)
+    findings = report.findings + outside.findings
     if as_json:
-        click.echo(json.dumps(asdict(report), indent=2))
-        sys.exit(1 if report.findings else 0)
+        content = {
+            "state": report.state,
+            "counts": report.counts,
+            "n_objects": report.n_objects,
+            "n_bytes": report.n_bytes,
+            "n_sources": outside.n_sources,
+            "n_recomputed": outside.n_recomputed,
+            "findings": [asdict(finding) for finding in findings],
+        }
+        click.echo(json.dumps(content, indent=2))
+        sys.exit(1 if findings else 0)
     for name, count in report.counts.items():
         click.echo(f"{name:10} " + ", ".join(f"{n} {what}" for what, n in count.items()))
-    for finding in report.findings:
+    for finding in findings:
         shown = ", ".join(finding.record_ids[:5])
         more = f" and {len(finding.record_ids) - 5} more" if len(finding.record_ids) > 5 else ""
         hit = f" [{shown}{more}]" if shown else ""
         click.echo(f"{finding.kind}: {finding.where}: {finding.message}{hit}", err=True)
     looked = [f"{report.n_objects} objects"]
     looked += [f"{report.n_bytes / 1e6:,.1f} MB read"] if how == "full" else ["sizes only"]
-    looked += [f"{report.n_sources} raw files"] if source else []
-    looked += [f"{report.n_recomputed} records encoded again"] if recompute else []
-    verdict = f"{len(report.findings)} problems" if report.findings else "all is well"
+    looked += [f"{outside.n_sources} raw files"] if source else []
+    looked += [f"{outside.n_recomputed} records encoded again"] if recompute else []
+    verdict = f"{len(findings)} problems" if findings else "all is well"
     click.echo(f"{verdict}: {', '.join(looked)}, {time.monotonic() - started:.1f} s")
-    sys.exit(1 if report.findings else 0)
+    sys.exit(1 if findings else 0)
 
 
 @cache.command()

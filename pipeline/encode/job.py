@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cache.checksums import read_sums
+from pipeline.cache.description import read_spec
 from pipeline.cache.ledger import Failure
+from pipeline.cache.lock import locked
 from pipeline.cache.objects import Objects
 from pipeline.cache.repair import is_cache, repair
 from pipeline.cache.seal import finish
-from pipeline.cache.writer import CacheStore, read_spec
+from pipeline.cache.writer import CacheStore
 from pipeline.contract import CacheSpec, CacheState, ContractError, Presence, Record
 from pipeline.encode.dry_run import DryRun, check_disk, dry_run
 from pipeline.encode.length_check import quarantine_disagreements, to_settle
@@ -87,9 +89,9 @@ def encode(
     keys = _keys(setup)
     if not (options.check_stored and is_cache(Objects(setup.location))):
         setup.preview()  # refuses before a folder or a lock is made
-    with CacheStore.locked(setup.location):
+    with locked(setup.location):
         if options.check_stored:
-            callbacks.on_repair(repair(setup))
+            callbacks.on_repair(repair(setup.location, manifest, setup.specs))
         store = setup.preview()
         plan = _plan(store, setup, keys)
         if _is_up_to_date(store, plan):
@@ -97,14 +99,7 @@ def encode(
             return _summary(CacheStore.read(setup.location), plan)
         check_disk(store, plan)
         session = uuid.uuid4().hex
-        store = CacheStore.prepare(
-            setup.location,
-            dataset=manifest.dataset,
-            classes=manifest.classes,
-            records=manifest.records,
-            modalities=setup.specs,
-            session=session,
-        )
+        store = CacheStore.prepare(setup.location, manifest, setup.specs, session=session)
         plan = _plan(store, setup, keys)
         callbacks.on_plan(plan)
         stopped = _run(store, setup, plan, session, callbacks) if plan.tasks else False

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.cache.description import read_spec
 from pipeline.cache.objects import FILE, Objects
-from pipeline.cache.writer import CacheStore, read_spec, records_per_chunk
+from pipeline.cache.writer import CacheStore, records_per_chunk
 from pipeline.contract import CacheSpec, ConfigError, ContractError, ModalitySpec
 from pipeline.encode.records import FRAME_MODALITIES, STORED_DTYPE, encoder_version
 from pipeline.encoders.config import EncodingConfig, FramesEncoding, ModalityEncoding, to_table
@@ -83,13 +84,7 @@ class Setup:
             ConfigError: the cache there cannot take these records.
             ContractError: the cache there is damaged, or is none.
         """
-        return CacheStore.preview(
-            self.location,
-            dataset=self.manifest.dataset,
-            classes=self.manifest.classes,
-            records=self.manifest.records,
-            modalities=self.specs,
-        )
+        return CacheStore.preview(self.location, self.manifest, self.specs)
 
 
 def n_cores() -> int:

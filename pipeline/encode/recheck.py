@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.cache.ledger import Entry
+from pipeline.cache.verify import Finding, Report
 from pipeline.cache.writer import CacheStore
 from pipeline.contract import Presence, RecordingError
 from pipeline.encode.from_cache import encoder_as_recorded
@@ -20,17 +21,38 @@ TOLERANCE = 2e-2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that is wrong."""
+class Recheck:
+    """What was compared with the raw files, and what differed."""
 
-    kind: str
-    """``state``, ``missing``, ``extra``, ``size``, ``changed``, ``damaged``, ``source``,
-    ``recompute``."""
-    where: str
-    """The object of the cache, or the raw file."""
-    message: str
-    record_ids: tuple[str, ...] = ()
-    """Records that are not to be trusted because of it."""
+    n_sources: int = 0
+    n_recomputed: int = 0
+    findings: tuple[Finding, ...] = ()
+
+
+def recheck(
+    report: Report, raw: str, *, n_records: int = 0, weights: str | None = None, seed: int = 0
+) -> Recheck:
+    """A verified cache against its raw files, and some records encoded again.
+
+    Args:
+        report: What the cache's own verification says; nothing is compared with a cache whose
+            description cannot be trusted.
+        raw: The raw tree whose files are hashed and compared with what was encoded.
+        n_records: Records to encode again and compare, chosen by ``seed``.
+        weights: For colour and depth, the weights that were used; None for those recorded.
+        seed: Chooses the records to encode again.
+    """
+    if report.store is None:
+        return Recheck()
+    tree = RawTree(raw)
+    n_sources, findings = check_sources(tree, report.entries)
+    n_recomputed = 0
+    if n_records:
+        n_recomputed, differences = check_by_encoding(
+            report.store, tree, report.entries, n_records, weights, seed
+        )
+        findings += differences
+    return Recheck(n_sources=n_sources, n_recomputed=n_recomputed, findings=tuple(findings))
 
 
 def check_sources(

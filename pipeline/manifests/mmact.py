@@ -13,7 +13,6 @@ from pathlib import PurePosixPath
 
 from pipeline.contract import ContractError
 from pipeline.manifests.layout import Layout, Place
-from pipeline.readers.registry import modalities_of
 
 MMACT_CLASSES = (
     "carrying", "carrying_heavy", "carrying_light", "checking_time", "closing", "crouching",
@@ -33,14 +32,14 @@ MMACT_CLASSES_37 = tuple(sorted((*MMACT_CLASSES, *AT_THE_DESK.values())))
 """The 28 activities of scenes 1, 2 and 4 and the 9 of the desk, told apart."""
 
 VIEWED = ("rgb", "skeleton")
-"""Modalities that a camera saw; a file of any other belongs to all views of its trial."""
-_MODALITIES = modalities_of("mmact")
-_SHARED = tuple(name for name in _MODALITIES if name not in VIEWED)
+"""Modalities that a camera saw."""
+SHARED = ("inertial", "wifi", "pressure")
+"""Modalities that the person wears: a file belongs to all views of its trial."""
 _SENSORS = ("acc_phone", "acc_watch", "gyro", "orientation")
 _FOLDERS = {
     **{f"{name}_clip": ("inertial", name) for name in _SENSORS},
     **{name: ("inertial", name) for name in _SENSORS},
-    **{name: (name, name) for name in _SHARED if name != "inertial"},
+    **{name: (name, name) for name in SHARED if name != "inertial"},
 }
 """Folder of sensor files to modality and stream."""
 
@@ -107,9 +106,9 @@ def _layout(classes: tuple[str, ...], *alternatives: Layout) -> Layout:
     return Layout(
         dataset="mmact",
         classes=classes,
-        modalities=_MODALITIES,
+        modalities=(*VIEWED, *SHARED),
         place=partial(_place, classes=classes),
-        shared=frozenset(_SHARED),
+        shared=frozenset(SHARED),
         view="camera",
         alternatives=alternatives,
     )

@@ -16,6 +16,7 @@ from pipeline.cache.ledger import Entry
 from pipeline.cache.seal import finish
 from pipeline.cache.writer import CacheStore, digest_rows, records_per_chunk
 from pipeline.contract import CacheSpec, ModalitySpec, Presence, Record, StreamRef
+from pipeline.manifests import Manifest
 from tests.benchmarks.common import busy_cores, clock, say, scratch
 
 RGB = ModalitySpec(name="rgb", n_patches=32, n_features=2048, dtype="float16", records_per_chunk=1)
@@ -34,14 +35,8 @@ def make_cache(folder: Path, n_records: int, modality: ModalitySpec = RGB) -> Ca
         )
         for index in range(n_records)
     ]
-    store = CacheStore.prepare(
-        str(folder),
-        dataset="utd-mhad",
-        classes=("a", "b"),
-        records=records,
-        modalities={name: spec},
-        session="benchmark",
-    )
+    manifest = Manifest(dataset="utd-mhad", classes=("a", "b"), records=tuple(records))
+    store = CacheStore.prepare(str(folder), manifest, {name: spec}, session="benchmark")
     random = np.random.default_rng(0)
     for chunk in range(store.n_chunks(name)):
         rows = store.rows_of(name, chunk)

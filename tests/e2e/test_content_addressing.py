@@ -9,11 +9,13 @@ from dataclasses import replace
 import pytest
 import zarr
 
+from pipeline.cache.lock import locked
 from pipeline.cache.seal import finish
 from pipeline.cache.verify import verify
 from pipeline.cache.writer import CacheStore
 from pipeline.contract import ConfigError, ContractError, Presence
 from pipeline.encode.job import Callbacks
+from pipeline.encode.recheck import recheck
 from pipeline.encoders.config import EncodingConfig, FramesEncoding, InertialEncoding
 from pipeline.manifests import parse_manifest
 from tests.fabricate import (
@@ -86,7 +88,8 @@ def test_one_changed_file_encodes_one_record(raw, cache):
     after = changed(before, objects_of(cache))
     row = CacheStore.read(str(cache)).entries("inertial")[IDS[2]].row
     assert {key for key in after if key.endswith("/0/0")} == {f"inertial/c/{row // 2}/0/0"}
-    assert verify(str(cache), full=True, source=str(raw), recompute=9).findings == ()
+    report = verify(str(cache), full=True)
+    assert report.findings == recheck(report, str(raw), n_records=9).findings == ()
 
 
 def test_a_file_that_changed_after_its_manifest_is_quarantined_and_says_so(raw, tmp_path):
@@ -194,7 +197,8 @@ def test_weights_stay_named_when_a_modality_without_them_joins(tmp_path):
     encode_here(raw, tmp_path / "c", config=SMALL, modalities=("inertial",))
     provenance = CacheStore.read(str(tmp_path / "c")).spec.provenance
     assert provenance["weights"]["name"] == "random:0"
-    assert verify(str(tmp_path / "c"), source=str(raw), recompute=9).findings == ()
+    report = verify(str(tmp_path / "c"))
+    assert report.findings == recheck(report, str(raw), n_records=9).findings == ()
 
 
 def test_other_weights_encode_the_frames_again(tmp_path):
@@ -265,7 +269,7 @@ def test_a_cache_of_other_classes_is_refused(raw, cache):
 
 def test_two_encodes_of_one_cache_do_not_meet(raw, cache):
     with (
-        CacheStore.locked(str(cache)),
+        locked(str(cache)),
         pytest.raises(ConfigError, match=r"is being written by another encode"),
     ):
         encode_here(raw, cache)

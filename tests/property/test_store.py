@@ -17,6 +17,7 @@ from pipeline.cache.ledger import Entry
 from pipeline.cache.seal import finish
 from pipeline.cache.writer import CacheStore, digest_rows
 from pipeline.contract import CACHE_ATTRIBUTE, ModalitySpec, Presence, Record, StreamRef
+from pipeline.manifests import Manifest
 
 P, D, PER_CHUNK = 3, 2, 3
 calm = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -45,14 +46,8 @@ def prepare(folder: Path, n: int, dtype: str = "float32") -> CacheStore:
     spec = ModalitySpec(
         name="skeleton", n_patches=P, n_features=D, dtype=dtype, records_per_chunk=PER_CHUNK
     )
-    return CacheStore.prepare(
-        str(folder),
-        dataset="utd-mhad",
-        classes=("a", "b"),
-        records=records(n),
-        modalities={"skeleton": spec},
-        session="test",
-    )
+    manifest = Manifest(dataset="utd-mhad", classes=("a", "b"), records=tuple(records(n)))
+    return CacheStore.prepare(str(folder), manifest, {"skeleton": spec}, session="test")
 
 
 def commit(store: CacheStore, chunk: int, values, states) -> None:

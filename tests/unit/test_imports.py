@@ -43,6 +43,24 @@ def test_what_both_share_may_import_no_room_of_the_encoder():
     assert listed == children(pipeline) - OPEN_TO_THE_TRAINER
 
 
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        (
+            "A cache knows neither who fills it nor what it is filled from",
+            OPEN_TO_THE_TRAINER | {"pipeline.manifests", "pipeline.raw"},
+        ),
+        ("Raw files and signals stand on the contract alone", {"pipeline.contract"}),
+    ],
+)
+def test_rooms_below_the_encode_may_import_what_is_named_and_nothing_else(
+    name: str, allowed: set[str]
+):
+    contract = contracts()[name]
+    listed = {*contract["source_modules"], *contract["forbidden_modules"]}
+    assert listed == children(pipeline) - allowed
+
+
 def test_every_child_of_the_trainer_but_its_commands_may_not_import_recognising():
     contract = contracts()["Nothing in the trainer imports recognising but its command"]
     assert set(contract["source_modules"]) == children(dmft) - MAY_IMPORT_RECOGNISING

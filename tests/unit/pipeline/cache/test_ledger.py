@@ -14,7 +14,6 @@ from pipeline.cache.ledger import (
     Source,
     content_key,
     read_ledger,
-    read_ledgers,
     write_ledger,
 )
 from pipeline.cache.objects import Objects
@@ -50,7 +49,6 @@ def test_a_ledger_comes_back_as_it_was(tmp_path):
     write_ledger(objects, LEDGER)
     assert read_ledger(objects, "skeleton", 3) == LEDGER
     assert read_ledger(objects, "skeleton", 2) is None
-    assert list(read_ledgers(objects, "skeleton", 5)) == [LEDGER]
 
 
 def edited(change) -> bytes:

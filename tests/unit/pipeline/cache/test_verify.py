@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from pipeline.cache.verify import verify
 from pipeline.commands.cache import cache as command
 from pipeline.contract import ConfigError, ContractError
+from pipeline.encode.recheck import recheck
 from tests.fabricate import encode_here, file_bytes, path_of, record_ids, write_raw
 
 IDS = record_ids(4)
@@ -25,11 +26,10 @@ def made(tmp_path):
 def test_a_sound_cache_has_no_findings(made):
     raw, cache = made
     steps = []
-    report = verify(
-        str(cache), full=True, source=str(raw), recompute=8, on_step=lambda *s: steps.append(s)
-    )
-    assert report.findings == ()
-    assert (report.n_sources, report.n_recomputed) == (8, 8)
+    report = verify(str(cache), full=True, on_step=lambda *s: steps.append(s))
+    outside = recheck(report, str(raw), n_records=8)
+    assert report.findings == outside.findings == ()
+    assert (outside.n_sources, outside.n_recomputed) == (8, 8)
     assert report.counts["inertial"] == {"present": 4, "absent": 0, "failed": 0}
     assert steps[-1] == (report.n_objects, report.n_objects)
 
@@ -38,7 +38,8 @@ def test_raw_files_that_changed_or_went_are_named_with_their_records(made):
     raw, cache = made
     (raw / path_of(IDS[0], "skeleton")).write_bytes(file_bytes("a1_s8_t1", "skeleton"))
     (raw / path_of(IDS[1], "inertial")).unlink()
-    found = {f.where: (f.kind, f.record_ids) for f in verify(str(cache), source=str(raw)).findings}
+    outside = recheck(verify(str(cache)), str(raw))
+    found = {f.where: (f.kind, f.record_ids) for f in outside.findings}
     assert found == {
         path_of(IDS[0], "skeleton"): ("source", (IDS[0],)),
         path_of(IDS[1], "inertial"): ("source", (IDS[1],)),
@@ -49,15 +50,16 @@ def test_a_record_that_encodes_to_other_numbers_is_found(made, monkeypatch):
     raw, cache = made
     real = __import__("pipeline.encoders.inertial", fromlist=["x"]).encode_inertial
     monkeypatch.setattr("pipeline.encoders.inertial.encode_inertial", lambda v, e: real(v, e) * 1.1)
-    report = verify(str(cache), source=str(raw), recompute=8)
+    report = recheck(verify(str(cache)), str(raw), n_records=8)
     assert {(f.kind, f.where) for f in report.findings} == {("recompute", "inertial")}
     assert "differs by 0.1" in report.findings[0].message
     assert {i for f in report.findings for i in f.record_ids} == set(IDS)
 
 
 def test_recomputing_wants_the_raw_files(made):
+    arguments = ["verify", str(made[1]), "--recompute", "1"]
     with pytest.raises(ConfigError, match="--recompute encodes raw files again"):
-        verify(str(made[1]), recompute=1)
+        CliRunner().invoke(command, arguments, catch_exceptions=False)
 
 
 def test_where_there_is_no_cache_it_says_so(tmp_path):

@@ -24,10 +24,11 @@ from pipeline.manifests import (
     save_manifest,
     shipped_manifest,
 )
-from pipeline.manifests.layouts import layout_of
+from pipeline.manifests.layouts import LAYOUTS, layout_of
 from pipeline.manifests.mmact import MMACT_CLASSES, MMACT_CLASSES_37
 from pipeline.manifests.shipped import manifest_of_clips
 from pipeline.raw.tree import RawTree
+from pipeline.readers.registry import READERS, modalities_of
 
 PROTOCOLS = Path(str(importlib.resources.files("data_manifests"))) / "protocols"
 SENSORS = ("acc_phone", "acc_watch", "gyro", "orientation")
@@ -340,3 +341,9 @@ def test_a_list_of_clips_that_contradicts_itself_is_refused() -> None:
     ):
         with pytest.raises(ContractError, match=says):
             manifest_of_clips("mmact", header + lines)
+
+
+def test_a_layout_places_what_the_readers_of_its_data_set_read() -> None:
+    assert {name: LAYOUTS[name].modalities for name in READERS} == {
+        name: modalities_of(name) for name in READERS
+    }

@@ -1,0 +1,116 @@
+"""What a cache says of itself: its description, and the manifest of its records row by row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.cache.objects import Objects
+from pipeline.contract import (
+    CACHE_ATTRIBUTE,
+    LEDGER_PREFIX,
+    CacheSpec,
+    CacheState,
+    ContractError,
+    ModalitySpec,
+    Record,
+    feature_array,
+    length_array,
+    presence_array,
+)
+from pipeline.manifests import Manifest, parse_manifest
+
+SPEC = "zarr.json"
+"""The group's metadata, with the description among its attributes."""
+RECORDS = f"{LEDGER_PREFIX}/manifest.jsonl"
+"""A manifest of the records in the order of their rows."""
+_MEND = "'dmft encode --check-stored' with the cache's manifest mends it"
+
+
+def read_spec(objects: Objects) -> CacheSpec | None:
+    """A cache's description; None where there is no group.
+
+    Raises:
+        ContractError: there is one and it is damaged, or it is not a cache.
+    """
+    content = objects.read(SPEC)
+    if content is None:
+        return None
+    try:
+        attribute = json.loads(content)["attributes"].get(CACHE_ATTRIBUTE)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        where = f"{objects.location}/{SPEC}"
+        raise ContractError(f"{where} is damaged ({error}): {_MEND}") from error
+    return CacheSpec.from_json(attribute, where=objects.location)
+
+
+def write_spec(
+    objects: Objects, spec: CacheSpec, metadata: Mapping[str, Any] | None = None
+) -> bytes:
+    """Write a cache's description, whole, in one write, and return what was written.
+
+    Args:
+        objects: The cache.
+        spec: What it is.
+        metadata: What else the group's metadata says, where it is consolidated.
+    """
+    plain = {"zarr_format": 3, "node_type": "group"}
+    attributes = {CACHE_ATTRIBUTE: spec.to_json()}
+    content = json.dumps({**(metadata or plain), "attributes": attributes}, indent=2).encode()
+    objects.write(SPEC, content)
+    return content
+
+
+def building_spec(
+    manifest: Manifest,
+    records: Sequence[Record],
+    modalities: Mapping[str, ModalitySpec],
+    provenance: Mapping[str, Any] | None = None,
+) -> CacheSpec:
+    """The description of a cache that is being written.
+
+    Args:
+        manifest: Of which data set and classes it is.
+        records: In the order of their rows.
+        modalities: What it has of them.
+        provenance: What earlier encodes said of themselves.
+    """
+    return CacheSpec(
+        state=CacheState.BUILDING,
+        dataset=manifest.dataset,
+        classes=manifest.classes,
+        columns=tuple(sorted({name for record in records for name in record.attributes})),
+        n_records=len(records),
+        modalities=modalities,
+        provenance=dict(provenance or {}),
+    )
+
+
+def read_records(objects: Objects) -> tuple[Record, ...]:
+    """The records of a cache in the order of their rows.
+
+    Raises:
+        ContractError: the object is missing or damaged.
+    """
+    content = objects.read(RECORDS)
+    where = f"{objects.location}/{RECORDS}"
+    if content is None:
+        raise ContractError(f"{where} is missing: {_MEND}")
+    manifest, problems = parse_manifest(content)
+    if manifest is None or problems:
+        reason = problems[0].message if problems else "empty"
+        raise ContractError(f"{where} is damaged ({reason}): {_MEND}")
+    return manifest.records
+
+
+def write_records(objects: Objects, manifest: Manifest) -> None:
+    """Say which record is in which row: the manifest's order."""
+    objects.write(RECORDS, "".join(f"{line}\n" for line in manifest.lines()).encode())
+
+
+def delete_modality(objects: Objects, name: str) -> None:
+    """Remove everything that is stored of a modality, its ledger first."""
+    objects.delete(f"{LEDGER_PREFIX}/{name}")
+    for array in (feature_array(name), presence_array(name), length_array(name)):
+        objects.delete(array)

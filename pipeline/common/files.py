@@ -1,0 +1,65 @@
+"""Files that outlive a kill, a power cut and a second process.
+
+A file is written beside its place and renamed over it once its bytes are on the disk, so that
+whoever looks sees the old file or the new one; a folder is held by one process at a time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PARTIAL = ".partial"
+"""How the name of a half-written file ends."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new file to write, which takes the place of ``path`` when the block ends well.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "note.txt"
+        >>> with replacing(path) as partial:
+        ...     _ = partial.write_text("whole")
+        >>> path.read_text()
+        'whole'
+
+    Raises:
+        OSError: it cannot be written; ``path`` is as it was.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    try:
+        yield partial
+        flush(partial)
+        partial.replace(path)
+        flush(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def held(path: Path, refusal: Exception) -> Iterator[None]:
+    """Hold a lock file alone; the lock goes with the process, however it ends.
+
+    Raises:
+        Exception: ``refusal``, where another process holds it.
+    """
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise refusal from error
+        yield
