@@ -28,6 +28,14 @@ def test_the_first_line_is_a_row() -> None:
     np.testing.assert_allclose(values, [[-0.5, 0.001, 3], [4, 5, 6]])
 
 
+@given(st.lists(st.floats(-3e38, 3e38), min_size=1, max_size=20), st.sampled_from(["r", ".30g"]))
+def test_numbers_are_those_that_python_reads_to_the_bit(numbers: list[float], form: str) -> None:
+    texts = [repr(x) if form == "r" else format(x, form) for x in numbers]
+    lines = [f"20181016_13:37:28.{at:03},{text}" for at, text in enumerate(texts)]
+    _, values = read_rows("\n".join(lines).encode(), 1, "x.csv")
+    assert values.tobytes() == np.array([[float(text)] for text in texts]).tobytes()
+
+
 def test_stamps_have_a_fraction_of_any_length_or_none() -> None:
     found = seconds(
         "20181016_13:37:28",
@@ -92,6 +100,8 @@ GOOD = "20181016_13:37:28.612000,1,2,3"
         ("20181016_13:37:28.612000,1,2,1e39", "wanted finite numbers"),
         ("20181016_13:37:28.612000,1,2,three", "wanted numbers"),
         ("20181016_13:37:28.612000,1,2,1_0", "wanted numbers"),
+        ("20181016_13:37:28.612000,1,2,true", "wanted numbers"),
+        ("20181016_13:37:28.612000,1,2,\0003", "wanted numbers"),
         ("20181016 13:37:28.612000,1,2,3", "wanted a time such as"),
         ("20181016_13:37:28.,1,2,3", "wanted a time such as"),
         ("20181016_13:37:28.6120000001,1,2,3", "wanted a time such as"),
