@@ -138,11 +138,12 @@ def configuration_tables() -> dict[str, str]:
 def _encoding_sections() -> Iterator[str]:
     from pipeline.encoders.config import EncodingConfig
 
+    default = EncodingConfig()
     for name, kind in typing.get_type_hints(EncodingConfig).items():
+        encoding = getattr(default, name)
         rows = [
-            (f"`{field.name}`", _type(hint), _value(field.default), text)
+            (f"`{field.name}`", _type(hint), _value(getattr(encoding, field.name)), text)
             for field, hint, text in _fields(kind)
-            if not (name == "rgb" and text.startswith("Depth only"))
         ]
         yield f"### `[{name}]`"
         yield _summary(kind)
@@ -185,25 +186,20 @@ def _summary(kind: Any) -> str:
 def _fields(kind: Any) -> Iterator[tuple[dataclasses.Field[Any], Any, str]]:
     """Fields of a dataclass with their types and the strings below them."""
     texts: dict[str, str] = {}
-    body = ast.parse(inspect.cleandoc(inspect.getsource(kind))).body[0]
-    assert isinstance(body, ast.ClassDef)
-    for statement, below in zip(body.body, body.body[1:], strict=False):
-        if (
-            isinstance(statement, ast.AnnAssign)
-            and isinstance(statement.target, ast.Name)
-            and isinstance(below, ast.Expr)
-            and isinstance(below.value, ast.Constant)
-        ):
-            texts[statement.target.id] = str(below.value.value)
-    shared = {
-        "window": "Rows or frames under one window.",
-        "stride": "Rows or frames from one window to the next, at most the window.",
-        "patches": "P: patches a record in the cache.",
-    }
+    for part in filter(dataclasses.is_dataclass, reversed(kind.__mro__)):
+        body = ast.parse(inspect.cleandoc(inspect.getsource(part))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for statement, below in zip(body.body, body.body[1:], strict=False):
+            if (
+                isinstance(statement, ast.AnnAssign)
+                and isinstance(statement.target, ast.Name)
+                and isinstance(below, ast.Expr)
+                and isinstance(below.value, ast.Constant)
+            ):
+                texts[statement.target.id] = str(below.value.value)
     hints = typing.get_type_hints(kind)
     for field in dataclasses.fields(kind):
-        text = texts.get(field.name) or shared[field.name]
-        yield field, hints[field.name], _cell(text)
+        yield field, hints[field.name], _cell(texts[field.name])
 
 
 def _type(hint: Any) -> str:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from dmft.recognise.recordings import Recording
 from pipeline.contract import ConfigError, RecordingError, StreamRef
-from pipeline.readers.registry import feature_names, reader_for
+from pipeline.readers.registry import readable
 from pipeline.signals.recording import Frames, Signal, Streams
 from pipeline.signals.resample import join
 
@@ -189,7 +189,7 @@ def _parse(line: bytes, dataset: str) -> Row:
     if isinstance(time_s, bool) or not abs(time_s) <= MAX_TIME_S:
         raise ValueError(f"time_s {time_s!r}, wanted seconds")
     values = np.array(content["values"], dtype=np.float32).reshape(-1)
-    wanted = len(feature_names(dataset, modality))
+    wanted = len(readable(dataset, modality).columns)
     if len(values) != wanted:
         raise ValueError(f"{len(values)} values, wanted {wanted}")
     if not np.isfinite(values).all():
@@ -252,7 +252,7 @@ def rows_of(recording: Recording, *, dataset: str, on_problem: OnProblem) -> lis
                 (file.tree.read(file.path), StreamRef(name=file.stream, path=file.path))
                 for file in files
             ]
-            found = reader_for(dataset, modality)(opened)
+            found = readable(dataset, modality).read(opened)
         except RecordingError as error:
             on_problem(f"{shown}: {error}")
             continue

@@ -10,19 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dmft.export.folder import EXPORT_FILE, GRAPH_FILE, open_export
 from pipeline.contract import ContractError
-from pipeline.encode.from_cache import encoder_as_recorded, encoding_of, network_as_recorded
-from pipeline.encode.records import FRAME_MODALITIES, Encoder, encode_signal, encoder_version
+from pipeline.encode.from_cache import EncodersAsNoted
+from pipeline.encode.records import Encoder
+from pipeline.encoders.kinds import VERSION, encoding_noted, kind_noted
 from pipeline.raw.tree import RawTree
-
-if TYPE_CHECKING:
-    from pipeline.encoders.frames import FrameNetwork
 
 Vote = Callable[
     [Mapping[str, NDArray[Any]], NDArray[np.bool_]],
@@ -49,7 +47,7 @@ class Recogniser:
     """Name of the weights that frames pass."""
     vote: Vote
     """The model."""
-    _network: FrameNetwork | None = field(default=None, repr=False)
+    _encoders: EncodersAsNoted | None = field(default=None, repr=False)
 
     def encoder(self, modality: str, tree: RawTree) -> Encoder:
         """The encoder of a modality for files of a tree; a network is loaded once.
@@ -57,17 +55,9 @@ class Recogniser:
         Raises:
             ConfigError: the weights are not those that the cache was made with.
         """
-        stored = self.encodings[modality]
-        if modality in FRAME_MODALITIES and self._network is None:
-            self._network = network_as_recorded(modality, stored, self.weights)
-        return encoder_as_recorded(
-            dataset=self.dataset,
-            modality=modality,
-            stored=stored,
-            tree=tree,
-            weights=self.weights,
-            network=self._network,
-        )
+        if self._encoders is None:
+            self._encoders = EncodersAsNoted(dataset=self.dataset, weights=self.weights)
+        return self._encoders.encoder(modality, self.encodings[modality], tree)
 
     def encode_rows(self, modality: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Encode rows that are in memory already, of a modality without a network.
@@ -77,7 +67,8 @@ class Recogniser:
         Raises:
             RecordingError: the values cannot be encoded.
         """
-        return encode_signal(values, encoding_of(modality, self.encodings[modality]))
+        note = self.encodings[modality]
+        return kind_noted(note).encode(values, encoding_noted(note))
 
     def recognise(
         self, records: list[Mapping[str, NDArray[Any]]]
@@ -113,16 +104,17 @@ def load_recogniser(
     made.weights = weights or made.weights or "imagenet"
     for name in made.shapes:
         stored = made.encodings.get(name) or {}
-        if not stored.get("encoder_version") or not made.dataset:
+        if not stored.get(VERSION) or not made.dataset:
             raise ContractError(
                 f"{folder} does not say how its {name} was encoded, so raw files cannot be encoded "
                 "the same way. Train it again on a cache that 'dmft encode' made."
             )
-        if stored["encoder_version"] != encoder_version(name):
+        version = kind_noted(stored).version
+        if stored[VERSION] != version:
             raise ContractError(
-                f"{folder} learnt on {name} of encoder version {stored['encoder_version']}: this "
-                f"software has version {encoder_version(name)}. Encode and train again, or install "
-                "the version that it was made with."
+                f"{folder} learnt on {name} of encoder version {stored[VERSION]}: this software "
+                f"has version {version}. Encode and train again, or install the version that it "
+                "was made with."
             )
     return made
 

@@ -3,71 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from pipeline.contract import ConfigError
 from pipeline.encode.records import Encoder
-from pipeline.encoders.config import FramesEncoding, ModalityEncoding, encoding_kind
+from pipeline.encoders.kinds import WEIGHTS, encoding_noted, kind_noted
 from pipeline.raw.tree import RawTree
 
 if TYPE_CHECKING:
     from pipeline.encoders.frames import FrameNetwork
 
 
-def encoding_of(modality: str, stored: Mapping[str, Any]) -> ModalityEncoding:
-    """The configuration that a cache's metadata holds, as it was."""
-    kind = encoding_kind(modality)
-    names = {field.name for field in fields(kind)}
-    return kind(**{name: value for name, value in stored.items() if name in names})
+class EncodersAsNoted:
+    """Encoders of the modalities of one cache; a network is loaded once."""
 
+    def __init__(self, *, dataset: str, weights: str) -> None:
+        """Name the data set's readers and the network's weights.
 
-def encoder_as_recorded(
-    *,
-    dataset: str,
-    modality: str,
-    stored: Mapping[str, Any],
-    tree: RawTree,
-    weights: str,
-    network: FrameNetwork | None = None,
-) -> Encoder:
-    """The encoder that a cache's own description asks for.
+        Args:
+            dataset: Names the readers.
+            weights: Name of the network's weights, for frames.
+        """
+        self._dataset = dataset
+        self._weights = weights
+        self._networks: dict[tuple[str, str], FrameNetwork] = {}
 
-    Args:
-        dataset: Names the reader.
-        modality: Which.
-        stored: What the cache notes of its encoding.
-        tree: Where the raw files are.
-        weights: Name of the network's weights, for frames.
-        network: One that is loaded already, of the same weights.
+    def encoder(self, modality: str, note: Mapping[str, Any], tree: RawTree) -> Encoder:
+        """The encoder of a modality that a cache's own description asks for.
 
-    Raises:
-        ConfigError: the weights are not those that the cache was made with.
-    """
-    encoding = encoding_of(modality, stored)
-    if isinstance(encoding, FramesEncoding) and network is None:
-        network = network_as_recorded(modality, stored, weights)
-    return Encoder(
-        dataset=dataset, modality=modality, tree=tree, encoding=encoding, network=network
-    )
+        Args:
+            modality: Which.
+            note: What the cache notes of its encoding.
+            tree: Where the raw files are.
 
-
-def network_as_recorded(modality: str, stored: Mapping[str, Any], weights: str) -> FrameNetwork:
-    """The network that a cache's frames passed, on a GPU where there is one.
-
-    Raises:
-        ConfigError: the weights are not those that the cache was made with.
-    """
-    import torch
-
-    from pipeline.encoders.frames import FrameNetwork
-    from pipeline.encoders.weights import load_weights
-
-    loaded = load_weights(weights)
-    if loaded.sha256 != stored["weights_sha256"]:
-        raise ConfigError(
-            f"weights {weights!r} are not those that {modality} was encoded with: give them "
-            "with --weights"
+        Raises:
+            ConfigError: the weights are not those that the cache was made with.
+            ContractError: no kind is encoded so.
+        """
+        return Encoder(
+            dataset=self._dataset,
+            modality=modality,
+            tree=tree,
+            encoding=encoding_noted(note),
+            network=self._network(modality, note) if kind_noted(note).needs_network else None,
         )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return FrameNetwork(loaded, device=device, dtype=stored["dtype"])
+
+    def _network(self, modality: str, note: Mapping[str, Any]) -> FrameNetwork:
+        """The network that a cache's frames passed, on a GPU where there is one."""
+        import torch
+
+        from pipeline.encoders.frames import FrameNetwork
+        from pipeline.encoders.weights import load_weights
+
+        which = note[WEIGHTS], note["dtype"]
+        if which not in self._networks:
+            loaded = load_weights(self._weights)
+            if loaded.sha256 != note[WEIGHTS]:
+                raise ConfigError(
+                    f"weights {self._weights!r} are not those that {modality} was encoded with: "
+                    "give them with --weights"
+                )
+            device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            self._networks[which] = FrameNetwork(loaded, device=device, dtype=note["dtype"])
+        return self._networks[which]

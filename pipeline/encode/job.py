@@ -25,8 +25,8 @@ from pipeline.encode.length_check import quarantine_disagreements, to_settle
 from pipeline.encode.options import EncodeOptions, Setup, n_cores, set_up
 from pipeline.encode.plan import ModalityPlan, Plan, expected_keys, plan_modality
 from pipeline.encode.progress import ProgressNote
-from pipeline.encode.records import FRAME_MODALITIES, encoder_version
 from pipeline.encode.worker import Event, TaskReport, WorkerSettings, environment
+from pipeline.encoders.kinds import VERSION, WEIGHTS
 from pipeline.manifests import Manifest
 from pipeline.raw.tree import RawTree
 
@@ -130,8 +130,8 @@ def _keys(setup: Setup) -> dict[str, dict[str, str]]:
             setup.manifest.records,
             name,
             encoding=setup.specs[name].encoding,
-            version=encoder_version(name),
-            weights_sha256=setup.weights_sha256 if name in FRAME_MODALITIES else None,
+            version=setup.specs[name].encoding[VERSION],
+            weights_sha256=setup.specs[name].encoding.get(WEIGHTS),
             tree=tree,
         )
         for name in setup.encodings
@@ -192,7 +192,7 @@ def _settings(store: CacheStore, setup: Setup, plan: Plan, *, session: str) -> W
         dataset=setup.manifest.dataset,
         spec=store.spec,
         encodings=setup.encodings,
-        weights=setup.options.weights if setup.wants_frames else None,
+        weights=setup.options.weights if setup.needs_network else None,
         weights_sha256=setup.weights_sha256,
         device=setup.device,
         session=session,
@@ -249,12 +249,12 @@ def _run(store: CacheStore, setup: Setup, plan: Plan, session: str, callbacks: C
 
 
 def _provenance(setup: Setup) -> dict[str, Any]:
-    frames = next((s for name, s in setup.specs.items() if name in FRAME_MODALITIES), None)
+    frames = next((s for s in setup.specs.values() if WEIGHTS in s.encoding), None)
     provenance = {
         "manifest_sha256": setup.manifest.sha256,
         "environment": environment(setup.device, frames.encoding if frames else {}),
     }
-    if setup.wants_frames:  # else those of an earlier encode stand
+    if setup.needs_network:  # else those of an earlier encode stand
         provenance["weights"] = {
             "name": Path(setup.options.weights).name,
             "sha256": setup.weights_sha256,

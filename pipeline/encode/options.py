@@ -15,10 +15,11 @@ from pipeline.cache.description import read_spec
 from pipeline.cache.objects import FILE, Objects
 from pipeline.cache.writer import CacheStore, records_per_chunk
 from pipeline.contract import CacheSpec, ConfigError, ContractError, ModalitySpec
-from pipeline.encode.records import FRAME_MODALITIES, STORED_DTYPE, encoder_version
-from pipeline.encoders.config import EncodingConfig, FramesEncoding, ModalityEncoding, to_table
+from pipeline.encoders.config import EncodingConfig, FramesEncoding, ModalityEncoding
+from pipeline.encoders.kinds import kind_of, to_note
 from pipeline.manifests import Manifest
 from pipeline.readers.registry import modalities_of, readable
+from pipeline.signals.recording import Frames, Streams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +55,9 @@ class Setup:
     device: str
 
     @property
-    def wants_frames(self) -> bool:
-        """Whether a network is needed."""
-        return any(isinstance(e, FramesEncoding) for e in self.encodings.values())
+    def needs_network(self) -> bool:
+        """Whether frames pass a network."""
+        return any(kind_of(encoding).needs_network for encoding in self.encodings.values())
 
     @property
     def n_devices(self) -> int:
@@ -103,8 +104,8 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
     modalities = _modalities(manifest, options.modalities)
     device = "cpu"
     weights_sha256 = None
-    frames = [name for name in modalities if name in FRAME_MODALITIES]
-    if frames:
+    encodings = {name: options.config.of(name) for name in modalities}
+    if any(kind_of(encoding).needs_network for encoding in encodings.values()):
         device = _device(options.device, options.scheduler)
         weights_sha256 = _weights_hash(options.weights)
     _check_reach(location, options)
@@ -114,12 +115,10 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
         if not options.check_stored:
             raise
         stored = None  # its description is damaged: it is mended later
-    encodings: dict[str, ModalityEncoding] = {}
-    for name in modalities:
-        encoding = options.config.of(name)
+    for name, encoding in encodings.items():
         if isinstance(encoding, FramesEncoding) and encoding.dtype == "auto":
-            encoding = replace(encoding, dtype=_stored_dtype(stored, name) or _best_dtype(device))
-        encodings[name] = encoding
+            dtype = _stored_dtype(stored, name) or _best_dtype(device)
+            encodings[name] = replace(encoding, dtype=dtype)
     specs = {
         name: _spec(manifest.dataset, name, encoding, weights_sha256, stored)
         for name, encoding in encodings.items()
@@ -140,17 +139,17 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
 
 
 def _modalities(manifest: Manifest, asked: tuple[str, ...]) -> tuple[str, ...]:
-    readable = modalities_of(manifest.dataset)
-    there = manifest.modalities
-    for name in asked:
-        if name not in readable:
+    """Those to encode, in the readers' order."""
+    known, listed = modalities_of(manifest.dataset), manifest.modalities
+    for name in asked or listed:
+        if name not in known:
             raise ConfigError(
-                f"no reader for modality {name!r} of {manifest.dataset}: have {', '.join(readable)}"
+                f"no reader for modality {name!r} of {manifest.dataset}: have {', '.join(known)}"
+                + ("" if asked else "; name those to encode with --modalities")
             )
-        if name not in there:
-            raise ConfigError(f"the manifest has no {name}: its modalities are {', '.join(there)}")
-    chosen = asked or there
-    return tuple(name for name in readable if name in chosen)
+        if name not in listed:
+            raise ConfigError(f"the manifest has no {name}: its modalities are {', '.join(listed)}")
+    return tuple(name for name in known if name in (asked or listed))
 
 
 def _check_reach(location: str, options: EncodeOptions) -> None:
@@ -204,29 +203,20 @@ def _spec(
     weights_sha256: str | None,
     stored: CacheSpec | None,
 ) -> ModalitySpec:
-    table = {**to_table(encoding), "encoder_version": encoder_version(modality)}
-    if isinstance(encoding, FramesEncoding):
-        from pipeline.encoders.frames import N_FEATURES
-
-        n_features = N_FEATURES
-        names: tuple[str, ...] = ()
-        table["weights_sha256"] = weights_sha256
-        if modality == "rgb":
-            del table["near_mm"], table["far_mm"]
-    else:
-        source = readable(dataset, modality)
-        names = source.columns
-        n_features = len(names)
-        if not source.is_timed:
-            table.pop("rate_hz", None)
+    kind, source = kind_of(encoding), readable(dataset, modality)
+    if (source.gives is Frames) != kind.needs_network:
+        raise ConfigError(
+            f"{modality} of {dataset} is read as {source.gives.__name__} and configured as "
+            f"{kind.name}: give it a kind that takes them in the encoding's configuration"
+        )
     spec = ModalitySpec(
         name=modality,
         n_patches=encoding.patches,
-        n_features=n_features,
-        dtype=STORED_DTYPE.get(modality, "float32"),
+        n_features=kind.network_features or len(source.columns),
+        dtype=kind.dtype,
         records_per_chunk=1,
-        encoding=table,
-        feature_names=names,
+        encoding=to_note(encoding, weights_sha256=weights_sha256, is_timed=source.gives is Streams),
+        feature_names=source.columns,
     )
     spec = replace(spec, records_per_chunk=records_per_chunk(spec.row_bytes))
     there = stored.modalities.get(modality) if stored else None

@@ -11,7 +11,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,61 +86,55 @@ class BlockQueue:
             yield block
 
 
-class ReadAhead(Generic[Key]):
-    """Iterate over ``(key, blocks)`` while threads produce what comes next."""
+def read_ahead(
+    keys: Iterable[Key],
+    produce: Callable[[Key], Iterable[Block]],
+    *,
+    n_threads: int,
+    max_bytes: int,
+) -> Iterator[tuple[Key, Iterator[Block]]]:
+    """Keys in order, each with its blocks, while threads produce what comes next.
 
-    def __init__(
-        self,
-        keys: Iterable[Key],
-        produce: Callable[[Key], Iterable[Block]],
-        *,
-        n_threads: int,
-        max_bytes: int,
-    ) -> None:
-        """Produce the blocks of each key by ``produce(key)`` in ``n_threads`` threads.
+    The consumer takes one key's blocks, then the next key's.
 
-        Args:
-            keys: Records, in order.
-            produce: Gives a record's blocks; what it raises reaches the consumer in their place.
-            n_threads: Records in production at a time.
-            max_bytes: Blocks held at a time, over all records.
-        """
-        self._keys = iter(keys)
-        self._produce = produce
-        self._n_threads = n_threads
-        self._n_records = n_threads + 1  # the one that is consumed may be produced already
-        self._max_bytes = max_bytes // self._n_records
+    Args:
+        keys: Records, in order.
+        produce: Gives a record's blocks; what it raises reaches the consumer in their place.
+        n_threads: Records in production at a time.
+        max_bytes: Blocks held at a time, over all records.
+    """
+    coming = iter(keys)
+    n_records = n_threads + 1  # the one that is consumed may be produced already
+    running: deque[tuple[Key, BlockQueue, Future[None]]] = deque()
 
-    def _fill(self, key: Key, queue: BlockQueue) -> None:
-        error: BaseException | None = None
+    def start(key: Key) -> None:
+        blocks = BlockQueue(max_bytes // n_records)
+        running.append((key, blocks, pool.submit(_fill, blocks, produce, key)))
+
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="read-ahead") as pool:
         try:
-            for block in self._produce(key):
-                queue.put(block)
-        except Stopped:
-            pass
-        except BaseException as raised:
-            error = raised
-        queue.end(error)
+            for key in islice(coming, n_records):
+                start(key)
+            while running:
+                key, blocks, _ = running[0]
+                yield key, iter(blocks)
+                blocks.stop()
+                running.popleft()
+                for key in islice(coming, 1):
+                    start(key)
+        finally:
+            for _, blocks, future in running:
+                future.cancel()
+                blocks.stop()
 
-    def __iter__(self) -> Iterator[tuple[Key, Iterator[Block]]]:
-        """Keys in order, each with its blocks; the consumer takes one record's, then the next."""
-        running: deque[tuple[Key, BlockQueue, Future[None]]] = deque()
-        with ThreadPoolExecutor(self._n_threads, thread_name_prefix="read-ahead") as pool:
-            try:
-                while True:
-                    while len(running) < self._n_records:
-                        key = next(self._keys, None)
-                        if key is None:
-                            break
-                        queue = BlockQueue(self._max_bytes)
-                        running.append((key, queue, pool.submit(self._fill, key, queue)))
-                    if not running:
-                        return
-                    key, queue, _ = running[0]
-                    yield key, iter(queue)
-                    queue.stop()
-                    running.popleft()
-            finally:
-                for _, queue, future in running:
-                    future.cancel()
-                    queue.stop()
+
+def _fill(blocks: BlockQueue, produce: Callable[[Key], Iterable[Block]], key: Key) -> None:
+    error: BaseException | None = None
+    try:
+        for block in produce(key):
+            blocks.put(block)
+    except Stopped:
+        pass
+    except BaseException as raised:
+        error = raised
+    blocks.end(error)

@@ -13,7 +13,7 @@ from pipeline.cache.ledger import Entry
 from pipeline.cache.verify import Finding, Report
 from pipeline.cache.writer import CacheStore
 from pipeline.contract import Presence, RecordingError
-from pipeline.encode.from_cache import encoder_as_recorded
+from pipeline.encode.from_cache import EncodersAsNoted
 from pipeline.raw.tree import RawTree
 
 TOLERANCE = 2e-2
@@ -94,17 +94,11 @@ def check_by_encoding(
         if entry.presence == Presence.PRESENT
     )
     chosen = random.Random(seed).sample(pool, min(n_records, len(pool)))
+    noted = str(store.spec.provenance.get("weights", {}).get("name"))
+    encoders = EncodersAsNoted(dataset=store.spec.dataset, weights=weights or noted)
     findings = []
     for modality in sorted({modality for modality, _ in chosen}):
-        spec = store.spec.modalities[modality]
-        name = weights or str(store.spec.provenance.get("weights", {}).get("name"))
-        encoder = encoder_as_recorded(
-            dataset=store.spec.dataset,
-            modality=modality,
-            stored=spec.encoding,
-            tree=tree,
-            weights=name,
-        )
+        encoder = encoders.encoder(modality, store.spec.modalities[modality].encoding, tree)
         records = [by_id[record_id] for which, record_id in chosen if which == modality]
         for encoded in encoder.encode(records):
             entry = entries[modality][encoded.record_id]

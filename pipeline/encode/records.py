@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,29 +18,18 @@ from numpy.typing import NDArray
 
 from pipeline.cache.ledger import Failure, Source
 from pipeline.contract import ConfigError, Presence, Record, RecordingError, StreamRef
-from pipeline.encode.readahead import ReadAhead
-from pipeline.encoders import inertial, skeleton
-from pipeline.encoders.config import (
-    FramesEncoding,
-    InertialEncoding,
-    ModalityEncoding,
-    SeriesEncoding,
-    SkeletonEncoding,
-    encoding_kind,
-)
+from pipeline.encode.readahead import read_ahead
+from pipeline.encoders.config import FramesEncoding, ModalityEncoding, SeriesEncoding
+from pipeline.encoders.kinds import Kind, kind_of
 from pipeline.raw.tree import RawTree
-from pipeline.readers.registry import Recording, reader_for
-from pipeline.signals.recording import Frames, Streams
+from pipeline.readers.registry import Recording, readable
+from pipeline.signals.recording import Frames, Signal, Streams
 from pipeline.signals.resample import join
 
 if TYPE_CHECKING:
     from pipeline.encoders.frames import FrameNetwork
 
 logger = logging.getLogger(__name__)
-
-FRAME_MODALITIES = frozenset({"rgb", "depth"})
-STORED_DTYPE = {"rgb": "float16", "depth": "float16"}
-"""Features of a network in half precision: finer than the network's own arithmetic."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +46,18 @@ class Encoded:
     failure: Failure | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
+class _Reading:
+    """A record on its way, with what has been seen of its files so far."""
+
+    record_id: str
+    streams: tuple[StreamRef, ...]
+    sources: tuple[Source, ...] = ()
+    length: int = 0
+    """T, once the last row or frame has been read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Encoder:
     """Everything a worker needs to encode records of one modality."""
 
@@ -65,195 +66,149 @@ class Encoder:
     tree: RawTree
     encoding: ModalityEncoding
     network: FrameNetwork | None = None
-    """For colour and depth."""
+    """For kinds that need one."""
     n_threads: int = 1
     """Records read and decoded ahead at a time."""
     max_bytes_ahead: int = 256 << 20
     on_record: Callable[[Encoded], None] | None = None
     """Told of each record as it is done."""
-    _sources: dict[str, tuple[Source, ...]] = field(default_factory=dict)
-    _lengths: dict[str, int] = field(default_factory=dict)
-    _last: tuple[tuple[StreamRef, ...], Encoded] | None = None
-    """The files of the last record without a network and what became of it."""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the modality."""
+        return kind_of(self.encoding)
 
     def encode(self, records: Sequence[Record]) -> Iterator[Encoded]:
-        """Encode records in order.
+        """Encode records in order, those without the modality first.
 
         Yields one :class:`Encoded` a record.
         """
-        self._last = None  # files may have changed since the last call
-        present = []
+        readings = []
         for record in records:
             if self.modality in record.streams:
-                present.append(record)
+                readings.append(_Reading(record.id, record.streams[self.modality]))
             else:
                 yield Encoded(record_id=record.id, presence=Presence.ABSENT)
-        results = (
-            self._frames(present)
-            if isinstance(self.encoding, FramesEncoding)
-            else map(self._rows, present)
-        )
-        for encoded in results:
+        for encoded in (self._frames if self.kind.needs_network else self._rows)(readings):
             if self.on_record is not None:
                 self.on_record(encoded)
             yield encoded
 
-    def _open(self, record: Record) -> list[tuple[bytes, StreamRef]]:
-        """Read and hash a record's files."""
-        contents, sources = [], []
-        for stream in record.streams[self.modality]:
+    def _read(self, reading: _Reading) -> Recording:
+        """A record's recording; notes its files as they are read and hashed."""
+        contents = []
+        for stream in reading.streams:
             content = self.tree.read(stream.path)
-            found = hashlib.sha256(content).hexdigest()
-            sources.append(
+            sha256 = hashlib.sha256(content).hexdigest()
+            reading.sources += (
                 Source(
-                    path=stream.path,
-                    n_bytes=len(content),
-                    sha256=found,
-                    n_frames=stream.n_frames,
-                )
+                    path=stream.path, n_bytes=len(content), sha256=sha256, n_frames=stream.n_frames
+                ),
             )
-            self._sources[record.id] = tuple(sources)
-            if stream.sha256 is not None and found != stream.sha256:
+            if stream.sha256 is not None and stream.sha256 != sha256:
                 raise RecordingError(
-                    f"holds {len(content)} bytes of SHA-256 {found[:12]}..., but the manifest "
+                    f"holds {len(content)} bytes of SHA-256 {sha256[:12]}..., but the manifest "
                     f"wants {stream.sha256[:12]}...: the file has changed. Restore it, or build "
                     "the manifest again",
                     stage="open",
                     path=stream.path,
                 )
             contents.append((content, stream))
-        return contents
-
-    def _read(self, record: Record) -> Recording:
-        opened = self._open(record)
         try:
-            return reader_for(self.dataset, self.modality)(opened)
+            return readable(self.dataset, self.modality).read(contents)
         except RecordingError:
             raise
         except Exception as error:  # a decoder's own error: this record's fault, no one else's
             raise RecordingError(f"{type(error).__name__}: {error}", stage="read") from error
 
-    def _rows(self, record: Record) -> Encoded:
-        """Encode a record without a network; the views of a trial, one after another, once."""
-        streams = record.streams[self.modality]
-        if self._last is not None and self._last[0] == streams:
-            return replace(self._last[1], record_id=record.id)
-        encoded = self._encode_rows(record)
-        self._last = streams, encoded
-        return encoded
+    def _rows(self, readings: Iterable[_Reading]) -> Iterator[Encoded]:
+        """Encode without a network; neighbours with the same files, a trial's views, once."""
+        for _, views in groupby(readings, key=lambda reading: reading.streams):
+            first, *others = views
+            encoded = self._encode_rows(first)
+            yield encoded
+            for other in others:
+                yield replace(encoded, record_id=other.record_id)
 
-    def _encode_rows(self, record: Record) -> Encoded:
+    def _encode_rows(self, reading: _Reading) -> Encoded:
         try:
-            recording = self._read(record)
-            assert not isinstance(recording, Frames)
+            recording = self._read(reading)
             if isinstance(recording, Streams):
-                assert isinstance(self.encoding, InertialEncoding | SeriesEncoding)
+                assert isinstance(self.encoding, SeriesEncoding)
                 recording = join(recording, self.encoding.rate_hz)
-            patches = encode_signal(recording.values, self.encoding)
+            assert isinstance(recording, Signal)
+            reading.length = len(recording.values)
+            patches = self.kind.encode(recording.values, self.encoding)
         except RecordingError as error:
-            return self._failed(record, error)
+            return self._failed(reading, error)
         except Exception as error:  # whatever its numbers did: this record's fault, no one else's
             failure = RecordingError(f"{type(error).__name__}: {error}", stage="encode")
             failure.__cause__ = error
-            return self._failed(record, failure)
-        return self._done(record, patches, len(recording.values))
+            return self._failed(reading, failure)
+        return self._done(reading, patches)
 
-    def _frames(self, records: Sequence[Record]) -> Iterator[Encoded]:
+    def _frames(self, readings: Iterable[_Reading]) -> Iterator[Encoded]:
         from pipeline.encoders.frames import encode_frames
 
         assert isinstance(self.encoding, FramesEncoding)
         if self.network is None:
             raise ConfigError(f"{self.modality} needs a network and the worker has none")
-        ahead = ReadAhead(
-            records, self._blocks, n_threads=self.n_threads, max_bytes=self.max_bytes_ahead
+        ahead = read_ahead(
+            readings, self._blocks, n_threads=self.n_threads, max_bytes=self.max_bytes_ahead
         )
-        for record, result in encode_frames(ahead, self.network, self.encoding):
-            length = self._lengths.pop(record.id, 0)
+        for reading, result in encode_frames(ahead, self.network, self.encoding):
             if isinstance(result, RecordingError):
-                yield self._failed(record, result)
+                yield self._failed(reading, result)
             else:
-                yield self._done(record, result, length)
+                yield self._done(reading, result)
 
-    def _blocks(self, record: Record) -> Iterable[NDArray[np.uint8]]:
+    def _blocks(self, reading: _Reading) -> Iterable[NDArray[np.uint8]]:
         """A record's frames as bytes, every n-th; runs in a read-ahead thread."""
-        from pipeline.encoders.frames import depth_levels
-
         assert isinstance(self.encoding, FramesEncoding)
-        frames = self._read(record)
+        frames = self._read(reading)
         assert isinstance(frames, Frames)
-        path = record.streams[self.modality][0].path
-        levels = depth_levels(self.encoding) if self.modality == "depth" else None
-        every, seen = self.encoding.every, 0
+        every, n_frames = self.encoding.every, 0
         try:
             for block, _ in frames.blocks:
-                kept = block[-seen % every :: every]
-                seen += len(block)
+                kept = block[-n_frames % every :: every]
+                n_frames += len(block)
                 if len(kept):
-                    yield kept.astype(np.uint8, copy=False) if levels is None else levels[kept]
-            self._lengths[record.id] = seen
-        except RecordingError as error:
-            error.path = error.path or path
+                    yield self.kind.encode(kept, self.encoding)
+            reading.length = n_frames
+        except RecordingError:
             raise
         except Exception as error:
-            raise RecordingError(f"{type(error).__name__}: {error}", path=path) from error
+            raise RecordingError(f"{type(error).__name__}: {error}") from error
 
-    def _failed(self, record: Record, error: RecordingError) -> Encoded:
-        paths = [stream.path for stream in record.streams[self.modality]]
+    def _failed(self, reading: _Reading, error: RecordingError) -> Encoded:
         failure = Failure(
             stage=error.stage,
             type=type(error.__cause__ or error).__name__,
             message=str(error),
-            path=error.path or paths[0],
+            path=error.path or reading.streams[0].path,
         )
-        logger.warning("record %s, %s: %s", record.id, failure.path, failure.message)
+        logger.warning("record %s, %s: %s", reading.record_id, failure.path, failure.message)
         return Encoded(
-            record_id=record.id,
+            record_id=reading.record_id,
             presence=Presence.FAILED,
-            sources=self._sources.pop(record.id, ()),
+            sources=reading.sources,
             failure=failure,
         )
 
-    def _done(self, record: Record, patches: NDArray[np.float32], length: int) -> Encoded:
+    def _done(self, reading: _Reading, patches: NDArray[np.float32]) -> Encoded:
         with np.errstate(over="ignore"):
-            stored = patches.astype(STORED_DTYPE.get(self.modality, "float32"))
-        if not np.isfinite(stored).all():
-            bad = int(np.size(stored) - np.isfinite(stored).sum())
-            return self._failed(
-                record,
-                RecordingError(
-                    f"{bad} of {stored.size} features are not finite or too large for "
-                    f"{stored.dtype}",
-                    stage="encode",
-                ),
+            stored = patches.astype(self.kind.dtype)
+        n_bad = stored.size - int(np.isfinite(stored).sum())
+        if n_bad:
+            error = RecordingError(
+                f"{n_bad} of {stored.size} features are not finite or too large for {stored.dtype}",
+                stage="encode",
             )
+            return self._failed(reading, error)
         return Encoded(
-            record_id=record.id,
+            record_id=reading.record_id,
             presence=Presence.PRESENT,
             patches=stored,
-            length=length,
-            sources=self._sources.pop(record.id, ()),
+            length=reading.length,
+            sources=reading.sources,
         )
-
-
-def encode_signal(values: NDArray[np.float32], encoding: ModalityEncoding) -> NDArray[np.float32]:
-    """Encode a recording that needs no network.
-
-    Shapes: values (T, ...) as its reader gives them; returns (P, D).
-
-    Raises:
-        RecordingError: the values cannot be encoded.
-    """
-    if isinstance(encoding, SkeletonEncoding):
-        return skeleton.encode_skeleton(values, encoding)
-    assert isinstance(encoding, InertialEncoding | SeriesEncoding)
-    return inertial.encode_inertial(values, encoding)
-
-
-def encoder_version(modality: str) -> int:
-    """Version of the code that makes a modality's numbers."""
-    kind = encoding_kind(modality)
-    if kind is FramesEncoding:
-        from pipeline.encoders import frames
-
-        return frames.VERSION
-    return skeleton.VERSION if kind is SkeletonEncoding else inertial.VERSION

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -86,16 +86,16 @@ class Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         """Prepare to encode; the network is loaded when it is first needed."""
         self.settings = settings
-        self._network: FrameNetwork | None = None
+        self._networks: dict[str, FrameNetwork] = {}
         self._tree = RawTree(settings.raw)
 
-    def network(self) -> FrameNetwork:
-        """The network on its device, loaded once.
+    def network(self, dtype: Literal["bfloat16", "float32"]) -> FrameNetwork:
+        """The network on its device in an arithmetic, loaded once.
 
         Raises:
             ContractError: this worker finds other weights than the command did.
         """
-        if self._network is None:
+        if dtype not in self._networks:
             import torch
 
             from pipeline.encoders.frames import FrameNetwork
@@ -110,24 +110,23 @@ class Worker:
                     f"{(self.settings.weights_sha256 or '')[:12]} where the encode was started: "
                     "give every worker the same file"
                 )
-            encoding = next(
-                e for e in self.settings.encodings.values() if isinstance(e, FramesEncoding)
-            )
-            assert encoding.dtype != "auto"
-            self._network = FrameNetwork(
-                weights, device=torch.device(self.settings.device), dtype=encoding.dtype
-            )
-        return self._network
+            device = torch.device(self.settings.device)
+            self._networks[dtype] = FrameNetwork(weights, device=device, dtype=dtype)
+        return self._networks[dtype]
 
     def encoder(self, modality: str, on_record: OnRecord | None = None) -> Encoder:
         """An encoder of one modality."""
         encoding = self.settings.encodings[modality]
+        network = None
+        if isinstance(encoding, FramesEncoding):
+            assert encoding.dtype != "auto"
+            network = self.network(encoding.dtype)
         return Encoder(
             dataset=self.settings.dataset,
             modality=modality,
             tree=self._tree,
             encoding=encoding,
-            network=self.network() if isinstance(encoding, FramesEncoding) else None,
+            network=network,
             n_threads=self.settings.n_read_threads,
             max_bytes_ahead=self.settings.max_bytes_ahead,
             on_record=(lambda encoded: on_record(modality, encoded)) if on_record else None,

@@ -11,7 +11,6 @@ The device is an argument: the same code runs on a CPU.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -27,15 +26,9 @@ from torchvision.transforms.v2.functional import resize
 
 from pipeline.contract import RecordingError
 from pipeline.encoders.config import FramesEncoding
-from pipeline.encoders.weights import Weights
+from pipeline.encoders.weights import N_FEATURES, Weights
 from pipeline.signals.segments import to_patches
 
-logger = logging.getLogger(__name__)
-
-VERSION = 1
-"""Raise when the numbers change; records encoded by an older version are encoded again."""
-
-N_FEATURES = 2048
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -53,17 +46,6 @@ def resolve_dtype(device: torch.device) -> Literal["bfloat16", "float32"]:
         if any(getattr(torch.cpu, ask, bool)() for ask in asks):
             return "bfloat16"
     return "float32"
-
-
-def depth_levels(encoding: FramesEncoding) -> NDArray[np.uint8]:
-    """Lookup table from millimetres to grey: near is bright, far and no reading are black.
-
-    Shapes: returns (65536,).
-    """
-    mm = np.arange(65536, dtype=np.float64)
-    level = 255.0 * (encoding.far_mm - mm) / (encoding.far_mm - encoding.near_mm)
-    level[0] = 0.0
-    return np.rint(np.clip(level, 0.0, 255.0)).astype(np.uint8)
 
 
 class FrameNetwork:

@@ -18,9 +18,6 @@ from pipeline.contract import RecordingError
 from pipeline.encoders.config import SkeletonEncoding
 from pipeline.signals.segments import to_patches
 
-VERSION = 1
-"""Raise when the numbers change; records encoded by an older version are encoded again."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:

@@ -18,6 +18,8 @@ from pipeline.contract import ConfigError
 if TYPE_CHECKING:
     import torch
 
+N_FEATURES = 2048
+"""D of a ResNet-50 without its classifier."""
 _CLASSIFIER = ("fc.weight", "fc.bias")
 
 

@@ -29,8 +29,8 @@ class Readable:
     read: Reader
     columns: tuple[str, ...] = ()
     """Names of the columns of a patch, where they have a meaning; a network's have none."""
-    is_timed: bool = False
-    """Whether it reads :class:`Streams`, which are resampled at the encoding's ``rate_hz``."""
+    gives: type[Recording] = Signal
+    """What it reads: :class:`Streams` are resampled at the encoding's ``rate_hz``."""
 
 
 def of_one_file(read: Callable[[bytes, StreamRef], Recording]) -> Reader:
@@ -57,8 +57,8 @@ def of_one_file(read: Callable[[bytes, StreamRef], Recording]) -> Reader:
 READERS: Mapping[str, Mapping[str, Readable]] = MappingProxyType(
     {
         "utd-mhad": {
-            "rgb": Readable(read=of_one_file(utd_mhad.read_colour)),
-            "depth": Readable(read=of_one_file(utd_mhad.read_depth)),
+            "rgb": Readable(read=of_one_file(utd_mhad.read_colour), gives=Frames),
+            "depth": Readable(read=of_one_file(utd_mhad.read_depth), gives=Frames),
             "skeleton": Readable(
                 read=of_one_file(utd_mhad.read_skeleton),
                 columns=tuple(
@@ -70,13 +70,13 @@ READERS: Mapping[str, Mapping[str, Readable]] = MappingProxyType(
             ),
         },
         "mmact": {
-            "rgb": Readable(read=of_one_file(read_video)),
+            "rgb": Readable(read=of_one_file(read_video), gives=Frames),
             "skeleton": Readable(read=of_one_file(pose.read_pose), columns=pose.COLUMNS),
             "inertial": Readable(
-                read=mmact.read_inertial, columns=mmact.INERTIAL_COLUMNS, is_timed=True
+                read=mmact.read_inertial, columns=mmact.INERTIAL_COLUMNS, gives=Streams
             ),
-            "wifi": Readable(read=mmact.read_series, columns=("wifi",), is_timed=True),
-            "pressure": Readable(read=mmact.read_series, columns=("pressure",), is_timed=True),
+            "wifi": Readable(read=mmact.read_series, columns=("wifi",), gives=Streams),
+            "pressure": Readable(read=mmact.read_series, columns=("pressure",), gives=Streams),
         },
     }
 )
@@ -89,42 +89,34 @@ EQUAL_LENGTHS: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
 """Data set to pairs of modalities whose streams always have as many frames as each other."""
 
 
-def readable(dataset: str, modality: str) -> Readable:
-    """How one modality of a data set is read.
-
-    Raises:
-        ConfigError: it is not; the message names what is.
-    """
-    if dataset not in READERS:
-        raise ConfigError(f"no readers for data set {dataset!r}: there are {sorted(READERS)}")
-    if modality not in READERS[dataset]:
-        raise ConfigError(
-            f"no reader for modality {modality!r} of {dataset}: there are "
-            f"{sorted(READERS[dataset])}"
-        )
-    return READERS[dataset][modality]
-
-
-def reader_for(dataset: str, modality: str) -> Reader:
-    """The reader of one modality of a data set.
-
-    Raises:
-        ConfigError: there is none; the message names what there is.
-    """
-    return readable(dataset, modality).read
-
-
 def modalities_of(dataset: str) -> tuple[str, ...]:
     """Modalities that can be read, in the order in which they are always named.
 
     Raises:
         ConfigError: the data set has no readers.
     """
+    return tuple(_readers(dataset))
+
+
+def readable(dataset: str, modality: str) -> Readable:
+    """How one modality of a data set is read.
+
+    Example:
+        >>> readable("utd-mhad", "inertial").columns[0]
+        'acc_x'
+
+    Raises:
+        ConfigError: it is not; the message names what is.
+    """
+    readers = _readers(dataset)
+    if modality not in readers:
+        raise ConfigError(
+            f"no reader for modality {modality!r} of {dataset}: there are {sorted(readers)}"
+        )
+    return readers[modality]
+
+
+def _readers(dataset: str) -> Mapping[str, Readable]:
     if dataset not in READERS:
         raise ConfigError(f"no readers for data set {dataset!r}: there are {sorted(READERS)}")
-    return tuple(READERS[dataset])
-
-
-def feature_names(dataset: str, modality: str) -> tuple[str, ...]:
-    """Names of the columns of a modality that is encoded without a network."""
-    return readable(dataset, modality).columns
+    return READERS[dataset]

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import ConfigError, Record, RecordingError
-from pipeline.encode.records import FRAME_MODALITIES
 from pipeline.raw.tree import RawTree
-from pipeline.readers.registry import reader_for
+from pipeline.readers.registry import READERS, readable
 from pipeline.signals.recording import Frames
 
 N_FRAMES = 6
@@ -29,10 +28,11 @@ CODECS = {"rgb24": ("mjpeg", "yuvj420p"), "gray": ("png", "gray")}
 """Colour in a few kilobytes; depth without the rings that JPEG draws around a person."""
 
 
-def with_frames(records: Sequence[Record]) -> list[str]:
-    """Modalities of some records that are frames."""
-    found = {name for record in records for name in record.streams if name in FRAME_MODALITIES}
-    return sorted(found, reverse=True)
+def with_frames(dataset: str, records: Sequence[Record]) -> list[str]:
+    """Modalities of some records that are read as frames."""
+    readers = READERS.get(dataset, {})
+    framed = {name for name, source in readers.items() if source.gives is Frames}
+    return sorted(framed & {name for record in records for name in record.streams}, reverse=True)
 
 
 def drawn_frames(tree: RawTree, dataset: str, record: Record) -> dict[str, dict[str, Any]]:
@@ -42,7 +42,7 @@ def drawn_frames(tree: RawTree, dataset: str, record: Record) -> dict[str, dict[
         Modality to ``images`` (each a frame's number and a data URI) and ``said`` in words.
     """
     found = {}
-    for name in with_frames([record]):
+    for name in with_frames(dataset, [record]):
         try:
             found[name] = _drawn(tree, dataset, name, record)
         except (RecordingError, ConfigError, OSError) as error:
@@ -52,7 +52,7 @@ def drawn_frames(tree: RawTree, dataset: str, record: Record) -> dict[str, dict[
 
 def _drawn(tree: RawTree, dataset: str, modality: str, record: Record) -> dict[str, Any]:
     streams = record.streams[modality]
-    frames = reader_for(dataset, modality)([(tree.read(s.path), s) for s in streams])
+    frames = readable(dataset, modality).read([(tree.read(s.path), s) for s in streams])
     assert isinstance(frames, Frames)
     wanted = np.unique(np.linspace(0, frames.n_frames - 1, N_FRAMES).astype(int))
     kept, seen = [], 0

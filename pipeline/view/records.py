@@ -43,7 +43,7 @@ def records_section(content: CacheContent, chosen: Sequence[int], *, has_raw: bo
     records = [store.records[row] for row in chosen]
     names = [f"{record.id}: {store.spec.classes[record.label]}" for record in records]
     choice = chooser("record", "Record", names)
-    framed = with_frames(records)
+    framed = with_frames(store.spec.dataset, records)
     note = (
         f'<p class="note">A cache holds no frames. To see some of {" and ".join(framed)} here, '
         "name the raw recordings: <code>dmft cache view CACHE --raw RAW</code>.</p>"

@@ -80,10 +80,11 @@ def end_to_end(manifest, raw, out, modality, device, n_workers):  # type: ignore
     loading the network.
     """
     from pipeline.encode.job import Callbacks, EncodeOptions, encode
-    from pipeline.encoders.config import EncodingConfig, FramesEncoding
+    from pipeline.encoders.config import EncodingConfig
 
     # Many patches make large rows and so small chunks: several tasks a worker from few records.
-    config = replace(EncodingConfig(), **{modality: FramesEncoding(patches=256)})
+    config = EncodingConfig()
+    config = replace(config, **{modality: replace(config.of(modality), patches=256)})
     options = EncodeOptions(
         config=config,
         modalities=(modality,),
@@ -118,21 +119,24 @@ def plain_way(manifest, raw: Path, modality: str) -> float:  # type: ignore[no-u
     from PIL import Image
     from torchvision.models import resnet50
 
-    from pipeline.encoders.config import FramesEncoding
-    from pipeline.encoders.frames import IMAGENET_MEAN, IMAGENET_STD, depth_levels
+    from pipeline.encoders.config import DepthEncoding
+    from pipeline.encoders.frames import IMAGENET_MEAN, IMAGENET_STD
+    from pipeline.encoders.pixels import depth_levels
     from pipeline.raw.tree import RawTree
-    from pipeline.readers.registry import reader_for
+    from pipeline.readers.registry import readable
 
     network = resnet50(weights=None).eval()
     network.fc = torch.nn.Identity()
     mean = torch.tensor(IMAGENET_MEAN).view(3, 1, 1)
     std = torch.tensor(IMAGENET_STD).view(3, 1, 1)
-    levels = depth_levels(FramesEncoding())
+    levels = depth_levels(DepthEncoding())
     tree, frames = RawTree(raw), 0
     with clock() as taken, torch.inference_mode():
         for record in manifest.records:
             stream = record.streams[modality][0]
-            recording = reader_for(manifest.dataset, modality)([(tree.read(stream.path), stream)])
+            recording = readable(manifest.dataset, modality).read(
+                [(tree.read(stream.path), stream)]
+            )
             images = []
             for block, _ in recording.blocks:
                 for frame in levels[block] if modality == "depth" else block:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from typing import Any
 
 import pipeline.encode.records
@@ -11,11 +12,11 @@ import pipeline.encode.records
 EXITS = b"POISON-EXIT"
 CRASHES = b"POISON-SEGV"
 
-_reader_for = pipeline.encode.records.reader_for
+_readable = pipeline.encode.records.readable
 
 
 def _poisoned(dataset: str, modality: str) -> Any:
-    reader = _reader_for(dataset, modality)
+    sound = _readable(dataset, modality)
 
     def read(opened: Any) -> Any:
         for content, _ in opened:
@@ -23,11 +24,11 @@ def _poisoned(dataset: str, modality: str) -> Any:
                 os._exit(1)
             if content.endswith(CRASHES):
                 os.kill(os.getpid(), signal.SIGSEGV)
-        return reader(opened)
+        return sound.read(opened)
 
-    return read
+    return replace(sound, read=read)
 
 
 def dask_setup(worker: Any) -> None:
     """Called by Dask in every worker."""
-    pipeline.encode.records.reader_for = _poisoned
+    pipeline.encode.records.readable = _poisoned

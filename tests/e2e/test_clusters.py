@@ -14,7 +14,7 @@ from pipeline.encode.dask_run import ATTRIBUTE, EncoderPlugin, cluster, run_task
 from pipeline.encode.job import _settings
 from pipeline.encode.options import EncodeOptions, set_up
 from pipeline.encode.plan import Plan
-from pipeline.encoders.config import EncodingConfig, FramesEncoding
+from pipeline.encoders.config import DepthEncoding, EncodingConfig
 from tests.e2e.running import dask_cluster, run
 from tests.fabricate import (
     SMALL_FRAMES,
@@ -63,11 +63,11 @@ def test_workers_have_as_many_threads_as_asked(own, tree, tmp_path):
         import torch
 
         worker = getattr(get_worker(), ATTRIBUTE)["s"]
-        worker.network()
+        worker.network("float32")
         return torch.get_num_threads(), worker.settings.n_torch_threads
 
     raw = write_raw(tmp_path / "raw", record_ids(1), ("depth",), n_frames=2)
-    config = EncodingConfig(depth=FramesEncoding(**SMALL_FRAMES))
+    config = EncodingConfig(depth=DepthEncoding(**SMALL_FRAMES))
     settings = replace(settings_of(raw, tmp_path / "c", config=config), n_torch_threads=2)
     plugin = EncoderPlugin(settings)
     own.register_plugin(plugin)
@@ -82,7 +82,7 @@ def test_a_cpu_worker_has_one_thread_whatever_the_number_of_workers(tree, tmp_pa
 
 def test_frames_have_the_same_bits_whatever_the_number_of_workers(tmp_path):
     raw = write_raw(tmp_path / "raw", record_ids(3), ("depth",), n_frames=5)
-    config = EncodingConfig(depth=FramesEncoding(**SMALL_FRAMES))
+    config = EncodingConfig(depth=DepthEncoding(**SMALL_FRAMES))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.cache.writer.MAX_CHUNK_RECORDS", 1)
         encode_here(raw, tmp_path / "here", config=config)

@@ -16,7 +16,7 @@ from pipeline.cache.writer import CacheStore
 from pipeline.contract import ConfigError, ContractError, Presence
 from pipeline.encode.job import Callbacks
 from pipeline.encode.recheck import recheck
-from pipeline.encoders.config import EncodingConfig, FramesEncoding, InertialEncoding
+from pipeline.encoders.config import ColourEncoding, DepthEncoding, EncodingConfig, SeriesEncoding
 from pipeline.manifests import parse_manifest
 from tests.fabricate import (
     SMALL_FRAMES,
@@ -32,7 +32,7 @@ from tests.fabricate import (
 )
 
 IDS = record_ids(5)
-SMALL = EncodingConfig(rgb=FramesEncoding(**SMALL_FRAMES), depth=FramesEncoding(**SMALL_FRAMES))
+SMALL = EncodingConfig(rgb=ColourEncoding(**SMALL_FRAMES), depth=DepthEncoding(**SMALL_FRAMES))
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +150,7 @@ def test_another_window_encodes_one_modality_and_touches_no_other(tmp_path):
     encode_here(raw, cache, config=SMALL)
     before = objects_of(cache)
     other = EncodingConfig(
-        rgb=SMALL.rgb, depth=SMALL.depth, inertial=InertialEncoding(window=4, stride=2)
+        rgb=SMALL.rgb, depth=SMALL.depth, inertial=SeriesEncoding(window=4, stride=2, patches=128)
     )
     summary = encode_here(raw, cache, config=other)
     assert encoded(summary) == {(record_id, "inertial") for record_id in IDS[:2]}

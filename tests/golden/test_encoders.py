@@ -9,11 +9,17 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pipeline.encoders import frames, inertial, skeleton
-from pipeline.encoders.config import FramesEncoding, InertialEncoding, SkeletonEncoding
+from pipeline.encoders import frames, series, skeleton
+from pipeline.encoders.config import (
+    ColourEncoding,
+    DepthEncoding,
+    SeriesEncoding,
+    SkeletonEncoding,
+)
+from pipeline.encoders.kinds import kind_of
 from pipeline.encoders.weights import load_weights
 
-RAISE = "the numbers changed: raise VERSION, and pin the new ones"
+RAISE = "the numbers changed: raise the version of the kind, and pin the new ones"
 
 
 def waves() -> np.ndarray:
@@ -23,17 +29,17 @@ def waves() -> np.ndarray:
 
 
 def test_inertial_patches_are_as_they_were():
-    assert inertial.VERSION == 1
-    plain = inertial.encode_inertial(waves(), InertialEncoding(patches=8))
+    assert kind_of(SeriesEncoding()).version == 1
+    plain = series.encode_series(waves(), SeriesEncoding(patches=8))
     wanted = [[0.349731, 0.235727], [0.892557, 0.179478], [0.903693, -0.216494]]
     np.testing.assert_allclose(plain[:3, [0, 5]], wanted, atol=2e-6, err_msg=RAISE)
-    pooled = inertial.encode_inertial(waves(), InertialEncoding(window=10, stride=5, patches=8))
+    pooled = series.encode_series(waves(), SeriesEncoding(window=10, stride=5, patches=8))
     wanted = [[0.395547, 0.221526], [0.873850, 0.074148], [0.884244, -0.093820]]
     np.testing.assert_allclose(pooled[:3, [0, 5]], wanted, atol=2e-6, err_msg=RAISE)
 
 
 def test_skeleton_patches_are_as_they_were():
-    assert skeleton.VERSION == 1
+    assert kind_of(SkeletonEncoding()).version == 1
     joint, axis = np.arange(20)[None, :, None], np.arange(3)[None, None, :]
     at = np.arange(41)[:, None, None] / 41
     joints = np.sin(joint * 1.3 + axis * 0.7) * (0.5 + 0.1 * np.cos(6 * at)) + axis
@@ -48,12 +54,12 @@ def test_skeleton_patches_are_as_they_were():
 
 
 def test_frame_features_are_as_they_were():
-    assert frames.VERSION == 1
+    assert kind_of(ColourEncoding()).version == kind_of(DepthEncoding()).version == 1
     y, x = np.mgrid[0:48, 0:64]
     pixels = np.stack([(x * 3 + y * 2 + k * 17) % 256 for k in range(3)]).astype(np.uint8)
     cpu = torch.device("cpu")
     network = frames.FrameNetwork(load_weights("random:0"), device=cpu, dtype="float32", batch=4)
-    encoding = FramesEncoding(image_size=64, dtype="float32", patches=2)
+    encoding = ColourEncoding(image_size=64, dtype="float32", patches=2)
     ((_, patches),) = frames.encode_frames([("record", iter([pixels]))], network, encoding)
     wanted = [[13.3517, 10.2236, 12.9022, 5.6637], [12.7033, 10.1576, 12.1445, 6.5307]]
     np.testing.assert_allclose(patches[:, :4], wanted, rtol=5e-3, err_msg=RAISE)

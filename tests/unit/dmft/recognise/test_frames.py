@@ -8,7 +8,7 @@ from dmft.data import open_cache
 from dmft.recognise import load_recogniser, predict
 from dmft.runs.folder import load_run
 from pipeline.contract import ConfigError
-from pipeline.encoders.config import EncodingConfig, FramesEncoding
+from pipeline.encoders.config import DepthEncoding, EncodingConfig
 from tests.fabricate import SMALL_FRAMES, encode_here, record_ids, write_raw
 from tests.trained import Place, train_on
 
@@ -18,7 +18,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("frames")
     raw = write_raw(folder / "raw", record_ids(6)[3:], ["depth"], n_frames=3)
     place = Place(raw=raw, cache=folder / "cache.zarr", run=folder / "run")
-    config = EncodingConfig(depth=FramesEncoding(**SMALL_FRAMES))
+    config = EncodingConfig(depth=DepthEncoding(**SMALL_FRAMES))
     encode_here(raw, place.cache, config=config)
     train_on(place, place.run, "modality.other.n_patches=4")
     return place

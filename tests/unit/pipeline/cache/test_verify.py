@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -11,6 +12,9 @@ from pipeline.cache.verify import verify
 from pipeline.commands.cache import cache as command
 from pipeline.contract import ConfigError, ContractError
 from pipeline.encode.recheck import recheck
+from pipeline.encoders import kinds
+from pipeline.encoders.config import SeriesEncoding
+from pipeline.encoders.series import encode_series
 from tests.fabricate import encode_here, file_bytes, path_of, record_ids, write_raw
 
 IDS = record_ids(4)
@@ -48,8 +52,13 @@ def test_raw_files_that_changed_or_went_are_named_with_their_records(made):
 
 def test_a_record_that_encodes_to_other_numbers_is_found(made, monkeypatch):
     raw, cache = made
-    real = __import__("pipeline.encoders.inertial", fromlist=["x"]).encode_inertial
-    monkeypatch.setattr("pipeline.encoders.inertial.encode_inertial", lambda v, e: real(v, e) * 1.1)
+    changed = [
+        replace(kind, encode=lambda v, e: encode_series(v, e) * 1.1)
+        if kind.settings is SeriesEncoding
+        else kind
+        for kind in kinds.KINDS
+    ]
+    monkeypatch.setattr(kinds, "KINDS", changed)
     report = recheck(verify(str(cache)), str(raw), n_records=8)
     assert {(f.kind, f.where) for f in report.findings} == {("recompute", "inertial")}
     assert "differs by 0.1" in report.findings[0].message

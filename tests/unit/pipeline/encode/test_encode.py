@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pipeline.contract import ConfigError, Presence, RecordingError
-from pipeline.encode.records import Encoder, encoder_version
-from pipeline.encoders.config import EncodingConfig, FramesEncoding, InertialEncoding
+from pipeline.encode.records import Encoder
+from pipeline.encoders import kinds
+from pipeline.encoders.config import ColourEncoding, DepthEncoding, EncodingConfig, SeriesEncoding
 from pipeline.raw.tree import RawTree
+from pipeline.readers.registry import Readable
 from pipeline.synthetic.utd_mhad import mat_bytes
 from tests.fabricate import SMALL_FRAMES, encode_here, manifest_of, path_of, record_ids, write_raw
 
@@ -29,6 +33,15 @@ def encoder(raw, modality="inertial", **changes) -> Encoder:
         "encoding": EncodingConfig().of(modality),
     }
     return Encoder(**{**given, **changes})
+
+
+def encode_series_by(monkeypatch, encode):
+    """Have all series encoded in another way."""
+    changed = [
+        replace(kind, encode=encode) if kind.settings is SeriesEncoding else kind
+        for kind in kinds.KINDS
+    ]
+    monkeypatch.setattr(kinds, "KINDS", changed)
 
 
 def encode_bad(raw, modality: str, content: bytes | None, *, manifest_first: bool = False):
@@ -85,33 +98,31 @@ def test_what_a_decoder_trips_over_is_its_records_fault(raw, monkeypatch):
     def reader(opened):
         raise ZeroDivisionError("odd header")
 
-    monkeypatch.setattr("pipeline.encode.records.reader_for", lambda *_: reader)
+    monkeypatch.setattr("pipeline.encode.records.readable", lambda *_: Readable(read=reader))
     (first, *_) = encoder(raw).encode(manifest_of(raw).records)
     assert (first.failure.type, first.failure.stage) == ("ZeroDivisionError", "read")
     assert first.failure.message == "ZeroDivisionError: odd header"
 
 
 def test_what_an_encoder_trips_over_is_its_records_fault(raw, monkeypatch):
-    def encode_inertial(values, encoding):
+    def encode_series(values, encoding):
         raise FloatingPointError("odd numbers")
 
-    monkeypatch.setattr("pipeline.encoders.inertial.encode_inertial", encode_inertial)
+    encode_series_by(monkeypatch, encode_series)
     (first, *_) = encoder(raw).encode(manifest_of(raw).records)
     assert (first.failure.type, first.failure.stage) == ("FloatingPointError", "encode")
 
 
 def test_features_that_do_not_fit_their_type_are_quarantined(raw, monkeypatch):
-    def encode_inertial(values, encoding):
+    def encode_series(values, encoding):
         return np.full((128, 6), np.inf, np.float32)
 
-    monkeypatch.setattr("pipeline.encoders.inertial.encode_inertial", encode_inertial)
+    encode_series_by(monkeypatch, encode_series)
     (first, *_) = encoder(raw).encode(manifest_of(raw).records)
     assert "768 of 768 features are not finite or too large for float32" in first.failure.message
 
 
 def test_two_streams_where_the_reader_takes_one_are_quarantined(raw):
-    from dataclasses import replace
-
     record = manifest_of(raw).records[0]
     ref = record.streams["inertial"][0]
     both = replace(record, streams={"inertial": (ref, replace(ref, name="other"))})
@@ -127,7 +138,7 @@ def test_a_record_without_the_modality_is_absent(raw):
 
 def test_frames_without_a_network_are_a_mistake_of_ours(raw):
     write_raw(raw, IDS, ("depth",), n_frames=2)
-    encoding = FramesEncoding(**SMALL_FRAMES)
+    encoding = DepthEncoding(**SMALL_FRAMES)
     with pytest.raises(ConfigError, match="depth needs a network"):
         list(encoder(raw, "depth", encoding=encoding).encode(manifest_of(raw).records))
 
@@ -154,7 +165,7 @@ class _CountingNetwork:
 @pytest.mark.parametrize("every", [1, 3])
 def test_the_length_is_that_of_the_recording_also_where_frames_are_left_out(every, tmp_path):
     raw = write_raw(tmp_path / "raw", IDS[:1], ("depth",), n_frames=35)
-    encoding = FramesEncoding(every=every, patches=2)
+    encoding = DepthEncoding(every=every, patches=2)
     (found,) = encoder(raw, "depth", encoding=encoding, network=_CountingNetwork()).encode(
         manifest_of(raw).records
     )
@@ -170,7 +181,7 @@ def test_every_third_frame_is_every_third_frame_across_blocks(tmp_path):
     depth = np.full((240, 320, 35), 4500, np.uint16)
     depth[:, :, ::3] = 500  # bright
     (raw / path_of(ids[0], "depth")).write_bytes(mat_bytes("d_depth", depth))
-    encoding = FramesEncoding(every=3, patches=4)
+    encoding = DepthEncoding(every=3, patches=4)
     (found,) = encoder(raw, "depth", encoding=encoding, network=_CountingNetwork()).encode(
         manifest_of(raw).records
     )
@@ -184,15 +195,11 @@ def test_a_truncated_video_is_quarantined_and_its_neighbours_are_not(tmp_path):
     found = {
         e.record_id: e
         for e in encoder(
-            raw, "rgb", encoding=FramesEncoding(patches=2), network=_CountingNetwork(), n_threads=2
+            raw, "rgb", encoding=ColourEncoding(patches=2), network=_CountingNetwork(), n_threads=2
         ).encode(manifest_of(raw).records)
     }
     assert found[BAD].failure.path == path_of(BAD, "rgb")
     assert all(found[i].length == 20 for i in IDS if i != BAD)
-
-
-def test_versions_are_known_of_every_modality():
-    assert {encoder_version(m) for m in ("rgb", "depth", "skeleton", "inertial")} == {1}
 
 
 def test_errors_travel_between_processes_with_all_they_know():
@@ -206,7 +213,7 @@ def test_errors_travel_between_processes_with_all_they_know():
 
 
 def small() -> EncodingConfig:
-    return EncodingConfig(depth=FramesEncoding(**SMALL_FRAMES), inertial=InertialEncoding())
+    return EncodingConfig(depth=DepthEncoding(**SMALL_FRAMES))
 
 
 def test_depth_and_skeleton_of_different_lengths_are_both_quarantined(tmp_path):

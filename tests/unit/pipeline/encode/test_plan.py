@@ -14,7 +14,7 @@ from pipeline.contract import ConfigError
 from pipeline.encode.job import rehearse
 from pipeline.encode.options import EncodeOptions, set_up
 from pipeline.encode.plan import MISSING, expected_keys
-from pipeline.encoders.config import EncodingConfig, FramesEncoding
+from pipeline.encoders.config import DepthEncoding, EncodingConfig
 from pipeline.raw.tree import RawTree
 from tests.fabricate import (
     SMALL_FRAMES,
@@ -108,7 +108,7 @@ def test_the_command_prints_a_rehearsal_as_json(raw, tmp_path):
 
 def test_frames_are_estimated_by_their_known_counts(tmp_path):
     raw = write_raw(tmp_path / "raw", IDS[:2], ("depth",), n_frames=2)
-    config = EncodingConfig(depth=FramesEncoding(**SMALL_FRAMES))
+    config = EncodingConfig(depth=DepthEncoding(**SMALL_FRAMES))
     run = look_ahead(raw, tmp_path / "c", weights="random:0", config=config)
     needs = run.modalities["depth"]
     assert (needs.n_frames, needs.n_unknown_frames) == (0, 2)

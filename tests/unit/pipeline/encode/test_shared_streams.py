@@ -15,7 +15,7 @@ from pipeline.contract import Presence
 from pipeline.encode.job import Summary, encode
 from pipeline.encode.options import EncodeOptions
 from pipeline.encode.recheck import recheck
-from pipeline.encoders.config import EncodingConfig, InertialEncoding
+from pipeline.encoders.config import EncodingConfig, SeriesEncoding
 from pipeline.manifests import Manifest, build
 from pipeline.raw.tree import RawTree
 from tests.fabricate import arrays_of
@@ -154,7 +154,7 @@ def test_a_trial_without_any_sensor_is_absent(raw: Path, tmp_path: Path) -> None
 
 def test_the_rate_of_the_grid_is_a_setting_and_part_of_the_key(raw: Path, tmp_path: Path) -> None:
     encode_sensors(raw, tmp_path / "c")
-    slower = EncodingConfig(inertial=InertialEncoding(rate_hz=10))
+    slower = EncodingConfig(inertial=SeriesEncoding(patches=128, rate_hz=10))
     summary = encode_sensors(raw, tmp_path / "c", config=slower)
     assert summary.plan.n_pending == N_TRIALS * N_VIEWS
     assert summary.spec.modalities["inertial"].encoding["rate_hz"] == 10

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.common.settings import to_table
 from pipeline.contract import ConfigError
 from pipeline.encoders.config import (
+    ColourEncoding,
+    DepthEncoding,
     EncodingConfig,
-    FramesEncoding,
-    InertialEncoding,
     SeriesEncoding,
     SkeletonEncoding,
-    encoding_kind,
     load_config,
-    to_table,
 )
 
 
@@ -25,7 +24,7 @@ def test_what_a_file_does_not_name_keeps_its_default(tmp_path):
     path = tmp_path / "c.toml"
     path.write_text("[inertial]\nwindow = 8\nstride = 4\n")
     config = load_config(path)
-    assert config.inertial == InertialEncoding(window=8, stride=4)
+    assert config.inertial == SeriesEncoding(window=8, stride=4, patches=128, rate_hz=100.0)
     assert config.skeleton == SkeletonEncoding()
     assert to_table(config.inertial) == {
         "window": 8,
@@ -59,7 +58,7 @@ def test_a_file_that_is_not_there_is_refused(tmp_path):
         load_config(tmp_path / "none.toml")
 
 
-KINDS = [InertialEncoding, SeriesEncoding, SkeletonEncoding, FramesEncoding]
+KINDS = [SeriesEncoding, SkeletonEncoding, ColourEncoding, DepthEncoding]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,30 +74,29 @@ def test_a_stride_that_skips_rows_is_refused(kind):
         kind(window=4, stride=5)
 
 
-@pytest.mark.parametrize("kind", [InertialEncoding, SeriesEncoding])
+@pytest.mark.parametrize("kind", [SeriesEncoding])
 @pytest.mark.parametrize("rate_hz", [0.0, -1.0, 1001.0, float("nan")])
 def test_a_rate_out_of_range_is_refused(kind, rate_hz):
     with pytest.raises(ConfigError, match=f"rate_hz is {rate_hz}: wanted more than 0 and at most"):
         kind(rate_hz=rate_hz)
 
 
-def test_every_modality_has_the_kind_of_its_field():
-    assert encoding_kind("wifi") is SeriesEncoding
-    assert encoding_kind("depth") is FramesEncoding
-    with pytest.raises(ConfigError, match="no encoding for modality 'smell'"):
-        encoding_kind("smell")
+def test_what_a_change_does_not_name_keeps_the_default_of_its_modality():
+    """A modality's own default was lost once, and its kind's taken, where another key was set."""
+    assert load_config(None, ["inertial.window=4"]).inertial.rate_hz == 100.0
+    assert load_config(None, ["wifi.window=4"]).wifi.rate_hz == 10.0
 
 
 @pytest.mark.parametrize("size", [31, 1025])
 def test_an_image_size_out_of_range_is_refused(size):
     with pytest.raises(ConfigError, match=f"image_size is {size}: wanted 32 to 1024"):
-        FramesEncoding(image_size=size)
+        ColourEncoding(image_size=size)
 
 
 @pytest.mark.parametrize(("near", "far"), [(-1, 10), (10, 10), (0, 65536)])
 def test_depths_out_of_order_are_refused(near, far):
     with pytest.raises(ConfigError, match=f"near_mm {near} and far_mm {far}"):
-        FramesEncoding(near_mm=near, far_mm=far)
+        DepthEncoding(near_mm=near, far_mm=far)
 
 
 def test_a_modality_without_an_encoding_is_refused():

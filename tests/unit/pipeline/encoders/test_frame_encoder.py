@@ -9,19 +9,19 @@ from torchvision.models import resnet50
 from torchvision.transforms.v2.functional import normalize, resize
 
 from pipeline.contract import RecordingError
-from pipeline.encoders.config import FramesEncoding
+from pipeline.encoders.config import ColourEncoding, DepthEncoding
 from pipeline.encoders.frames import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     FrameNetwork,
-    depth_levels,
     encode_frames,
     resolve_dtype,
 )
+from pipeline.encoders.pixels import depth_levels
 from pipeline.encoders.weights import load_weights
 from pipeline.signals.segments import to_patches
 
-ENCODING = FramesEncoding(image_size=64, dtype="float32", patches=3)
+ENCODING = ColourEncoding(image_size=64, dtype="float32", patches=3)
 CPU = torch.device("cpu")
 
 
@@ -104,14 +104,14 @@ def test_a_recording_without_frames_is_refused(network):
 
 def test_long_recordings_grow_their_room(network):
     """More frames than the 64 that are held at first."""
-    encoding = FramesEncoding(image_size=32, dtype="float32", patches=2)
+    encoding = ColourEncoding(image_size=32, dtype="float32", patches=2)
     still = np.repeat(frames(1, seed=9), 70, axis=0)
     found = encode(network, [still], encoding=encoding)["0"]
     np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-5)
 
 
 def test_near_is_bright_and_nothing_is_black():
-    levels = depth_levels(FramesEncoding(near_mm=1000, far_mm=3000))
+    levels = depth_levels(DepthEncoding(near_mm=1000, far_mm=3000))
     assert levels[[0, 3000, 65535]].tolist() == [0, 0, 0]
     assert levels[[1, 1000]].tolist() == [255, 255]
     assert levels[2000] == 128

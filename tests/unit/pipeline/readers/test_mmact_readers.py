@@ -12,7 +12,7 @@ from pipeline.encoders.config import SkeletonEncoding
 from pipeline.encoders.skeleton import encode_skeleton
 from pipeline.readers.mmact import INERTIAL_COLUMNS, SENSORS, read_inertial, read_series
 from pipeline.readers.pose import COLUMNS, JOINTS, read_pose
-from pipeline.readers.registry import feature_names, reader_for
+from pipeline.readers.registry import readable
 from pipeline.signals.resample import join
 from tests.real_recordings import mmact_sensor_file
 
@@ -36,7 +36,7 @@ def test_four_sensors_give_twelve_columns_and_four_that_say_which_are_there() ->
     np.testing.assert_allclose(
         values[0], [0, 1, 2, 1, 1, 2, 2, 1, 2, 3, 1, 2, 1, 1, 1, 1], atol=1e-6
     )
-    assert feature_names("mmact", "inertial") == INERTIAL_COLUMNS
+    assert readable("mmact", "inertial").columns == INERTIAL_COLUMNS
     assert INERTIAL_COLUMNS[9:13] == (
         "orientation_azimuth", "orientation_pitch", "orientation_roll", "has_acc_phone",
     )  # fmt: skip
@@ -74,7 +74,7 @@ def test_a_count_of_rows_other_than_the_manifests_is_refused() -> None:
 
 def test_a_series_is_one_number_over_time() -> None:
     content = lines("20181016_13:37:28,-50", "20181016_13:37:30.0,-60")
-    found = reader_for("mmact", "wifi")([(content, ref("wifi"))])
+    found = readable("mmact", "wifi").read([(content, ref("wifi"))])
     assert join(found, 1).values.tolist() == [[-50], [-55], [-60]]
     with pytest.raises(RecordingError, match=r"2 files, .*: wanted one"):
         read_series([(content, ref("wifi"))] * 2)

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.contract import ConfigError, RecordingError, StreamRef
-from pipeline.readers.registry import READERS, reader_for
+from pipeline.readers.registry import READERS, readable
 from pipeline.readers.utd_mhad import (
     INERTIAL_COLUMNS,
     JOINTS,
@@ -152,12 +152,12 @@ def test_a_file_of_another_modality_is_refused_with_what_it_holds() -> None:
 
 
 def test_the_registry_finds_every_reader_and_names_what_there_is() -> None:
-    assert reader_for("utd-mhad", "inertial") is READERS["utd-mhad"]["inertial"].read
+    assert readable("utd-mhad", "inertial").read is READERS["utd-mhad"]["inertial"].read
     assert sorted(READERS["utd-mhad"]) == ["depth", "inertial", "rgb", "skeleton"]
     with pytest.raises(ConfigError, match=r"no readers for data set 'ntu': there are .*utd-mhad"):
-        reader_for("ntu", "rgb")
+        readable("ntu", "rgb")
     with pytest.raises(ConfigError, match=r"modality 'sound' of utd-mhad: there are .*'depth'"):
-        reader_for("utd-mhad", "sound")
+        readable("utd-mhad", "sound")
 
 
 def test_importing_the_registry_imports_no_decoder() -> None:
@@ -174,13 +174,13 @@ def test_real_recordings_are_in_the_published_units() -> None:
     for trial in ("a1_s1_t1", "a22_s7_t4", "a27_s3_t2"):
         path = f"Inertial/{trial}_inertial.mat"
         ref = StreamRef(name="inertial", path=path)
-        moved = reader_for("utd-mhad", "inertial")([((root / path).read_bytes(), ref)])
+        moved = readable("utd-mhad", "inertial").read([((root / path).read_bytes(), ref)])
         path = f"Skeleton/{trial}_skeleton.mat"
         ref = StreamRef(name="skeleton", path=path)
-        joints = reader_for("utd-mhad", "skeleton")([((root / path).read_bytes(), ref)])
+        joints = readable("utd-mhad", "skeleton").read([((root / path).read_bytes(), ref)])
         path = f"Depth/{trial}_depth.mat"
         ref = StreamRef(name="depth", path=path)
-        seen = reader_for("utd-mhad", "depth")([((root / path).read_bytes(), ref)])
+        seen = readable("utd-mhad", "depth").read([((root / path).read_bytes(), ref)])
         assert isinstance(moved, Signal)
         assert isinstance(joints, Signal)
         assert isinstance(seen, Frames)

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from cli import dmft
 from pipeline.contract import Record, RecordingError, StreamRef
-from pipeline.encoders.config import EncodingConfig, FramesEncoding
+from pipeline.encoders.config import ColourEncoding, DepthEncoding, EncodingConfig
 from pipeline.raw.tree import RawTree
 from pipeline.synthetic.utd_mhad import mat_bytes
 from pipeline.view import write_view
@@ -28,8 +28,8 @@ def place(tmp_path_factory):
     """A cache of colour, depth and joints, and its raw tree."""
     folder = tmp_path_factory.mktemp("frames")
     raw = write_raw(folder / "raw", IDS, ("skeleton", "depth", "rgb"), n_frames=8)
-    small = FramesEncoding(**SMALL_FRAMES)
-    encode_here(raw, folder / "c.zarr", config=EncodingConfig(rgb=small, depth=small))
+    config = EncodingConfig(rgb=ColourEncoding(**SMALL_FRAMES), depth=DepthEncoding(**SMALL_FRAMES))
+    encode_here(raw, folder / "c.zarr", config=config)
     return folder
 
 
