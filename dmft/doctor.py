@@ -16,6 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pipeline.common.cores import n_cores
+
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "trainer": ("dmft", "click", "numpy", "rich", "safetensors", "tensorboard", "torch", "zarr"),
     "encode": (
@@ -55,12 +57,11 @@ def examine(folder: Path) -> dict[str, Any]:
 
 
 def _system() -> dict[str, Any]:
-    affinity = getattr(os, "sched_getaffinity", None)
     return {
         "platform": platform.platform(),
         "machine": platform.machine(),
         "python": platform.python_version(),
-        "n_cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "n_cores": n_cores(),
         "memory_bytes": _memory(),
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from pipeline.common.cores import n_cores
 
 if TYPE_CHECKING:
     from dmft.experiments import Result, Row
@@ -147,7 +148,7 @@ def experiment(
             "--scheduler and --workers exclude each other: a cluster has the workers that it has"
         )
     if workers is None:
-        workers = 1 if target.type == "cuda" else len(os.sched_getaffinity(0))
+        workers = 1 if target.type == "cuda" else n_cores()
     if together is None:
         together = TOGETHER_ON_GPU if target.type == "cuda" else 1
     watcher = RowProgress()

@@ -8,7 +8,6 @@ other way, such as a compressed copy of a cache, are read through Zarr.
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, Crc32cCodec
 
+from pipeline.common.cores import n_cores
+
 CHECKSUM_BYTES = 4
-N_THREADS = min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4)
+N_THREADS = min(4, n_cores())
 _NOT_FINITE: dict[Any, tuple[Any, int, int]] = {
     np.dtype("<f2"): (np.dtype("<u2"), 0x7FFF, 0x7C00),
     np.dtype("<f4"): (np.dtype("<u4"), 0x7FFFFFFF, 0x7F800000),

@@ -49,6 +49,14 @@ def read_sums(objects: Objects) -> dict[str, str] | None:
     return {key: digest for digest, key in lines}
 
 
+def is_sealed(objects: Objects) -> bool:
+    """Whether the list is there and is what was written."""
+    try:
+        return read_sums(objects) is not None
+    except ContractError:
+        return False
+
+
 def damaged_objects(objects: Objects) -> set[str]:
     """Objects that are not what the list says; the list itself where it is not, and none without.
 

@@ -33,6 +33,7 @@ from pipeline.cache.ledger import ChunkLedger, Entry, read_ledger, write_ledger
 from pipeline.cache.objects import Objects
 from pipeline.contract import (
     CacheSpec,
+    CacheState,
     ConfigError,
     ContractError,
     ModalitySpec,
@@ -70,6 +71,8 @@ class CacheStore:
     spec: CacheSpec
     records: tuple[Record, ...]
     """In the order of their rows."""
+    anew: frozenset[str] = frozenset()
+    """Modalities of which nothing that is stored counts any more; :meth:`begin` removes it."""
 
     # -- opening ---------------------------------------------------------------------------------
 
@@ -96,80 +99,65 @@ class CacheStore:
     def preview(
         cls, location: str, manifest: Manifest, modalities: Mapping[str, ModalitySpec]
     ) -> CacheStore:
-        """The cache as :meth:`prepare` would make it, changing nothing.
-
-        Raises:
-            ConfigError: as :meth:`prepare`.
-            ContractError: the cache there is damaged, or is none.
-        """
-        objects = Objects(location)
-        if objects.is_local and objects.path.exists() and not objects.path.is_dir():
-            raise ConfigError(f"--out {location} is a file: wanted a folder for the cache")
-        old = read_spec(objects)
-        if old is None:
-            strange = [key for key in objects.sizes() if key not in TRANSIENT]
-            if strange:
-                raise ConfigError(
-                    f"{location} exists and is not a cache (it holds {strange[0]}): choose another "
-                    "--out, or remove it. A cache that lost its zarr.json is mended by "
-                    "--check-stored"
-                )
-        elif (old.dataset, old.classes) != (manifest.dataset, manifest.classes):
-            raise ConfigError(
-                f"{location} is a cache of {old.dataset} with {len(old.classes)} classes; the "
-                f"manifest is of {manifest.dataset} with {len(manifest.classes)}: choose another "
-                "--out"
-            )
-        stored = old.modalities if old else {}
-        kept = {name: spec for name, spec in stored.items() if modalities.get(name, spec) == spec}
-        records = _in_rows(read_records(objects) if old else (), manifest, location)
-        provenance = old.provenance if old else {}
-        spec = building_spec(manifest, records, {**kept, **modalities}, provenance)
-        return cls(objects, spec, records)
-
-    @classmethod
-    def prepare(
-        cls,
-        location: str,
-        manifest: Manifest,
-        modalities: Mapping[str, ModalitySpec],
-        *,
-        session: str,
-    ) -> CacheStore:
-        """Create a cache or open the one that is there, and make room for the records.
+        """The cache as :meth:`begin` will arrange it for some records, changing nothing.
 
         Rows are never moved: known records keep theirs, new ones get rows at the end. A modality
-        whose shape or encoding differs from the stored one starts anew; the others stay.
+        whose shape or encoding differs from the stored one starts anew; the others stay. Where
+        nothing differs at all, the description is the stored one, in its state.
 
         Args:
             location: The cache.
             manifest: The records; it must have every record that is stored.
             modalities: Those to be written.
-            session: Names this encode; what another writes from here on is refused.
 
         Raises:
             ConfigError: the cache there is of another data set, of other classes, or holds
                 records that the manifest lacks.
             ContractError: the cache there is damaged, or is none.
         """
-        store = cls.preview(location, manifest, modalities)
-        objects, spec = store.objects, store.spec
+        objects = Objects(location)
+        old = spec_or_nothing(objects)
+        if old and (old.dataset, old.classes) != (manifest.dataset, manifest.classes):
+            raise ConfigError(
+                f"{location} is a cache of {old.dataset} with {len(old.classes)} classes; the "
+                f"manifest is of {manifest.dataset} with {len(manifest.classes)}: choose another "
+                "--out"
+            )
+        stored = old.modalities if old else {}
+        anew = frozenset(name for name, spec in modalities.items() if stored.get(name) != spec)
+        kept = {name: spec for name, spec in stored.items() if name not in anew}
+        known = read_records(objects) if old else ()
+        records = _in_rows(known, manifest, location)
+        provenance = old.provenance if old else {}
+        spec = building_spec(manifest, records, {**kept, **modalities}, provenance)
+        if old and not anew and (old.columns, known) == (spec.columns, records):
+            spec = old
+        return cls(objects, spec, records, anew)
+
+    def begin(self, session: str) -> None:
+        """Create the cache or open the one that is there, and make room for the records.
+
+        Args:
+            session: Names this encode; what another writes from here on is refused.
+        """
+        objects, spec = self.objects, replace(self.spec, state=CacheState.BUILDING, fingerprint="")
         if objects.is_local:
             objects.path.mkdir(parents=True, exist_ok=True)
-        old = read_spec(objects)
-        stored = old.modalities if old else {}
-        kept = {name: s for name, s in stored.items() if s == spec.modalities[name]}
         objects.sweep()
         objects.write(SESSION, session.encode())
         # From here on the cache is not complete, and a modality that starts anew is not there.
+        kept = {name: s for name, s in spec.modalities.items() if name not in self.anew}
         write_spec(objects, replace(spec, modalities=kept))
         objects.delete(SUMS)
-        for name in modalities.keys() - kept.keys():
+        for name in self.anew:
             delete_modality(objects, name)
-        write_records(objects, replace(manifest, records=store.records))
+        write_records(
+            objects,
+            Manifest(dataset=spec.dataset, classes=spec.classes, records=self.records),
+        )
         write_spec(objects, spec)
-        store.ensure_arrays()
-        return store
+        self.spec, self.anew = spec, frozenset()
+        self.ensure_arrays()
 
     def group(self, *, read_only: bool = False) -> Any:
         """The cache as a Zarr group."""
@@ -224,13 +212,13 @@ class CacheStore:
         return f"{feature_array(modality)}/c/{chunk}/0/0"
 
     def entries(self, modality: str) -> dict[str, Entry]:
-        """Every committed record of a modality."""
-        found: dict[str, Entry] = {}
-        for chunk in range(self.n_chunks(modality)):
+        """Every committed record of a modality; none of one that starts anew."""
+        entries: dict[str, Entry] = {}
+        for chunk in range(self.n_chunks(modality) if modality not in self.anew else 0):
             ledger = read_ledger(self.objects, modality, chunk)
             if ledger is not None:
-                found.update((entry.record_id, entry) for entry in ledger.entries)
-        return found
+                entries.update((entry.record_id, entry) for entry in ledger.entries)
+        return entries
 
     def sound_rows(self, modality: str, chunk: int) -> tuple[dict[str, Entry], NDArray[Any] | None]:
         """A chunk's committed entries whose stored bytes are still what was written.
@@ -346,6 +334,25 @@ class CacheStore:
                 modality=modality, chunk=chunk, entries=ordered, environment=dict(environment)
             ),
         )
+
+
+def spec_or_nothing(objects: Objects) -> CacheSpec | None:
+    """The description of the cache in a place; None where the place is free for one.
+
+    Raises:
+        ConfigError: something else is there.
+        ContractError: the description is damaged.
+    """
+    if objects.is_local and objects.path.exists() and not objects.path.is_dir():
+        raise ConfigError(f"--out {objects.location} is a file: wanted a folder for the cache")
+    spec = read_spec(objects)
+    strange = [key for key in objects.sizes() if key not in TRANSIENT] if spec is None else []
+    if strange:
+        raise ConfigError(
+            f"{objects.location} exists and is not a cache (it holds {strange[0]}): choose another "
+            "--out, or remove it. A cache that lost its zarr.json is mended by --check-stored"
+        )
+    return spec
 
 
 def _in_rows(old: tuple[Record, ...], manifest: Manifest, location: str) -> tuple[Record, ...]:

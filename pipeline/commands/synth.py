@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections import Counter
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from pipeline.common.cores import n_cores
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -120,7 +121,7 @@ def utd_mhad(
             out,
             records,
             modalities,
-            n_jobs=jobs or os.cpu_count() or 1,
+            n_jobs=jobs or n_cores(),
             progress=lambda _: bar.update(1),
         )
     click.echo(
@@ -316,7 +317,7 @@ def mmact(
             irregular=faults,
             share=share,
             link_films=structure is not None,
-            n_jobs=jobs or os.cpu_count() or 1,
+            n_jobs=jobs or n_cores(),
             progress=lambda _: bar.update(1),
         )
     n_clips = sum(len(trial.clips) for trial in trials)

@@ -1,1 +1,1 @@
-"""What both programs use and is no part of the contract: settings, files, Dask, the page."""
+"""What both programs use and is no part of the contract: settings, files, cores, Dask, the page."""

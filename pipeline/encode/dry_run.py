@@ -10,13 +10,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pipeline.cache.objects import Objects
 from pipeline.cache.writer import CacheStore, chunk_bytes
+from pipeline.common.cores import n_cores
 from pipeline.contract import ConfigError, ContractError, Record, RecordingError
-from pipeline.encode.options import Setup, n_cores
-from pipeline.encode.plan import ChunkTask, Plan
+from pipeline.encode.options import Setup
+from pipeline.encode.plan import ChunkTask, ModalityPlan, Plan
 from pipeline.encode.worker import Worker, WorkerSettings
 from pipeline.raw.tree import RawTree
 
@@ -28,13 +29,9 @@ SPARE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModalityNeeds:
+class ModalityNeeds(ModalityPlan):
     """One modality of a planned encode."""
 
-    n_pending: int
-    n_done: int
-    n_absent: int
-    n_failed: int
     n_frames: int
     """Frames of the pending records, as far as the manifest knows them."""
     n_unknown_frames: int
@@ -74,7 +71,7 @@ def dry_run(setup: Setup, store: CacheStore, plan: Plan, settings: WorkerSetting
 
     Args:
         setup: What is asked.
-        store: The cache as it would be, from :meth:`Setup.preview`.
+        store: The cache as it would be, from :meth:`CacheStore.preview`.
         plan: What there is to do in it.
         settings: As a worker would get them.
 
@@ -89,17 +86,15 @@ def dry_run(setup: Setup, store: CacheStore, plan: Plan, settings: WorkerSetting
         tasks = [task for task in plan.tasks if task.modality == name]
         sizes, lost = _source_sizes(tasks, tree)
         missing += [(record.id, name, reason) for record, reason in lost]
-        frames = [s.n_frames for record in _pending(tasks) for s in record.streams[name]]
+        pending = [record for task in tasks for record in task.pending]
+        frames = [stream.n_frames for record in pending for stream in record.streams[name]]
         modalities[name] = ModalityNeeds(
-            n_pending=count.n_pending,
-            n_done=count.n_done,
-            n_absent=count.n_absent,
-            n_failed=count.n_failed,
+            **asdict(count),
             n_frames=sum(n for n in frames if n is not None),
             n_unknown_frames=sum(n is None for n in frames),
             source_bytes=sum(sizes.values()),
             cache_bytes=_new_bytes(store, tasks),
-            seconds=_calibrate(tasks, sizes, settings),
+            seconds=_calibrate(name, pending, sizes, settings),
         )
     n_workers = None if setup.options.scheduler else setup.n_workers(len(plan.tasks))
     return DryRun(
@@ -128,15 +123,6 @@ def check_disk(store: CacheStore, plan: Plan) -> None:
         )
 
 
-def _pending(tasks: Sequence[ChunkTask]) -> list[Record]:
-    return [
-        record
-        for task in tasks
-        for record in task.members
-        if record.id in task.todo and task.modality in record.streams
-    ]
-
-
 def _source_sizes(
     tasks: Sequence[ChunkTask], tree: RawTree
 ) -> tuple[dict[str, int], list[tuple[Record, str]]]:
@@ -148,7 +134,7 @@ def _source_sizes(
     lost = []
     seen: set[str] = set()
     for task in tasks:
-        for record in _pending([task]):
+        for record in task.pending:
             try:
                 new = {stream.path for stream in record.streams[task.modality]} - seen
                 sizes[record.id] = sum(map(tree.size, new))
@@ -176,23 +162,22 @@ def _free_bytes(objects: Objects) -> int | None:
 
 
 def _calibrate(
-    tasks: Sequence[ChunkTask], sizes: Mapping[str, int], settings: WorkerSettings
+    modality: str, pending: Sequence[Record], sizes: Mapping[str, int], settings: WorkerSettings
 ) -> float | None:
     """Seconds of one worker's work, from a few records and all records' bytes."""
-    if not tasks or not any(sizes.values()) or not _has_device(settings):
+    readable = [record for record in pending if sizes.get(record.id)]
+    if not readable or not _has_device(settings):
         return None
-    name = tasks[0].modality
-    there = [record for record in _pending(tasks) if sizes.get(record.id)]
-    chosen = there[:: max(1, len(there) // CALIBRATION_RECORDS)][:CALIBRATION_RECORDS]
+    chosen = readable[:: max(1, len(readable) // CALIBRATION_RECORDS)][:CALIBRATION_RECORDS]
     try:
-        encoder = Worker(settings).encoder(name)
+        encoder = Worker(settings).encoder(modality)
     except (ContractError, ConfigError):
         return None
     list(encoder.encode(chosen[:1]))  # the first pays for imports and for kernels
     started = time.perf_counter()
     list(encoder.encode(chosen))
     seconds = time.perf_counter() - started
-    return seconds * sum(sizes.values()) / max(sum(sizes[record.id] for record in chosen), 1)
+    return seconds * sum(sizes.values()) / sum(sizes[record.id] for record in chosen)
 
 
 def _has_device(settings: WorkerSettings) -> bool:

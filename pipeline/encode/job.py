@@ -11,22 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.cache.checksums import read_sums
-from pipeline.cache.description import read_spec
+from pipeline.cache.checksums import is_sealed
 from pipeline.cache.ledger import Failure
 from pipeline.cache.lock import locked
 from pipeline.cache.objects import Objects
-from pipeline.cache.repair import is_cache, repair
+from pipeline.cache.repair import repair
 from pipeline.cache.seal import finish
+from pipeline.cache.verify import count_states
 from pipeline.cache.writer import CacheStore
-from pipeline.contract import CacheSpec, CacheState, ContractError, Presence, Record
+from pipeline.common.cores import n_cores
+from pipeline.contract import CacheSpec, CacheState
 from pipeline.encode.dry_run import DryRun, check_disk, dry_run
-from pipeline.encode.length_check import quarantine_disagreements, to_settle
-from pipeline.encode.options import EncodeOptions, Setup, n_cores, set_up
-from pipeline.encode.plan import ModalityPlan, Plan, expected_keys, plan_modality
+from pipeline.encode.length_check import quarantine_disagreements
+from pipeline.encode.options import EncodeOptions, Setup, set_up
+from pipeline.encode.plan import Plan, make_plan
 from pipeline.encode.progress import ProgressNote
 from pipeline.encode.worker import Event, TaskReport, WorkerSettings, environment
-from pipeline.encoders.kinds import VERSION, WEIGHTS
+from pipeline.encoders.kinds import WEIGHTS
 from pipeline.manifests import Manifest
 from pipeline.raw.tree import RawTree
 
@@ -86,24 +87,19 @@ def encode(
     """
     callbacks = callbacks or Callbacks()
     setup = set_up(manifest, raw, location, options)
-    keys = _keys(setup)
-    if not (options.check_stored and is_cache(Objects(setup.location))):
-        setup.preview()  # refuses before a folder or a lock is made
     with locked(setup.location):
         if options.check_stored:
             callbacks.on_repair(repair(setup.location, manifest, setup.specs))
-        store = setup.preview()
-        plan = _plan(store, setup, keys)
-        if _is_up_to_date(store, plan):
-            callbacks.on_plan(plan)
-            return _summary(CacheStore.read(setup.location), plan)
+        store, plan = _look(setup)
         check_disk(store, plan)
+        if not plan.tasks and store.spec.state == CacheState.COMPLETE and is_sealed(store.objects):
+            callbacks.on_plan(plan)
+            return _summary(store, plan)
         session = uuid.uuid4().hex
-        store = CacheStore.prepare(setup.location, manifest, setup.specs, session=session)
-        plan = _plan(store, setup, keys)
+        store.begin(session)
         callbacks.on_plan(plan)
-        stopped = _run(store, setup, plan, session, callbacks) if plan.tasks else False
-        if stopped:
+        settings = worker_settings(store, setup, plan, session)
+        if plan.tasks and _run(settings, setup, plan, callbacks):
             return _summary(store, plan, stopped=True)
         quarantine_disagreements(store, session)
         finish(store, {**store.spec.provenance, **_provenance(setup)})
@@ -118,76 +114,26 @@ def rehearse(manifest: Manifest, raw: str, location: str, options: EncodeOptions
         ContractError: the cache there is damaged.
     """
     setup = set_up(manifest, raw, location, options)
-    store = setup.preview()
-    plan = _plan(store, setup, _keys(setup))
-    return dry_run(setup, store, plan, _settings(store, setup, plan, session=""))
+    store, plan = _look(setup)
+    return dry_run(setup, store, plan, worker_settings(store, setup, plan, session=""))
 
 
-def _keys(setup: Setup) -> dict[str, dict[str, str]]:
-    tree = RawTree(setup.raw)
-    return {
-        name: expected_keys(
-            setup.manifest.records,
-            name,
-            encoding=setup.specs[name].encoding,
-            version=setup.specs[name].encoding[VERSION],
-            weights_sha256=setup.specs[name].encoding.get(WEIGHTS),
-            tree=tree,
-        )
-        for name in setup.encodings
-    }
+def _look(setup: Setup) -> tuple[CacheStore, Plan]:
+    """The cache as it will be arranged, and what it lacks."""
+    store = CacheStore.preview(setup.location, setup.manifest, setup.specs)
+    retry = setup.options.retry_failed
+    return store, make_plan(store, tuple(setup.specs), RawTree(setup.raw), retry_failed=retry)
 
 
-def _plan(store: CacheStore, setup: Setup, keys: Mapping[str, Mapping[str, str]]) -> Plan:
-    tree = RawTree(setup.raw)
-
-    def of(name: str, again: set[str]) -> tuple[Any, ModalityPlan]:
-        return plan_modality(
-            store,
-            name,
-            keys[name],
-            tree=tree,
-            retry_failed=setup.options.retry_failed,
-            again=again,
-        )
-
-    planned = {name: of(name, set()) for name in setup.encodings}
-    todo = {name: {i for task in tasks for i in task.todo} for name, (tasks, _) in planned.items()}
-    for name, again in to_settle(store, todo).items():
-        if name in planned:
-            planned[name] = of(name, again)
-    return Plan(
-        tasks=tuple(task for tasks, _ in planned.values() for task in tasks),
-        counts={name: counts for name, (_, counts) in planned.items()},
-    )
-
-
-def _is_up_to_date(store: CacheStore, plan: Plan) -> bool:
-    """Whether the cache there is complete, sealed, and all that is asked for."""
-    spec = read_spec(store.objects)
-    if spec is None or spec.state != CacheState.COMPLETE or plan.tasks:
-        return False
-    if spec.modalities != store.spec.modalities or spec.columns != store.spec.columns:
-        return False
-    stored: tuple[Record, ...] = CacheStore.read(store.objects.location).records
-    return stored == store.records and _is_sealed(store.objects)
-
-
-def _is_sealed(objects: Objects) -> bool:
-    try:
-        return read_sums(objects) is not None
-    except ContractError:
-        return False
-
-
-def _settings(store: CacheStore, setup: Setup, plan: Plan, *, session: str) -> WorkerSettings:
+def worker_settings(store: CacheStore, setup: Setup, plan: Plan, session: str) -> WorkerSettings:
+    """What every worker is told."""
     on_cuda = setup.device == "cuda"
     n_readers = 1
     if on_cuda:
         n_each = n_cores() // max(setup.n_workers(len(plan.tasks)), 1)
         n_readers = GPU_READ_THREADS if setup.options.scheduler else max(1, n_each)
     return WorkerSettings(
-        location=store.objects.location,
+        location=setup.location,
         raw=setup.raw,
         dataset=setup.manifest.dataset,
         spec=store.spec,
@@ -204,13 +150,12 @@ def _settings(store: CacheStore, setup: Setup, plan: Plan, *, session: str) -> W
     )
 
 
-def _run(store: CacheStore, setup: Setup, plan: Plan, session: str, callbacks: Callbacks) -> bool:
+def _run(settings: WorkerSettings, setup: Setup, plan: Plan, callbacks: Callbacks) -> bool:
     """Do the plan; True if it stopped at a failure as asked."""
-    options = setup.options
-    settings = _settings(store, setup, plan, session=session)
-    n_workers = setup.n_workers(len(plan.tasks))
+    n_workers, scheduler = setup.n_workers(len(plan.tasks)), setup.options.scheduler
+    fail_fast = setup.options.fail_fast
     failed = False
-    note = ProgressNote(store.objects, plan.n_pending)
+    note = ProgressNote(Objects(settings.location), plan.n_pending)
     note.write()
 
     def on_event(event: Event) -> None:
@@ -222,30 +167,24 @@ def _run(store: CacheStore, setup: Setup, plan: Plan, session: str, callbacks: C
         failed = failed or bool(report.failures)
         callbacks.on_report(report)
 
-    if n_workers == 0 and options.scheduler is None:
+    if n_workers == 0 and scheduler is None:
         from pipeline.encode.local_run import run_here
 
-        run_here(
-            plan.tasks,
-            settings,
-            on_event=on_event,
-            on_report=on_report,
-            fail_fast=options.fail_fast,
-        )
-        return failed and options.fail_fast
-    from pipeline.encode.dask_run import cluster, run_tasks
+        run_here(plan.tasks, settings, on_event=on_event, on_report=on_report, fail_fast=fail_fast)
+    else:
+        from pipeline.encode.dask_run import cluster, run_tasks
 
-    with cluster(n_workers, options.scheduler) as client:
-        callbacks.on_dashboard(client.dashboard_link)
-        run_tasks(
-            client,
-            plan.tasks,
-            settings,
-            on_event=on_event,
-            on_report=on_report,
-            fail_fast=options.fail_fast,
-        )
-    return failed and options.fail_fast
+        with cluster(n_workers, scheduler) as client:
+            callbacks.on_dashboard(client.dashboard_link)
+            run_tasks(
+                client,
+                plan.tasks,
+                settings,
+                on_event=on_event,
+                on_report=on_report,
+                fail_fast=fail_fast,
+            )
+    return failed and fail_fast
 
 
 def _provenance(setup: Setup) -> dict[str, Any]:
@@ -263,23 +202,17 @@ def _provenance(setup: Setup) -> dict[str, Any]:
 
 
 def _summary(store: CacheStore, plan: Plan, *, stopped: bool = False) -> Summary:
-    counts: dict[str, dict[str, int]] = {}
-    failures: list[tuple[str, str, Failure]] = []
-    for name in store.spec.modalities:
-        entries = store.entries(name)
-        counts[name] = {
-            str(presence.name).lower(): sum(e.presence == presence for e in entries.values())
-            for presence in (Presence.PRESENT, Presence.ABSENT, Presence.FAILED)
-        }
-        for record in store.records:
-            entry = entries.get(record.id)
-            if entry is not None and entry.failure is not None:
-                failures.append((record.id, name, entry.failure))
+    entries = {name: store.entries(name) for name in store.spec.modalities}
     return Summary(
         location=store.objects.location,
         spec=store.spec,
         plan=plan,
-        counts=counts,
-        failures=tuple(failures),
+        counts=count_states(entries),
+        failures=tuple(
+            (record.id, name, entry.failure)
+            for name, by_id in entries.items()
+            for record in store.records
+            if (entry := by_id.get(record.id)) is not None and entry.failure is not None
+        ),
         stopped=stopped,
     )

@@ -38,10 +38,14 @@ class Disagreement:
         )
 
 
-def disagreements(store: CacheStore) -> Iterator[Disagreement]:
+Entries = Mapping[str, Mapping[str, Entry]]
+"""Modality to the committed entries of its records, by record id."""
+
+
+def disagreements(dataset: str, entries: Entries) -> Iterator[Disagreement]:
     """Records of which both modalities of a pair are present, in different lengths."""
-    for pair in _pairs(store):
-        left, right = (store.entries(name) for name in pair)
+    for pair in _pairs(dataset, entries):
+        left, right = (entries[name] for name in pair)
         for record_id, entry in left.items():
             other = right.get(record_id)
             both = other is not None and entry.presence == other.presence == Presence.PRESENT
@@ -51,48 +55,45 @@ def disagreements(store: CacheStore) -> Iterator[Disagreement]:
                 )
 
 
-def quarantine_disagreements(store: CacheStore, session: str) -> list[Disagreement]:
-    """Set aside both sides of every disagreement, and say which they are."""
-    found = list(disagreements(store))
+def quarantine_disagreements(store: CacheStore, session: str) -> None:
+    """Set aside both sides of every disagreement."""
+    entries = {name: store.entries(name) for name in store.spec.modalities}
     by_modality: dict[str, dict[str, Disagreement]] = {}
-    for disagreement in found:
+    for disagreement in disagreements(store.spec.dataset, entries):
         for name in disagreement.modalities:
             by_modality.setdefault(name, {})[disagreement.record_id] = disagreement
-    for name, of_records in by_modality.items():
+    for name, by_record in by_modality.items():
         for chunk in range(store.n_chunks(name)):
-            _set_aside(store, name, chunk, of_records, session)
-    return found
+            _set_aside(store, name, chunk, by_record, session)
 
 
-def to_settle(store: CacheStore, todo: Mapping[str, Set[str]]) -> dict[str, set[str]]:
+def records_to_recheck(
+    dataset: str, entries: Entries, todo: Mapping[str, Set[str]]
+) -> dict[str, set[str]]:
     """Records set aside by a disagreement whose other side is another now, or is about to be.
 
     Disagreements come in pairs. Where both sides stand and neither is encoded anew there is
     nothing to settle, so encoding again ends.
 
     Args:
-        store: The cache.
+        dataset: Which modalities come in pairs.
+        entries: What has become of every record so far.
         todo: Modality to the records that will be encoded anyway.
     """
     again: dict[str, set[str]] = {}
-    for pair in _pairs(store):
+    for pair in _pairs(dataset, entries):
         for name, other in (pair, pair[::-1]):
-            others = store.entries(other)
-            for record_id, entry in store.entries(name).items():
-                settled = _is_set_aside(others.get(record_id)) and record_id not in todo.get(
-                    other, frozenset()
+            for record_id, entry in entries[name].items():
+                is_settled = _is_set_aside(entries[other].get(record_id)) and (
+                    record_id not in todo.get(other, frozenset())
                 )
-                if _is_set_aside(entry) and not settled:
+                if _is_set_aside(entry) and not is_settled:
                     again.setdefault(name, set()).add(record_id)
     return again
 
 
-def _pairs(store: CacheStore) -> list[tuple[str, str]]:
-    return [
-        pair
-        for pair in EQUAL_LENGTHS.get(store.spec.dataset, ())
-        if all(name in store.spec.modalities for name in pair)
-    ]
+def _pairs(dataset: str, entries: Entries) -> list[tuple[str, str]]:
+    return [pair for pair in EQUAL_LENGTHS.get(dataset, ()) if entries.keys() >= set(pair)]
 
 
 def _is_set_aside(entry: Entry | None) -> bool:
@@ -103,22 +104,22 @@ def _set_aside(
     store: CacheStore,
     modality: str,
     chunk: int,
-    of_records: Mapping[str, Disagreement],
+    by_record: Mapping[str, Disagreement],
     session: str,
 ) -> None:
     ledger = read_ledger(store.objects, modality, chunk)
-    if ledger is None or not any(entry.record_id in of_records for entry in ledger.entries):
+    if ledger is None or not any(entry.record_id in by_record for entry in ledger.entries):
         return
     kept, rows = store.sound_rows(modality, chunk)
     assert rows is not None
     entries = []
     for entry in kept.values():
-        if entry.record_id in of_records:
+        if entry.record_id in by_record:
             rows[entry.row - store.rows_of(modality, chunk).start] = np.nan
             failure = Failure(
                 stage=STAGE,
                 type="RecordingError",
-                message=str(of_records[entry.record_id]),
+                message=str(by_record[entry.record_id]),
                 path=entry.sources[0].path if entry.sources else None,
             )
             entry = replace(entry, presence=Presence.FAILED, digest="", failure=failure)

@@ -5,7 +5,6 @@ Everything that can be refused without reading a recording is refused here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,8 +12,11 @@ from typing import Any
 
 from pipeline.cache.description import read_spec
 from pipeline.cache.objects import FILE, Objects
-from pipeline.cache.writer import CacheStore, records_per_chunk
-from pipeline.contract import CacheSpec, ConfigError, ContractError, ModalitySpec
+from pipeline.cache.repair import is_cache
+from pipeline.cache.writer import records_per_chunk, spec_or_nothing
+from pipeline.common.cores import n_cores
+from pipeline.contract import ConfigError, ContractError, ModalitySpec
+from pipeline.encoders import weights
 from pipeline.encoders.config import EncodingConfig, FramesEncoding, ModalityEncoding
 from pipeline.encoders.kinds import kind_of, to_note
 from pipeline.manifests import Manifest
@@ -59,15 +61,6 @@ class Setup:
         """Whether frames pass a network."""
         return any(kind_of(encoding).needs_network for encoding in self.encodings.values())
 
-    @property
-    def n_devices(self) -> int:
-        """GPUs of this machine that the encode may use."""
-        if self.device != "cuda":
-            return 0
-        import torch
-
-        return torch.cuda.device_count()
-
     def n_workers(self, n_tasks: int) -> int:
         """Worker processes of our own; 0 to stay in this one.
 
@@ -76,21 +69,12 @@ class Setup:
         """
         if self.options.n_workers is not None:
             return self.options.n_workers
-        return max(1, min(self.n_devices or n_cores(), n_tasks))
+        n_gpus = 0
+        if self.device == "cuda":
+            import torch
 
-    def preview(self) -> CacheStore:
-        """The cache as the encode will arrange it, changing nothing.
-
-        Raises:
-            ConfigError: the cache there cannot take these records.
-            ContractError: the cache there is damaged, or is none.
-        """
-        return CacheStore.preview(self.location, self.manifest, self.specs)
-
-
-def n_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            n_gpus = torch.cuda.device_count()
+        return max(1, min(n_gpus or n_cores(), n_tasks))
 
 
 def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) -> Setup:
@@ -98,41 +82,40 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
 
     Raises:
         ConfigError: a modality that there is none of, a device that is not there, weights that
-            cannot be had, a cache that workers cannot reach.
-        ContractError: the cache there is damaged, or is none.
+            cannot be had, a cache that workers cannot reach, a place where something else is.
+        ContractError: the cache there is damaged.
     """
-    modalities = _modalities(manifest, options.modalities)
-    device = "cpu"
-    weights_sha256 = None
-    encodings = {name: options.config.of(name) for name in modalities}
+    encodings = {
+        name: options.config.of(name) for name in _modalities(manifest, options.modalities)
+    }
+    device, weights_sha256 = "cpu", None
     if any(kind_of(encoding).needs_network for encoding in encodings.values()):
         device = _device(options.device, options.scheduler)
-        weights_sha256 = _weights_hash(options.weights)
-    _check_reach(location, options)
-    try:
-        stored = read_spec(Objects(location))
-    except ContractError:
-        if not options.check_stored:
-            raise
-        stored = None  # its description is damaged: it is mended later
-    for name, encoding in encodings.items():
-        if isinstance(encoding, FramesEncoding) and encoding.dtype == "auto":
-            dtype = _stored_dtype(stored, name) or _best_dtype(device)
-            encodings[name] = replace(encoding, dtype=dtype)
-    specs = {
-        name: _spec(manifest.dataset, name, encoding, weights_sha256, stored)
-        for name, encoding in encodings.items()
-    }
+        weights_sha256 = weights.load_weights(options.weights).sha256
+    if location.startswith("memory://") and (options.n_workers != 0 or options.scheduler):
+        raise ConfigError(
+            f"--out {location} lies in the memory of one process: encode into it with --workers 0 "
+            "and without --scheduler"
+        )
     # Relative names would mean other folders to workers elsewhere.
     if "://" not in location or location.startswith(FILE):
         location = str(Path(location.removeprefix(FILE)).absolute())
+    stored = _stored_modalities(location, options.check_stored)
+    for name, encoding in encodings.items():
+        if isinstance(encoding, FramesEncoding) and encoding.dtype == "auto":
+            # What it meant when the cache was begun: going on elsewhere must not start anew.
+            meant = stored[name].encoding.get("dtype") if name in stored else None
+            encodings[name] = replace(encoding, dtype=meant or _best_dtype(device))
     return Setup(
         manifest=manifest,
         raw=str(Path(raw).absolute()),
         location=location,
         options=options,
         encodings=encodings,
-        specs=specs,
+        specs={
+            name: _spec(manifest.dataset, name, encoding, weights_sha256, stored.get(name))
+            for name, encoding in encodings.items()
+        },
         weights_sha256=weights_sha256,
         device=device,
     )
@@ -152,12 +135,16 @@ def _modalities(manifest: Manifest, asked: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in known if name in (asked or listed))
 
 
-def _check_reach(location: str, options: EncodeOptions) -> None:
-    if location.startswith("memory://") and (options.n_workers != 0 or options.scheduler):
-        raise ConfigError(
-            f"--out {location} lies in the memory of one process: encode into it with --workers 0 "
-            "and without --scheduler"
-        )
+def _stored_modalities(location: str, is_mended: bool) -> Mapping[str, ModalitySpec]:
+    """What the cache there has, if there is one; a description that is damaged may be mended."""
+    objects = Objects(location)
+    try:
+        stored = read_spec(objects) if is_mended and is_cache(objects) else spec_or_nothing(objects)
+    except ContractError:
+        if not is_mended:
+            raise
+        stored = None
+    return stored.modalities if stored else {}
 
 
 def _device(asked: str, scheduler: str | None) -> str:
@@ -171,19 +158,6 @@ def _device(asked: str, scheduler: str | None) -> str:
             "address of a Dask cluster whose workers have one"
         )
     return asked
-
-
-def _weights_hash(name: str) -> str:
-    from pipeline.encoders.weights import load_weights
-
-    return load_weights(name).sha256
-
-
-def _stored_dtype(stored: CacheSpec | None, modality: str) -> Any:
-    """What ``auto`` meant when the cache was begun: going on elsewhere must not start anew."""
-    if stored is None or modality not in stored.modalities:
-        return None
-    return stored.modalities[modality].encoding.get("dtype")
 
 
 def _best_dtype(device: str) -> Any:
@@ -201,7 +175,7 @@ def _spec(
     modality: str,
     encoding: ModalityEncoding,
     weights_sha256: str | None,
-    stored: CacheSpec | None,
+    stored: ModalitySpec | None,
 ) -> ModalitySpec:
     kind, source = kind_of(encoding), readable(dataset, modality)
     if (source.gives is Frames) != kind.needs_network:
@@ -209,18 +183,17 @@ def _spec(
             f"{modality} of {dataset} is read as {source.gives.__name__} and configured as "
             f"{kind.name}: give it a kind that takes them in the encoding's configuration"
         )
+    is_timed = source.gives is Streams
     spec = ModalitySpec(
         name=modality,
         n_patches=encoding.patches,
         n_features=kind.network_features or len(source.columns),
         dtype=kind.dtype,
         records_per_chunk=1,
-        encoding=to_note(encoding, weights_sha256=weights_sha256, is_timed=source.gives is Streams),
+        encoding=to_note(encoding, weights_sha256=weights_sha256, is_timed=is_timed),
         feature_names=source.columns,
     )
-    spec = replace(spec, records_per_chunk=records_per_chunk(spec.row_bytes))
-    there = stored.modalities.get(modality) if stored else None
     # How a cache is cut into chunks changes no number: one that is there stays as it is cut.
-    if there and replace(spec, records_per_chunk=there.records_per_chunk) == there:
-        return there
-    return spec
+    if stored and replace(spec, records_per_chunk=stored.records_per_chunk) == stored:
+        return stored
+    return replace(spec, records_per_chunk=records_per_chunk(spec.row_bytes))

@@ -6,18 +6,20 @@ key. Nothing here decodes; files are hashed only where the manifest does not kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 from pipeline.cache.ledger import Entry, Failure, content_key
 from pipeline.cache.writer import CacheStore, chunk_bytes
-from pipeline.contract import Presence, Record, RecordingError
+from pipeline.contract import ModalitySpec, Presence, Record, RecordingError
+from pipeline.encode.length_check import records_to_recheck
+from pipeline.encoders.kinds import VERSION, WEIGHTS
 from pipeline.raw.tree import RawTree
 
 MISSING = "0" * 64
 """Stands for the hash of a file that cannot be read, so that its return changes the key."""
+HASHING_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,6 @@ class ChunkTask:
 
     modality: str
     chunk: int
-    first_row: int
     members: tuple[Record, ...]
     """Every record of the chunk in the order of their rows, with this modality's streams alone."""
     keys: Mapping[str, str]
@@ -37,20 +38,20 @@ class ChunkTask:
     """Records known to crash a worker; they are recorded as failed and not touched."""
 
     @property
-    def n_pending(self) -> int:
+    def pending(self) -> list[Record]:
         """Members to encode that have the modality."""
-        return sum(r.id in self.todo and self.modality in r.streams for r in self.members)
+        return [r for r in self.members if r.id in self.todo and self.modality in r.streams]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModalityPlan:
     """Counts of one modality's records before the encode."""
 
+    n_pending: int = 0
     n_done: int = 0
     n_absent: int = 0
     n_failed: int = 0
     """Quarantined by an earlier encode and not to be tried again now."""
-    n_pending: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,114 +67,93 @@ class Plan:
         return sum(count.n_pending for count in self.counts.values())
 
 
-def expected_keys(
-    records: tuple[Record, ...],
-    modality: str,
-    *,
-    encoding: Mapping[str, Any],
-    version: int,
-    weights_sha256: str | None,
-    tree: RawTree,
-    n_threads: int = 4,
-) -> dict[str, str]:
-    """Content key of every record's modality; absent ones have the key ``absent``."""
-    unknown = list(
-        dict.fromkeys(  # once, though the views of a trial share a file
-            stream.path
-            for record in records
-            for stream in record.streams.get(modality, ())
-            if stream.sha256 is None
-        )
-    )
-    with ThreadPoolExecutor(n_threads) as pool:
-        hashes = dict(zip(unknown, pool.map(_hash(tree), unknown), strict=True))
-    return {
-        record.id: content_key(
-            record,
-            modality,
-            encoding=encoding,
-            version=version,
-            weights_sha256=weights_sha256,
-            hashes=hashes,
-        )
-        if modality in record.streams
-        else "absent"
-        for record in records
+def make_plan(
+    store: CacheStore, modalities: Sequence[str], tree: RawTree, *, retry_failed: bool = False
+) -> Plan:
+    """Tasks and counts of what a cache lacks.
+
+    A quarantined record is left alone unless its key has changed, the manifest now promises
+    another count of frames, its file could not be opened and another one is there now, or the
+    stream that it disagreed with is another.
+
+    Args:
+        store: The cache, as it will be arranged.
+        modalities: Those to encode.
+        tree: Where the raw files are.
+        retry_failed: Try every quarantined record again.
+    """
+    entries = {name: store.entries(name) for name in store.spec.modalities}
+    specs = [store.spec.modalities[name] for name in modalities]
+    keys = {spec.name: expected_keys(store.records, spec, tree) for spec in specs}
+    todo = {
+        name: _to_encode(store, name, entries[name], keys[name], tree, retry_failed)
+        for name in modalities
     }
+    again = records_to_recheck(store.spec.dataset, entries, todo)
+    todo = {name: ids | again.get(name, set()) for name, ids in todo.items()}
+    return Plan(
+        tasks=tuple(
+            task for name, ids in todo.items() for task in _tasks(store, name, keys[name], ids)
+        ),
+        counts={name: _counts(store, name, entries[name], ids) for name, ids in todo.items()},
+    )
 
 
-def _hash(tree: RawTree) -> Callable[[str], str]:
-    def of(path: str) -> str:
+def expected_keys(records: Sequence[Record], spec: ModalitySpec, tree: RawTree) -> dict[str, str]:
+    """Content key of every record's modality; absent ones have the key ``absent``."""
+
+    def sha256(path: str) -> str:
         try:
             return tree.digest(path)[1]
         except RecordingError:
             return MISSING
 
-    return of
+    streams = (stream for record in records for stream in record.streams.get(spec.name, ()))
+    # Once a file, though the views of a trial share it.
+    unknown = dict.fromkeys(stream.path for stream in streams if stream.sha256 is None)
+    with ThreadPoolExecutor(HASHING_THREADS) as pool:
+        hashes = dict(zip(unknown, pool.map(sha256, unknown), strict=True))
+    return {
+        record.id: content_key(
+            record,
+            spec.name,
+            encoding=spec.encoding,
+            version=spec.encoding[VERSION],
+            weights_sha256=spec.encoding.get(WEIGHTS),
+            hashes=hashes,
+        )
+        if spec.name in record.streams
+        else "absent"
+        for record in records
+    }
 
 
-def plan_modality(
+def _to_encode(
     store: CacheStore,
     modality: str,
+    entries: Mapping[str, Entry],
     keys: Mapping[str, str],
-    *,
     tree: RawTree,
-    retry_failed: bool = False,
-    again: Set[str] = frozenset(),
-) -> tuple[list[ChunkTask], ModalityPlan]:
-    """Tasks and counts of one modality.
-
-    A quarantined record is left alone unless its key has changed, the manifest now promises
-    another count of frames, or its file could not be opened and another one is there now.
-
-    Args:
-        store: The cache.
-        modality: Which.
-        keys: Content key of every record, as :func:`expected_keys` gives them.
-        tree: Where the raw files are.
-        retry_failed: Try every quarantined record again.
-        again: Records to encode again though nothing of theirs has changed.
-    """
-    entries = store.entries(modality)
-    sizes = store.objects.sizes(modality)
-    tasks: list[ChunkTask] = []
-    done = absent = failed = pending = 0
-    spec = store.spec.modalities[modality]
+    retry_failed: bool,
+) -> set[str]:
+    """Ids of the records that are not done under their present key."""
+    todo = set()
+    sizes, n_bytes = store.objects.sizes(modality), chunk_bytes(store.spec.modalities[modality])
     for chunk in range(store.n_chunks(modality)):
-        rows = store.rows_of(modality, chunk)
-        here = [store.records[row] for row in rows]
-        stored = sizes.get(store.chunk_key(modality, chunk), 0)
-        whole = stored == chunk_bytes(spec)
-        todo: set[str] = set()
-        for record in here:
+        is_whole = sizes.get(store.chunk_key(modality, chunk)) == n_bytes
+        for record in (store.records[row] for row in store.rows_of(modality, chunk)):
             entry = entries.get(record.id)
-            if entry is None or entry.key != keys[record.id] or record.id in again:
-                todo.add(record.id)
-            elif entry.presence == Presence.ABSENT:
-                absent += 1
+            if entry is None or entry.key != keys[record.id]:
+                is_done = False
             elif entry.presence == Presence.FAILED:
-                if retry_failed or _may_fare_better(entry, record, tree, modality):
-                    todo.add(record.id)
-                else:
-                    failed += 1
-            elif whole and _has_promised_length(entry, record, modality):
-                done += 1
+                is_done = not (retry_failed or _may_fare_better(entry, record, tree, modality))
+            elif entry.presence == Presence.PRESENT:
+                is_done = is_whole and _has_promised_length(entry, record, modality)
             else:
+                is_done = True
+            if not is_done:
                 todo.add(record.id)
-        if todo:
-            task = ChunkTask(
-                modality=modality,
-                chunk=chunk,
-                first_row=rows.start,
-                members=tuple(_lean(record, modality) for record in here),
-                keys={record.id: keys[record.id] for record in here},
-                todo=frozenset(todo),
-            )
-            tasks.append(task)
-            pending += task.n_pending
-            absent += len(todo) - task.n_pending
-    counts = ModalityPlan(n_done=done, n_absent=absent, n_failed=failed, n_pending=pending)
-    return tasks, counts
+    return todo
 
 
 def _has_promised_length(entry: Entry, record: Record, modality: str) -> bool:
@@ -193,13 +173,42 @@ def _may_fare_better(entry: Entry, record: Record, tree: RawTree, modality: str)
     if entry.failure is None or entry.failure.stage != "open":
         return False
     try:
-        found = {stream.path: tree.digest(stream.path)[1] for stream in streams}
+        hashes = {stream.path: tree.digest(stream.path)[1] for stream in streams}
     except RecordingError:
         return False
-    return any(path not in seen or seen[path].sha256 != sha for path, sha in found.items())
+    return any(path not in seen or seen[path].sha256 != sha for path, sha in hashes.items())
+
+
+def _tasks(
+    store: CacheStore, modality: str, keys: Mapping[str, str], todo: Set[str]
+) -> Iterator[ChunkTask]:
+    for chunk in range(store.n_chunks(modality)):
+        members = [store.records[row] for row in store.rows_of(modality, chunk)]
+        ids = todo & {record.id for record in members}
+        if ids:
+            yield ChunkTask(
+                modality=modality,
+                chunk=chunk,
+                members=tuple(_lean(record, modality) for record in members),
+                keys={record.id: keys[record.id] for record in members},
+                todo=frozenset(ids),
+            )
 
 
 def _lean(record: Record, modality: str) -> Record:
     """A record with what a task needs of it: tasks travel, and schedulers remember them."""
     streams = {name: refs for name, refs in record.streams.items() if name == modality}
     return Record(id=record.id, label=record.label, streams=streams)
+
+
+def _counts(
+    store: CacheStore, modality: str, entries: Mapping[str, Entry], todo: Set[str]
+) -> ModalityPlan:
+    left = [entry.presence for record_id, entry in entries.items() if record_id not in todo]
+    n_pending = sum(modality in r.streams for r in store.records if r.id in todo)
+    return ModalityPlan(
+        n_pending=n_pending,
+        n_done=left.count(Presence.PRESENT),
+        n_absent=left.count(Presence.ABSENT) + len(todo) - n_pending,
+        n_failed=left.count(Presence.FAILED),
+    )

@@ -13,8 +13,8 @@ from typing import Any
 
 from pipeline.cache.checksums import PROGRESS
 from pipeline.cache.objects import Objects
+from pipeline.cache.verify import count_states
 from pipeline.cache.writer import CacheStore
-from pipeline.contract import Presence
 
 EVERY_S = 2.0
 STALE_AFTER_S = 15.0
@@ -57,15 +57,10 @@ def read_status(location: str) -> dict[str, Any]:
     """
     store = CacheStore.read(location)
     modalities = {}
-    for name in store.spec.modalities:
-        entries = store.entries(name).values()
-        counts = {p: sum(e.presence == p for e in entries) for p in Presence}
-        modalities[name] = {
-            "done": counts[Presence.PRESENT],
-            "absent": counts[Presence.ABSENT],
-            "failed": counts[Presence.FAILED],
-            "pending": store.spec.n_records - len(entries),
-        }
+    entries = {name: store.entries(name) for name in store.spec.modalities}
+    for name, counts in count_states(entries).items():
+        n_pending = store.spec.n_records - sum(counts.values())
+        modalities[name] = {"done": counts.pop("present"), **counts, "pending": n_pending}
     note = json.loads(store.objects.read(PROGRESS) or b"{}")
     running = bool(note) and time.time() - note["written_at"] < STALE_AFTER_S
     rate = note["n_done"] / max(note["elapsed_s"], 1e-9) if running else 0.0

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -55,12 +56,8 @@ class WorkerSettings:
 class TaskReport:
     """What a task did."""
 
-    modality: str
-    chunk: int
-    n_present: int
     n_frames: int
     """Raw rows or frames encoded."""
-    n_source_bytes: int
     seconds: float
     """Of work; loading the network, once a worker, is not in it."""
     failures: tuple[tuple[str, Failure], ...]
@@ -138,19 +135,6 @@ class Worker:
         for _ in self.encoder(task.modality).encode(records):
             pass
 
-    def _sources_of(self, task: ChunkTask, record_id: str) -> tuple[Source, ...]:
-        """A record's files, hashed and not decoded."""
-        record = next(record for record in task.members if record.id == record_id)
-        sources = []
-        for stream in record.streams[task.modality]:
-            with suppress(RecordingError):
-                n_bytes, sha256 = self._tree.digest(stream.path)
-                source = Source(
-                    path=stream.path, n_bytes=n_bytes, sha256=sha256, n_frames=stream.n_frames
-                )
-                sources.append(source)
-        return tuple(sources)
-
     def run(self, task: ChunkTask, on_record: OnRecord | None = None) -> TaskReport:
         """Encode a chunk's pending records, commit the chunk, and report.
 
@@ -159,55 +143,47 @@ class Worker:
         """
         encoder = self.encoder(task.modality, on_record)
         started = time.monotonic()
-        settings = self.settings
+        settings, spec = self.settings, self.settings.spec.modalities[task.modality]
         store = CacheStore(Objects(settings.location), settings.spec, ())
-        rows = store.rows_of(task.modality, task.chunk)
-        kept, sound = store.sound_rows(task.modality, task.chunk)
-        entries = {
-            record_id: entry
-            for record_id, entry in kept.items()
-            if record_id not in task.todo and task.keys.get(record_id) == entry.key
-        }
-        healthy = [
+        first_row = store.rows_of(task.modality, task.chunk).start
+        rows = {record.id: row for row, record in enumerate(task.members)}
+        shape = len(task.members), spec.n_patches, spec.n_features
+        block = np.full(shape, np.nan, dtype=np.dtype(spec.dtype))
+        entries: dict[str, Entry] = {}
+        failures: list[tuple[str, Failure]] = []
+        n_frames = 0
+
+        stored, sound = store.sound_rows(task.modality, task.chunk)
+        for record_id, entry in stored.items():
+            if record_id not in task.todo and task.keys.get(record_id) == entry.key:
+                entries[record_id] = entry
+                if entry.presence == Presence.PRESENT:
+                    assert sound is not None
+                    block[entry.row - first_row] = sound[entry.row - first_row]
+        to_encode = [
             record
             for record in task.members
             if record.id not in entries and record.id not in task.quarantined
         ]
-        spec = settings.spec.modalities[task.modality]
-        block = np.full(
-            (len(rows), spec.n_patches, spec.n_features), np.nan, dtype=np.dtype(spec.dtype)
-        )
-        for entry in entries.values():
-            if entry.presence == Presence.PRESENT:
-                assert sound is not None
-                block[entry.row - rows.start] = sound[entry.row - rows.start]
-        rows_by_id = {r.id: row for row, r in zip(rows, task.members, strict=True)}
-        failures: list[tuple[str, Failure]] = []
-        n_present = n_frames = n_bytes = 0
-        for record_id, failure in task.quarantined.items():
-            crashed = Encoded(
-                record_id=record_id,
-                presence=Presence.FAILED,
-                failure=failure,
-                sources=self._sources_of(task, record_id),
-            )
-            entries[record_id] = _entry(task, rows_by_id, crashed, digest="")
-            failures.append((record_id, failure))
-        for encoded in encoder.encode(healthy):
-            digest = ""
+        for encoded in chain(self._crashed(task), encoder.encode(to_encode)):
+            encoded = _of_shape(encoded, shape[1:])
+            row, digest = rows[encoded.record_id], ""
             if encoded.patches is not None:
-                if encoded.patches.shape != block.shape[1:]:
-                    encoded = _misshapen(encoded, block.shape[1:])
-                else:
-                    assert encoded.patches is not None
-                    digest = digest_rows(encoded.patches[None])[0]
-                    block[rows_by_id[encoded.record_id] - rows.start] = encoded.patches
-                    n_present += 1
-                    n_frames += encoded.length
+                block[row] = encoded.patches
+                digest = digest_rows(encoded.patches[None])[0]
+                n_frames += encoded.length
             if encoded.failure is not None:
                 failures.append((encoded.record_id, encoded.failure))
-            n_bytes += sum(source.n_bytes for source in encoded.sources)
-            entries[encoded.record_id] = _entry(task, rows_by_id, encoded, digest=digest)
+            entries[encoded.record_id] = Entry(
+                record_id=encoded.record_id,
+                row=first_row + row,
+                presence=encoded.presence,
+                key=task.keys[encoded.record_id],
+                digest=digest,
+                length=encoded.length,
+                sources=encoded.sources,
+                failure=encoded.failure,
+            )
         store.commit(
             task.modality,
             task.chunk,
@@ -217,18 +193,36 @@ class Worker:
             session=settings.session,
         )
         return TaskReport(
-            modality=task.modality,
-            chunk=task.chunk,
-            n_present=n_present,
             n_frames=n_frames,
-            n_source_bytes=n_bytes,
             seconds=time.monotonic() - started,
             failures=tuple(failures),
         )
 
+    def _crashed(self, task: ChunkTask) -> Iterator[Encoded]:
+        """The records that crash a worker, their files hashed and not decoded."""
+        for record in task.members:
+            if record.id not in task.quarantined:
+                continue
+            sources = []
+            for stream in record.streams[task.modality]:
+                with suppress(RecordingError):
+                    n_bytes, sha256 = self._tree.digest(stream.path)
+                    source = Source(
+                        path=stream.path, n_bytes=n_bytes, sha256=sha256, n_frames=stream.n_frames
+                    )
+                    sources.append(source)
+            yield Encoded(
+                record_id=record.id,
+                presence=Presence.FAILED,
+                failure=task.quarantined[record.id],
+                sources=tuple(sources),
+            )
 
-def _misshapen(encoded: Encoded, wanted: tuple[int, ...]) -> Encoded:
-    assert encoded.patches is not None
+
+def _of_shape(encoded: Encoded, wanted: tuple[int, ...]) -> Encoded:
+    """The same, or as failed where a cache has no room for patches of such a shape."""
+    if encoded.patches is None or encoded.patches.shape == wanted:
+        return encoded
     failure = Failure(
         stage="encode",
         type="RecordingError",
@@ -236,19 +230,6 @@ def _misshapen(encoded: Encoded, wanted: tuple[int, ...]) -> Encoded:
         path=encoded.sources[0].path if encoded.sources else None,
     )
     return replace(encoded, presence=Presence.FAILED, patches=None, length=0, failure=failure)
-
-
-def _entry(task: ChunkTask, rows: Mapping[str, int], encoded: Encoded, *, digest: str) -> Entry:
-    return Entry(
-        record_id=encoded.record_id,
-        row=rows[encoded.record_id],
-        presence=encoded.presence,
-        key=task.keys[encoded.record_id],
-        digest=digest,
-        length=encoded.length,
-        sources=encoded.sources,
-        failure=encoded.failure,
-    )
 
 
 def environment(device: str, encoding: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,11 +7,11 @@ named.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from pipeline.common.cores import n_cores
 from pipeline.contract import ContractError, Record, RecordingError, StreamRef
 from pipeline.manifests.layout import Layout, Place
 from pipeline.manifests.layouts import layout_of
@@ -39,7 +39,7 @@ class Build:
 
 def default_jobs() -> int:
     """Threads that hash files: the machine's processors, at most eight."""
-    return min(8, os.cpu_count() or 1)
+    return min(8, n_cores())
 
 
 def build(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +19,7 @@ from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
 
+from pipeline.common.cores import n_cores
 from pipeline.contract import ConfigError
 from pipeline.synthetic.irregular import STRAY_FILES, Irregular, assign
 from pipeline.synthetic.mmact_files import Written, write_trial
@@ -252,7 +252,7 @@ def _each(
         for trial, faults in jobs:
             yield write_trial(out, form, trial, faults)
         return
-    workers = min(n_jobs, os.cpu_count() or 1)
+    workers = min(n_jobs, n_cores())
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         waiting = [pool.submit(write_trial, out, form, trial, faults) for trial, faults in jobs]
         for done in as_completed(waiting):

@@ -10,7 +10,6 @@ number of processes or from the date.
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import savemat
 
+from pipeline.common.cores import n_cores
 from pipeline.contract import ConfigError
 from pipeline.synthetic.body import JOINT
 from pipeline.synthetic.motion import GRID_HZ, Variation
@@ -264,7 +264,7 @@ def write_tree(
             total += written
             progress(written)
         return total
-    workers = min(n_jobs, len(trials), os.cpu_count() or 1)
+    workers = min(n_jobs, len(trials), n_cores())
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         waiting = [pool.submit(write_record, out, trial, modalities) for trial in trials]
         for done in as_completed(waiting):

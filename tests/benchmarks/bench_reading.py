@@ -36,7 +36,8 @@ def make_cache(folder: Path, n_records: int, modality: ModalitySpec = RGB) -> Ca
         for index in range(n_records)
     ]
     manifest = Manifest(dataset="utd-mhad", classes=("a", "b"), records=tuple(records))
-    store = CacheStore.prepare(str(folder), manifest, {name: spec}, session="benchmark")
+    store = CacheStore.preview(str(folder), manifest, {name: spec})
+    store.begin(session="benchmark")
     random = np.random.default_rng(0)
     for chunk in range(store.n_chunks(name)):
         rows = store.rows_of(name, chunk)

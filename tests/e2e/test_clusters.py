@@ -9,9 +9,10 @@ import pytest
 from distributed import get_worker
 
 from pipeline.cache.verify import verify
+from pipeline.cache.writer import CacheStore
 from pipeline.contract import ConfigError
 from pipeline.encode.dask_run import ATTRIBUTE, EncoderPlugin, cluster, run_tasks
-from pipeline.encode.job import _settings
+from pipeline.encode.job import worker_settings
 from pipeline.encode.options import EncodeOptions, set_up
 from pipeline.encode.plan import Plan
 from pipeline.encoders.config import DepthEncoding, EncodingConfig
@@ -48,7 +49,8 @@ def own():
 def settings_of(raw, location, **options):
     options = EncodeOptions(weights="random:0", n_workers=1, **options)
     setup = set_up(manifest_of(raw), str(raw), str(location), options)
-    return _settings(setup.preview(), setup, Plan(tasks=(), counts={}), session="s")
+    store = CacheStore.preview(setup.location, setup.manifest, setup.specs)
+    return worker_settings(store, setup, Plan(tasks=(), counts={}), session="s")
 
 
 def test_workers_are_rid_of_what_the_nanny_does_to_the_allocator(own):

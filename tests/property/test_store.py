@@ -47,7 +47,9 @@ def prepare(folder: Path, n: int, dtype: str = "float32") -> CacheStore:
         name="skeleton", n_patches=P, n_features=D, dtype=dtype, records_per_chunk=PER_CHUNK
     )
     manifest = Manifest(dataset="utd-mhad", classes=("a", "b"), records=tuple(records(n)))
-    return CacheStore.prepare(str(folder), manifest, {"skeleton": spec}, session="test")
+    store = CacheStore.preview(str(folder), manifest, {"skeleton": spec})
+    store.begin(session="test")
+    return store
 
 
 def commit(store: CacheStore, chunk: int, values, states) -> None:

@@ -14,7 +14,7 @@ from pipeline.contract import ConfigError
 from pipeline.encode.job import rehearse
 from pipeline.encode.options import EncodeOptions, set_up
 from pipeline.encode.plan import MISSING, expected_keys
-from pipeline.encoders.config import DepthEncoding, EncodingConfig
+from pipeline.encoders.config import DepthEncoding, EncodingConfig, SkeletonEncoding
 from pipeline.raw.tree import RawTree
 from tests.fabricate import (
     SMALL_FRAMES,
@@ -133,11 +133,35 @@ def test_a_file_that_cannot_be_read_has_a_key_that_its_return_changes(raw):
     unknown = replace(record, streams={"skeleton": (replace(ref, sha256=None),)})
 
     def key(rec):
-        arguments = {"encoding": {}, "version": 1, "weights_sha256": None, "tree": RawTree(raw)}
-        return expected_keys((rec,), "skeleton", **arguments)[rec.id]
+        spec = set_up(manifest_of(raw), str(raw), "c", EncodeOptions()).specs["skeleton"]
+        return expected_keys((rec,), spec, RawTree(raw))[rec.id]
 
     there = key(unknown)
     (raw / ref.path).unlink()
     lost = replace(record, streams={"skeleton": (replace(ref, sha256=MISSING),)})
     assert key(unknown) == key(lost) != there == key(record)
     assert key(replace(record, streams={})) == "absent"
+
+
+def test_a_modality_that_starts_anew_has_nothing_done_and_nothing_absent_yet(raw, tmp_path):
+    """Planned once, before what is stored of it goes: absent records are written down again."""
+    (raw / path_of(IDS[1], "skeleton")).unlink()
+    encode_here(raw, tmp_path / "c")
+    config = EncodingConfig(skeleton=SkeletonEncoding(patches=8))
+    needs = look_ahead(raw, tmp_path / "c", config=config).modalities["skeleton"]
+    assert (needs.n_pending, needs.n_done, needs.n_absent) == (3, 0, 1)
+    summary = encode_here(raw, tmp_path / "c", config=config)
+    assert summary.spec.state == "complete"
+    assert summary.counts["skeleton"] == {"present": 3, "absent": 1, "failed": 0}
+    assert encode_here(raw, tmp_path / "c", config=config).plan.tasks == ()
+
+
+def test_what_is_refused_leaves_no_trace(raw, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "letter.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="file is a file: wanted a folder for the cache"):
+        encode_here(raw, tmp_path / "file")
+    with pytest.raises(ConfigError, match=r"is not a cache \(it holds letter\.txt\)"):
+        encode_here(raw, tmp_path / "folder")
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["letter.txt"]
