@@ -17,7 +17,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from pipeline.encode.job import Callbacks, Summary, encode
+from pipeline.encode.dry_run import DryRun
+from pipeline.encode.job import Callbacks, Summary, encode, rehearse
 from pipeline.encode.options import EncodeOptions
 from pipeline.encoders.weights import load_weights
 from pipeline.manifests import Manifest, build, save_manifest
@@ -106,6 +107,14 @@ def encode_here(
     asked = EncodeOptions(**{"n_workers": 0, "weights": "random:0", **options})
     with patch("os.fsync"), patch("pipeline.encoders.weights.load_weights", _load_weights):
         return encode(manifest or manifest_of(raw), str(raw), str(cache), asked, callbacks)
+
+
+def rehearse_here(
+    raw: Path, cache: Path, manifest: Manifest | None = None, **options: Any
+) -> DryRun:
+    """What encoding in this process would do."""
+    asked = EncodeOptions(n_workers=0, **options)
+    return rehearse(manifest or manifest_of(raw), str(raw), str(cache), asked)
 
 
 def arrays_of(cache: Path | str) -> dict[str, NDArray[Any]]:

@@ -138,7 +138,7 @@ def worker_settings(store: CacheStore, setup: Setup, plan: Plan, session: str) -
         dataset=setup.manifest.dataset,
         spec=store.spec,
         encodings=setup.encodings,
-        weights=setup.options.weights if setup.needs_network else None,
+        weights=setup.options.weights if setup.weights_sha256 else None,
         weights_sha256=setup.weights_sha256,
         device=setup.device,
         session=session,
@@ -193,7 +193,7 @@ def _provenance(setup: Setup) -> dict[str, Any]:
         "manifest_sha256": setup.manifest.sha256,
         "environment": environment(setup.device, frames.encoding if frames else {}),
     }
-    if setup.needs_network:  # else those of an earlier encode stand
+    if setup.weights_sha256:  # else those of an earlier encode stand
         provenance["weights"] = {
             "name": Path(setup.options.weights).name,
             "sha256": setup.weights_sha256,

@@ -54,12 +54,8 @@ class Setup:
     encodings: Mapping[str, ModalityEncoding]
     specs: Mapping[str, ModalitySpec]
     weights_sha256: str | None
+    """Of the network; None where no modality needs one."""
     device: str
-
-    @property
-    def needs_network(self) -> bool:
-        """Whether frames pass a network."""
-        return any(kind_of(encoding).needs_network for encoding in self.encodings.values())
 
     def n_workers(self, n_tasks: int) -> int:
         """Worker processes of our own; 0 to stay in this one.
@@ -181,7 +177,8 @@ def _spec(
     if (source.gives is Frames) != kind.needs_network:
         raise ConfigError(
             f"{modality} of {dataset} is read as {source.gives.__name__} and configured as "
-            f"{kind.name}: give it a kind that takes them in the encoding's configuration"
+            f"{kind.settings.__name__}: give it a kind that takes them in the encoding's "
+            "configuration"
         )
     is_timed = source.gives is Streams
     spec = ModalitySpec(

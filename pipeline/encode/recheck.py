@@ -59,13 +59,13 @@ def check_sources(
     tree: RawTree, entries: Mapping[str, Mapping[str, Entry]]
 ) -> tuple[int, list[Finding]]:
     """Raw files against what was encoded, each once."""
-    wanted: dict[str, tuple[str, list[str]]] = {}
-    for of in entries.values():
-        for entry in of.values():
+    by_path: dict[str, tuple[str, list[str]]] = {}
+    for by_id in entries.values():
+        for record_id, entry in by_id.items():
             for source in entry.sources:
-                wanted.setdefault(source.path, (source.sha256, []))[1].append(entry.record_id)
+                by_path.setdefault(source.path, (source.sha256, []))[1].append(record_id)
     findings = []
-    for path, (digest, record_ids) in wanted.items():
+    for path, (digest, record_ids) in by_path.items():
         try:
             message = "has changed since it was encoded" if tree.digest(path)[1] != digest else None
         except RecordingError as error:
@@ -74,7 +74,7 @@ def check_sources(
             findings.append(
                 Finding(kind="source", where=path, message=message, record_ids=tuple(record_ids))
             )
-    return len(wanted), findings
+    return len(by_path), findings
 
 
 def check_by_encoding(
@@ -86,11 +86,11 @@ def check_by_encoding(
     seed: int,
 ) -> tuple[int, list[Finding]]:
     """Encode some records again and compare them with what is stored."""
-    by_id = {record.id: record for record in store.records}
+    records_by_id = {record.id: record for record in store.records}
     pool = sorted(
         (modality, entry.record_id)
-        for modality, of in entries.items()
-        for entry in of.values()
+        for modality, by_id in entries.items()
+        for entry in by_id.values()
         if entry.presence == Presence.PRESENT
     )
     chosen = random.Random(seed).sample(pool, min(n_records, len(pool)))
@@ -99,7 +99,7 @@ def check_by_encoding(
     findings = []
     for modality in sorted({modality for modality, _ in chosen}):
         encoder = encoders.encoder(modality, store.spec.modalities[modality].encoding, tree)
-        records = [by_id[record_id] for which, record_id in chosen if which == modality]
+        records = [records_by_id[record_id] for which, record_id in chosen if which == modality]
         for encoded in encoder.encode(records):
             entry = entries[modality][encoded.record_id]
             size = store.spec.modalities[modality].records_per_chunk

@@ -11,9 +11,10 @@ The device is an argument: the same code runs on a CPU.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from torchvision.transforms.v2.functional import resize
 
 from pipeline.contract import RecordingError
 from pipeline.encoders.config import FramesEncoding
-from pipeline.encoders.weights import N_FEATURES, Weights
+from pipeline.encoders.weights import Weights
 from pipeline.signals.segments import to_patches
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -128,14 +129,31 @@ def _fold(weights: Weights) -> nn.Sequential:
 
 
 @dataclass(slots=True)
-class _Recording:
+class _Recording(Generic[Key]):
     """Features of one record as they come back from the device."""
 
+    key: Key
     n_frames: int = 0
-    features: NDArray[np.float32] | None = None
     n_back: int = 0
-    ended: bool = False
+    features: list[NDArray[np.float32]] = field(default_factory=list)
+    has_ended: bool = False
     error: RecordingError | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing more of it is to come."""
+        return self.error is not None or (self.has_ended and self.n_back == self.n_frames)
+
+    def result(self, encoding: FramesEncoding) -> NDArray[np.float32] | RecordingError:
+        """Its patches (P, 2048), or why there are none."""
+        if self.error is not None:
+            return self.error
+        return to_patches(
+            np.concatenate(self.features),
+            window=encoding.window,
+            stride=encoding.stride,
+            n_patches=encoding.patches,
+        )
 
 
 def encode_frames(
@@ -149,79 +167,51 @@ def encode_frames(
 
     Shapes: blocks (n, H, W, 3) or (n, H, W) uint8; yields (key, (P, 2048)).
     """
-    waiting: list[tuple[Key, _Recording]] = []
+    waiting: deque[_Recording[Key]] = deque()
     staging = network.empty_batch(encoding.image_size)
-    places: list[tuple[_Recording, int, int]] = []  # whose frames fill the staged batch
+    shares: list[tuple[_Recording[Key], int]] = []  # whose frames fill the staged batch, in order
     n_staged = 0
 
     def flush() -> None:
         nonlocal n_staged
         if not n_staged:
             return
-        features = network.forward(staging).cpu().numpy()
-        start = 0
-        for recording, at, count in places:
-            if recording.features is not None:
-                recording.features[at : at + count] = features[start : start + count]
+        features = network.forward(staging).cpu().numpy()[:n_staged]
+        for recording, count in shares:
+            if recording.error is None:
+                recording.features.append(features[:count])
             recording.n_back += count
-            start += count
-        places.clear()
+            features = features[count:]
+        shares.clear()
         n_staged = 0
 
     def finished() -> Iterator[tuple[Key, NDArray[np.float32] | RecordingError]]:
-        while waiting:
-            key, recording = waiting[0]
-            if recording.error is None and not (
-                recording.ended and recording.n_back == recording.n_frames
-            ):
-                return
-            waiting.pop(0)
-            if recording.error is not None:
-                yield key, recording.error
-                continue
-            assert recording.features is not None
-            patches = to_patches(
-                recording.features[: recording.n_frames],
-                window=encoding.window,
-                stride=encoding.stride,
-                n_patches=encoding.patches,
-            )
-            recording.features = None
-            yield key, patches
+        while waiting and waiting[0].is_done:
+            recording = waiting.popleft()
+            yield recording.key, recording.result(encoding)
 
     for key, blocks in recordings:
-        recording = _Recording(features=np.empty((64, N_FEATURES), np.float32))
-        waiting.append((key, recording))
+        recording = _Recording(key)
+        waiting.append(recording)
         try:
             for block in blocks:
                 prepared = network.prepare(block, encoding.image_size)
-                taken = 0
-                while taken < len(prepared):
-                    count = min(network.batch - n_staged, len(prepared) - taken)
-                    staging[n_staged : n_staged + count].copy_(prepared[taken : taken + count])
-                    places.append((recording, recording.n_frames, count))
+                while len(prepared):
+                    count = min(network.batch - n_staged, len(prepared))
+                    staging[n_staged : n_staged + count].copy_(prepared[:count])
+                    shares.append((recording, count))
                     recording.n_frames += count
-                    _make_room(recording)
-                    taken += count
                     n_staged += count
+                    prepared = prepared[count:]
                     if n_staged == network.batch:
                         flush()
             if recording.n_frames == 0:
                 raise RecordingError("no frame in the recording: wanted at least 1", stage="read")
         except RecordingError as error:
             recording.error = error
-            recording.features = None
-        recording.ended = True
+            recording.features.clear()
+        recording.has_ended = True
         yield from finished()
     flush()
     yield from finished()
     assert not waiting
-
-
-def _make_room(recording: _Recording) -> None:
-    assert recording.features is not None
-    if recording.n_frames > len(recording.features):
-        room = max(2 * len(recording.features), recording.n_frames)
-        grown = np.empty((room, N_FEATURES), np.float32)
-        grown[: len(recording.features)] = recording.features
-        recording.features = grown

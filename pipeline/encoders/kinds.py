@@ -37,13 +37,10 @@ VERSION, WEIGHTS = "encoder_version", "weights_sha256"
 class Kind:
     """How every modality of one kind is encoded and stored."""
 
-    name: str
     settings: type[ModalityEncoding]
     """Their names tell kinds apart in a cache: no two kinds have the same ones."""
     version: int
     """Raised when the numbers change; records encoded by an older version are encoded again."""
-    dtype: Literal["float32", "float16"]
-    """Stored. A network's features in half precision: finer than the network's own arithmetic."""
     encode: Callable[[NDArray[Any], Any], NDArray[Any]]
     """Values (T, ...) and settings to patches (P, D). Where the kind needs a network: a block of
     raw frames and settings to the bytes (n, H, W) or (n, H, W, 3) that the network sees."""
@@ -55,38 +52,17 @@ class Kind:
         """Whether frames pass a ResNet-50."""
         return self.network_features is not None
 
+    @property
+    def dtype(self) -> Literal["float16", "float32"]:
+        """Stored; of a network in half precision, which is finer than its own arithmetic."""
+        return "float16" if self.needs_network else "float32"
+
 
 KINDS = (
-    Kind(
-        name="colour",
-        settings=ColourEncoding,
-        version=1,
-        dtype="float16",
-        encode=colour_pixels,
-        network_features=N_FEATURES,
-    ),
-    Kind(
-        name="depth",
-        settings=DepthEncoding,
-        version=1,
-        dtype="float16",
-        encode=depth_pixels,
-        network_features=N_FEATURES,
-    ),
-    Kind(
-        name="skeleton",
-        settings=SkeletonEncoding,
-        version=1,
-        dtype="float32",
-        encode=encode_skeleton,
-    ),
-    Kind(
-        name="series",
-        settings=SeriesEncoding,
-        version=1,
-        dtype="float32",
-        encode=encode_series,
-    ),
+    Kind(settings=ColourEncoding, version=1, encode=colour_pixels, network_features=N_FEATURES),
+    Kind(settings=DepthEncoding, version=1, encode=depth_pixels, network_features=N_FEATURES),
+    Kind(settings=SkeletonEncoding, version=1, encode=encode_skeleton),
+    Kind(settings=SeriesEncoding, version=1, encode=encode_series),
 )
 
 

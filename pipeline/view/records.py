@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline.common.page import chooser
 from pipeline.contract import Presence, Record, feature_array
+from pipeline.encoders.config import SkeletonEncoding
+from pipeline.encoders.kinds import kind_noted
 from pipeline.raw.tree import RawTree
 from pipeline.view.content import CacheContent, centre, feature_name, some_of
 from pipeline.view.frames import drawn_frames, with_frames
@@ -19,8 +21,8 @@ MAX_TRACES = 12
 """A modality of at most so many features is drawn as a line each."""
 HEAT_FEATURES = 64
 """Rows of a heat map; more features are averaged in groups."""
-JOINTS = "skeleton", 60
-"""The modality that is drawn as a person, and its features: 20 joints in x, y, z."""
+JOINT_FEATURES = 60
+"""D of a skeleton that is drawn as a person: 20 joints in x, y, z."""
 
 
 def choose(records: Sequence[Record], oddities: Sequence[Oddity], n: int) -> list[int]:
@@ -118,7 +120,8 @@ def _record(
             continue
         said.append(f"{name} {content.lengths[name][row]} long")
         patches = np.asarray(group[feature_array(name)][row], np.float64)
-        if (name, modality.n_features) == JOINTS:
+        is_skeleton = kind_noted(modality.encoding).settings is SkeletonEncoding
+        if is_skeleton and modality.n_features == JOINT_FEATURES:
             skeleton = np.round(patches, 3).tolist()
         elif modality.n_features <= MAX_TRACES:
             traces[name] = [[float(f"{v:.4g}") for v in patch] for patch in patches]

@@ -90,7 +90,6 @@ def test_a_camera_alone_needs_weights_whatever_it_is_called(tmp_path: Path) -> N
     raw = write_raw(tmp_path / "raw", record_ids(1), ("depth",), n_frames=2)
     options = EncodeOptions(config=CONFIG, modalities=("kinect_depth",), weights="random:0")
     setup = set_up(manifest_of_two_cameras(raw), str(raw), str(tmp_path / "c"), options)
-    assert setup.needs_network
     assert setup.weights_sha256 is not None
     assert setup.specs["kinect_depth"].encoding["weights_sha256"] == setup.weights_sha256
 
@@ -119,7 +118,7 @@ def test_a_listed_modality_without_a_reader_is_refused_and_not_left_out(tmp_path
     encode_here(raw, tmp_path / "c", manifest, modalities=("inertial",))
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.settings.__name__)
 def test_every_kind_says_all_that_is_asked_of_one(kind) -> None:
     assert kind_of(kind.settings()) is kind
     assert kind.version >= 1
@@ -129,7 +128,7 @@ def test_every_kind_says_all_that_is_asked_of_one(kind) -> None:
 
 
 @pytest.mark.parametrize("is_timed", [True, False])
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.settings.__name__)
 def test_a_kind_is_known_again_by_what_a_cache_notes_of_it(kind, is_timed: bool) -> None:
     encoding = kind.settings(window=3, stride=2, patches=7)
     note = to_note(encoding, weights_sha256="abc", is_timed=is_timed)

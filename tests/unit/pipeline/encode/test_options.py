@@ -1,0 +1,54 @@
+"""What an encode is asked: what cannot work is refused before anything is touched."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.contract import ConfigError
+from pipeline.encode.options import EncodeOptions, set_up
+from tests.fabricate import encode_here, manifest_of, record_ids, rehearse_here, write_raw
+
+IDS = record_ids(4)
+
+
+@pytest.fixture
+def raw(tmp_path):
+    return write_raw(tmp_path / "raw", IDS)
+
+
+def test_a_gpu_that_is_not_there_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    raw = write_raw(tmp_path / "raw", IDS[:1], ("depth",), n_frames=2)
+    with pytest.raises(ConfigError, match="--device cuda: PyTorch finds no GPU here"):
+        rehearse_here(raw, tmp_path / "c", device="cuda", weights="random:0")
+    # On a user's cluster the GPUs are elsewhere: it is for the workers to say.
+    options = EncodeOptions(device="cuda", scheduler="tcp://there:1", weights="random:0")
+    assert set_up(manifest_of(raw), str(raw), str(tmp_path / "c"), options).device == "cuda"
+
+
+def test_modalities_that_there_are_none_of_are_refused(raw, tmp_path):
+    with pytest.raises(ConfigError, match=r"no reader for modality 'smell' of utd-mhad"):
+        rehearse_here(raw, tmp_path / "c", modalities=("smell",))
+    with pytest.raises(ConfigError, match=r"the manifest has no rgb: its modalities are inertial"):
+        rehearse_here(raw, tmp_path / "c", modalities=("rgb",))
+
+
+def test_imagenet_without_a_network_ends_the_command_with_what_to_do(tmp_path, monkeypatch):
+    def no_network(*_, **__):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", no_network)
+    raw = write_raw(tmp_path / "raw", IDS[:1], ("depth",), n_frames=2)
+    with pytest.raises(ConfigError, match=r"could not be downloaded from https.*--weights FILE"):
+        rehearse_here(raw, tmp_path / "c")
+
+
+def test_what_is_refused_leaves_no_trace(raw, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "letter.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="file is a file: wanted a folder for the cache"):
+        encode_here(raw, tmp_path / "file")
+    with pytest.raises(ConfigError, match=r"is not a cache \(it holds letter\.txt\)"):
+        encode_here(raw, tmp_path / "folder")
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["letter.txt"]
