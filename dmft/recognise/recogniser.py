@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from dmft.export.folder import EXPORT_FILE, GRAPH_FILE, open_export
 from pipeline.contract import ContractError
-from pipeline.encode.from_cache import EncodersAsNoted
+from pipeline.encode.from_cache import Encoders
 from pipeline.encode.records import Encoder
 from pipeline.encoders.kinds import VERSION, encoding_noted, kind_noted
 from pipeline.raw.tree import RawTree
@@ -47,7 +47,7 @@ class Recogniser:
     """Name of the weights that frames pass."""
     vote: Vote
     """The model."""
-    _encoders: EncodersAsNoted | None = field(default=None, repr=False)
+    _encoders: Encoders | None = field(default=None, repr=False)
 
     def encoder(self, modality: str, tree: RawTree) -> Encoder:
         """The encoder of a modality for files of a tree; a network is loaded once.
@@ -56,7 +56,7 @@ class Recogniser:
             ConfigError: the weights are not those that the cache was made with.
         """
         if self._encoders is None:
-            self._encoders = EncodersAsNoted(dataset=self.dataset, weights=self.weights)
+            self._encoders = Encoders(dataset=self.dataset, weights=self.weights)
         return self._encoders.encoder(modality, self.encodings[modality], tree)
 
     def encode_rows(self, modality: str, values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -196,8 +196,9 @@ def run_tasks(
     runs again without them.
 
     Raises:
-        ConfigError: no worker can do the work, none is left, or the scheduler is gone.
-        ContractError: a worker found the cache taken over, or other weights than ours.
+        ConfigError: no worker can do the work, none is left, the scheduler is gone, or a worker
+            found other weights than ours.
+        ContractError: a worker found the cache taken over.
     """
     hands = _Hands(client, settings)
     hands.look()

@@ -135,11 +135,8 @@ def worker_settings(store: CacheStore, setup: Setup, plan: Plan, session: str) -
     return WorkerSettings(
         location=setup.location,
         raw=setup.raw,
-        dataset=setup.manifest.dataset,
         spec=store.spec,
-        encodings=setup.encodings,
-        weights=setup.options.weights if setup.weights_sha256 else None,
-        weights_sha256=setup.weights_sha256,
+        weights=setup.options.weights,
         device=setup.device,
         session=session,
         # On a CPU the bits of a convolution depend on how many threads share it, and a cache must

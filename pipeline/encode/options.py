@@ -51,7 +51,6 @@ class Setup:
     raw: str
     location: str
     options: EncodeOptions
-    encodings: Mapping[str, ModalityEncoding]
     specs: Mapping[str, ModalitySpec]
     weights_sha256: str | None
     """Of the network; None where no modality needs one."""
@@ -107,7 +106,6 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
         raw=str(Path(raw).absolute()),
         location=location,
         options=options,
-        encodings=encodings,
         specs={
             name: _spec(manifest.dataset, name, encoding, weights_sha256, stored.get(name))
             for name, encoding in encodings.items()

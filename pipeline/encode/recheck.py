@@ -13,7 +13,7 @@ from pipeline.cache.ledger import Entry
 from pipeline.cache.verify import Finding, Report
 from pipeline.cache.writer import CacheStore
 from pipeline.contract import Presence, RecordingError
-from pipeline.encode.from_cache import EncodersAsNoted
+from pipeline.encode.from_cache import Encoders
 from pipeline.raw.tree import RawTree
 
 TOLERANCE = 2e-2
@@ -95,7 +95,7 @@ def check_by_encoding(
     )
     chosen = random.Random(seed).sample(pool, min(n_records, len(pool)))
     noted = str(store.spec.provenance.get("weights", {}).get("name"))
-    encoders = EncodersAsNoted(dataset=store.spec.dataset, weights=weights or noted)
+    encoders = Encoders(dataset=store.spec.dataset, weights=weights or noted)
     findings = []
     for modality in sorted({modality for modality, _ in chosen}):
         encoder = encoders.encoder(modality, store.spec.modalities[modality].encoding, tree)

@@ -13,21 +13,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 
 from pipeline.cache.ledger import Entry, Failure, Source
 from pipeline.cache.objects import Objects
 from pipeline.cache.writer import CacheStore, digest_rows
-from pipeline.contract import CacheSpec, ContractError, Presence, RecordingError
+from pipeline.contract import CacheSpec, Presence, RecordingError
+from pipeline.encode.from_cache import Encoders
 from pipeline.encode.plan import ChunkTask
 from pipeline.encode.records import Encoded, Encoder
-from pipeline.encoders.config import FramesEncoding, ModalityEncoding
+from pipeline.encoders.kinds import kind_noted
 from pipeline.raw.tree import RawTree
-
-if TYPE_CHECKING:
-    from pipeline.encoders.frames import FrameNetwork
 
 OnRecord = Callable[[str, Encoded], None]
 """Told of the modality and of each record as it is done."""
@@ -39,12 +37,10 @@ class WorkerSettings:
 
     location: str
     raw: str
-    dataset: str
     spec: CacheSpec
-    encodings: Mapping[str, ModalityEncoding]
-    weights: str | None
-    """Name of the network's weights; None where no frames are encoded."""
-    weights_sha256: str | None
+    """What the cache will be, with all that decides its numbers."""
+    weights: str
+    """Name of the weights of the network that frames pass."""
     device: str
     session: str
     n_torch_threads: int
@@ -83,51 +79,28 @@ class Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         """Prepare to encode; the network is loaded when it is first needed."""
         self.settings = settings
-        self._networks: dict[str, FrameNetwork] = {}
+        self._encoders = Encoders(
+            dataset=settings.spec.dataset,
+            weights=settings.weights,
+            device=settings.device,
+            n_threads=settings.n_read_threads,
+            max_bytes_ahead=settings.max_bytes_ahead,
+        )
         self._tree = RawTree(settings.raw)
 
-    def network(self, dtype: Literal["bfloat16", "float32"]) -> FrameNetwork:
-        """The network on its device in an arithmetic, loaded once.
+    def encoder(self, modality: str, on_record: OnRecord | None = None) -> Encoder:
+        """An encoder of one modality.
 
         Raises:
-            ContractError: this worker finds other weights than the command did.
+            ConfigError: this worker finds other weights than the command did.
         """
-        if dtype not in self._networks:
+        note = self.settings.spec.modalities[modality].encoding
+        if kind_noted(note).needs_network:
             import torch
 
-            from pipeline.encoders.frames import FrameNetwork
-            from pipeline.encoders.weights import load_weights
-
             torch.set_num_threads(self.settings.n_torch_threads)
-            assert self.settings.weights is not None
-            weights = load_weights(self.settings.weights)
-            if weights.sha256 != self.settings.weights_sha256:
-                raise ContractError(
-                    f"weights {weights.name!r} are {weights.sha256[:12]} on {platform.node()} and "
-                    f"{(self.settings.weights_sha256 or '')[:12]} where the encode was started: "
-                    "give every worker the same file"
-                )
-            device = torch.device(self.settings.device)
-            self._networks[dtype] = FrameNetwork(weights, device=device, dtype=dtype)
-        return self._networks[dtype]
-
-    def encoder(self, modality: str, on_record: OnRecord | None = None) -> Encoder:
-        """An encoder of one modality."""
-        encoding = self.settings.encodings[modality]
-        network = None
-        if isinstance(encoding, FramesEncoding):
-            assert encoding.dtype != "auto"
-            network = self.network(encoding.dtype)
-        return Encoder(
-            dataset=self.settings.dataset,
-            modality=modality,
-            tree=self._tree,
-            encoding=encoding,
-            network=network,
-            n_threads=self.settings.n_read_threads,
-            max_bytes_ahead=self.settings.max_bytes_ahead,
-            on_record=(lambda encoded: on_record(modality, encoded)) if on_record else None,
-        )
+        told = (lambda encoded: on_record(modality, encoded)) if on_record else None
+        return self._encoders.encoder(modality, note, self._tree, told)
 
     def probe(self, task: ChunkTask) -> None:
         """Encode a task's records and store nothing: shows whether they crash a worker."""

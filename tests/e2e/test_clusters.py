@@ -65,7 +65,7 @@ def test_workers_have_as_many_threads_as_asked(own, tree, tmp_path):
         import torch
 
         worker = getattr(get_worker(), ATTRIBUTE)["s"]
-        worker.network("float32")
+        worker.encoder("depth")
         return torch.get_num_threads(), worker.settings.n_torch_threads
 
     raw = write_raw(tmp_path / "raw", record_ids(1), ("depth",), n_frames=2)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from pipeline.cache.writer import CacheStore
+from pipeline.contract import ConfigError
 from pipeline.encode.job import worker_settings
 from pipeline.encode.options import EncodeOptions, set_up
 from pipeline.encode.plan import Plan
@@ -25,3 +30,6 @@ def test_each_modality_passes_a_network_in_its_own_arithmetic(tmp_path):
     rgb, depth = worker.encoder("rgb").network, worker.encoder("depth").network
     assert (str(rgb.dtype), str(depth.dtype)) == ("torch.float32", "torch.bfloat16")
     assert worker.encoder("depth").network is depth
+    other = Worker(replace(worker.settings, weights="random:1"))
+    with pytest.raises(ConfigError, match="'random:1' are not those that rgb was encoded with"):
+        other.encoder("rgb")
