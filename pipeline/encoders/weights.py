@@ -123,16 +123,12 @@ def _check_is_resnet50(state: Mapping[str, torch.Tensor], name: str) -> None:
         if key in wanted and value.shape != wanted[key].shape
     ]
     if not problems:
-        problems = [f"{key} is not finite" for key, value in state.items() if not _finite(value)]
+        problems = [
+            f"{key} is not finite" for key, value in state.items() if not value.isfinite().all()
+        ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise ConfigError(f"weights {name!r} are not a ResNet-50: {'; '.join(problems[:3])}{more}")
-
-
-def _finite(value: torch.Tensor) -> bool:
-    import torch
-
-    return bool(torch.isfinite(value).all())
 
 
 def _hash(state: Mapping[str, torch.Tensor]) -> str:
