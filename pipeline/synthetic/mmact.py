@@ -23,21 +23,12 @@ from pipeline.common.cores import n_cores
 from pipeline.contract import ConfigError
 from pipeline.synthetic.irregular import STRAY_FILES, Irregular, assign
 from pipeline.synthetic.mmact_files import Written, write_trial
-from pipeline.synthetic.mmact_trial import CLASSES, Form, Trial, film
+from pipeline.synthetic.mmact_trial import CLASSES, SPREAD, Form, Trial, film
 from pipeline.synthetic.wearables import RATES_HZ
 
 SUBJECTS = (1, 17, 11, 2, 18, 12, 3, 13, 4, 19, 5, 14, 6, 15, 7, 16, 8, 20, 9, 10)
 SCENES, SESSIONS, CAMERAS = (1, 3, 2, 4), (1, 5, 2, 3, 4), (1, 4, 2, 3)
 """The order in which smaller trees take them: both sides of every published split come early."""
-SPREAD = (
-    *("walking", "using_phone", "pushing", "waving_hand", "talking_on_phone", "pulling", "fall"),
-    *("sitting_down", "carrying", "checking_time", "drinking", "running", "opening", "closing"),
-    *("using_pc", "throwing", "picking_up", "carrying_heavy", "standing", "pocket_in", "kicking"),
-    *("setting_down", "pocket_out", "standing_up", "jumping", "carrying_light", "entering"),
-    *("exiting", "sitting", "talking", "pointing", "loitering", "crouching", "looking_around"),
-    "transferring_object",
-)
-"""Classes in the order in which smaller trees take them: near neighbours beside unlike ones."""
 DESK = frozenset(
     {"drinking", "pocket_in", "pocket_out", "sitting", "sitting_down", "standing_up", "using_pc"}
 )

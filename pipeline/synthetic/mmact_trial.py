@@ -13,12 +13,16 @@ import numpy as np
 
 from pipeline.contract import ConfigError
 from pipeline.synthetic.cameras import FRAME_RATE, View, mp4_bytes
-from pipeline.synthetic.daily import DAILY
 from pipeline.synthetic.motion import Variation
 from pipeline.synthetic.scene import Draws, Scene, stage
+from pipeline.synthetic.vocabulary import read_vocabulary
 
-CLASSES = tuple(sorted(DAILY))
+_VOCABULARY = read_vocabulary("mmact")
+MOTIONS = _VOCABULARY.motions
+CLASSES = tuple(sorted(MOTIONS))
 """The 35 classes, by file stem."""
+SPREAD = _VOCABULARY.spread
+"""Classes in the order in which smaller trees take them."""
 KINDS = ("rgb", "inertial", "skeleton", "wifi", "pressure")
 """What a tree may hold besides folders."""
 MIDDLING_S = 7.0
@@ -45,7 +49,7 @@ class Trial:
     """Camera and file stem of every clip."""
 
     def __post_init__(self) -> None:
-        if self.action not in DAILY:
+        if self.action not in MOTIONS:
             raise ConfigError(f"class {self.action!r}: wanted one of {', '.join(CLASSES)}")
         for name, most in (("subject", 9999), ("scene", 4), ("session", 99)):
             if not 1 <= getattr(self, name) <= most:
@@ -113,7 +117,7 @@ class Form:
 
 def view_of(trial: Trial) -> Scene:
     """The moving person of one trial, before any sensor looks."""
-    motion = DAILY[trial.action].lasting(trial.seconds / MIDDLING_S)
+    motion = MOTIONS[trial.action].lasting(trial.seconds / MIDDLING_S)
     return stage(trial.draws, motion, _VARIATION)
 
 

@@ -19,7 +19,8 @@ from pipeline.synthetic.body import TRACKS, Floats
 GRID_HZ = 200.0
 """Rate at which motions are computed; every sensor reads between its points."""
 
-Key = tuple[float, tuple[float, float, float]]
+Point = tuple[float, float, float]
+Key = tuple[float, Point]
 """A point of a track: its place in the cycle, 0 to 1, and its value."""
 
 
@@ -36,9 +37,9 @@ class Motion:
     """Fewest and most repetitions of the cycle."""
     approach: float = 0.21
     """Share of the record from rest to the cycle's first key, and back again at the end."""
-    begin: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    begin: Mapping[str, Point] = field(default_factory=dict)
     """Tracks that rest elsewhere before the motion (sitting)."""
-    finish: Mapping[str, tuple[float, float, float]] = field(default_factory=dict)
+    finish: Mapping[str, Point] = field(default_factory=dict)
     """Tracks that rest elsewhere after the motion."""
     travel: tuple[Key, ...] = ()
     """Way over the floor: shares of the record, each with (right m, forward m, turn to the left

@@ -43,22 +43,14 @@ from pipeline.synthetic.sensors import (
     measure_inertial,
     track_joints,
 )
-from pipeline.synthetic.vocabulary import MOTIONS
+from pipeline.synthetic.vocabulary import read_vocabulary
 
-ACTIONS = (
-    *("swipe_left", "swipe_right", "wave", "clap", "throw", "arm_cross", "basketball_shoot"),
-    *("draw_x", "draw_circle_cw", "draw_circle_ccw", "draw_triangle", "bowling", "boxing"),
-    *("baseball_swing", "tennis_swing", "arm_curl", "tennis_serve", "push", "knock", "catch"),
-    *("pickup_throw", "jog", "walk", "sit2stand", "stand2sit", "lunge", "squat"),
-)
+_VOCABULARY = read_vocabulary("utd-mhad")
+MOTIONS = _VOCABULARY.motions
+ACTIONS = tuple(MOTIONS)
 """The 27 classes by the motion each is; class 1 is ``ACTIONS[0]``."""
-
-SPREAD = (
-    *(9, 10, 3, 19, 18, 5, 23, 22),
-    *(27, 4, 16, 1, 24, 25, 13, 8, 2, 6, 26, 15, 11, 20, 14, 7, 12, 17, 21),
-)
-"""Actions in the order in which smaller trees take them: near neighbours (circles either way,
-wave and knock, push, throw) beside unlike ones (walk, jog, squat)."""
+SPREAD = tuple(ACTIONS.index(name) + 1 for name in _VOCABULARY.spread)
+"""Actions in the order in which smaller trees take them."""
 
 MODALITIES = ("rgb", "depth", "skeleton", "inertial")
 FOLDERS = {"rgb": "RGB", "depth": "Depth", "skeleton": "Skeleton", "inertial": "Inertial"}

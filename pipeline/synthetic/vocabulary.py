@@ -1,304 +1,151 @@
-"""The motions that fabricated recordings know, by name, as plain keys.
+"""Reads the motions that fabricated people know: ``data_manifests/motions``, a file a data set.
 
-Hands are (outward, up, forward) of the shoulder in arm lengths, feet and pelvis in leg lengths,
-the trunk's (turn to the left, lean forward, tilt to the right) in degrees. The names are those of
-UTD-MHAD's 27 classes; another data set may draw on the same list or add to it. The keys are
-drawn by hand from what the names mean, not measured on anyone. ``daily`` draws MMAct's classes
-with the same pencils.
+The files say where hands, feet, pelvis and trunk pass, and the head of ``utd-mhad.toml`` explains
+how. Here is what they cannot say in points: circles, steps, postures that are kept, and ways
+taken backwards.
 """
 
 from __future__ import annotations
 
+import importlib.resources
 import math
+import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
-from pipeline.synthetic.motion import Key, Motion
+from pipeline.synthetic.body import TRACKS
+from pipeline.synthetic.motion import Key, Motion, Point
 
-Point = tuple[float, float, float]
-
-
-def through(*points: Point) -> tuple[Key, ...]:
-    """Keys at even times through points."""
-    last = max(1, len(points) - 1)
-    return tuple((index / last, point) for index, point in enumerate(points))
+_NUDGE = (0.02, 0.03, -0.02)
+"""By how much hands move within a posture that is kept."""
 
 
-def _circle(centre: Point, radius: float, *, clockwise: bool) -> tuple[Key, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """The motions of one data set."""
+
+    motions: Mapping[str, Motion]
+    """By name, in the order of the file."""
+    spread: tuple[str, ...]
+    """Names in the order in which smaller trees take them."""
+
+
+def read_vocabulary(data_set: str) -> Vocabulary:
+    """The motions of ``utd-mhad`` or ``mmact``.
+
+    Example:
+        >>> read_vocabulary("utd-mhad").motions["wave"].repeats
+        (2, 4)
+    """
+    path = importlib.resources.files("data_manifests") / "motions" / f"{data_set}.toml"
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    motions = {
+        name: motion_of(name, table, tables["parts"]) for name, table in tables["motions"].items()
+    }
+    return Vocabulary(motions=MappingProxyType(motions), spread=tuple(tables["spread"]))
+
+
+def motion_of(name: str, table: Mapping[str, Any], parts: Mapping[str, Any]) -> Motion:
+    """One motion of a file.
+
+    Args:
+        name: Its name.
+        table: What the file says of it.
+        parts: What the file's motions share, by name.
+
+    Raises:
+        AssertionError: an entry is neither a setting nor a track, or its keys are not in order.
+    """
+    entries = _entries(table, parts)
+    settings = {key: entries.pop(key) for key in Motion.__slots__ if key in entries}
+    return Motion(name=name, cycle=entries, **settings)
+
+
+def _entries(table: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]:
+    """A table with nothing left to look up: settings of a :class:`Motion`, and tracks as keys."""
+    entries: dict[str, Any] = {}
+    for part in table.get("like", ()):
+        entries |= _entries(parts[part], parts)
+    for name, value in _both_sides(table).items():
+        if name == "backwards":
+            entries |= {
+                track: tuple((1 - at, point) for at, point in reversed(keys))
+                for track, keys in _entries(parts[value], parts).items()
+                if track in TRACKS
+            }
+        elif name == "gait":
+            entries |= _gait(**value)
+        elif name == "hold":
+            entries |= {track: _held(track, point) for track, point in _both_sides(value).items()}
+        elif name in ("begin", "finish"):
+            posture = parts[value] if isinstance(value, str) else value
+            entries[name] = {track: tuple(point) for track, point in _both_sides(posture).items()}
+        elif name in ("duration_s", "approach"):
+            entries[name] = value
+        elif name == "repeats":
+            entries[name] = tuple(value)
+        elif name != "like":
+            entries[name] = _keys(value)
+    return entries
+
+
+def _both_sides(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The same table with ``hands`` and ``feet`` as two tracks each."""
+    sides = {"hands": ("left_hand", "right_hand"), "feet": ("left_foot", "right_foot")}
+    return {track: value for name, value in table.items() for track in sides.get(name, (name,))}
+
+
+def _keys(track: Any) -> tuple[Key, ...]:
+    """A track of the file as keys."""
+    if isinstance(track, dict):
+        track = _circle(track["circle"], track["radius"], clockwise=track["clockwise"])
+    if isinstance(track[0], float):
+        return ((0.25, _point(track)), (0.75, _point(track)))
+    if len(track[0]) == 4:
+        return tuple((at, _point(point)) for at, *point in track)
+    last = max(1, len(track) - 1)
+    return tuple((index / last, _point(point)) for index, point in enumerate(track))
+
+
+def _point(values: Sequence[float]) -> Point:
+    x, y, z = values
+    return (x, y, z)
+
+
+def _circle(centre: Sequence[float], radius: float, *, clockwise: bool) -> list[Point]:
     """A circle in the frontal plane from its top, clockwise as its drawer sees it."""
+    x, y, z = centre
     sign = 1.0 if clockwise else -1.0
     angles = [2 * math.pi * step / 12 for step in range(13)]
-    return through(
-        *(
-            (
-                centre[0] + sign * radius * math.sin(angle),
-                centre[1] + radius * math.cos(angle),
-                centre[2],
-            )
-            for angle in angles
-        )
-    )
+    return [(x + sign * radius * math.sin(a), y + radius * math.cos(a), z) for a in angles]
 
 
-def gait(stride: float, lift: float, swing: float, bend: float) -> Mapping[str, tuple[Key, ...]]:
+def _held(track: str, point: Sequence[float]) -> tuple[Key, ...]:
+    """A point that is taken and kept, left a little once where a hand can."""
+    x, y, z = point
+    dx, dy, dz = (0.0, 0.0, 0.0) if track in ("pelvis", "trunk") else _NUDGE
+    kept = (x, y, z)
+    return ((0.0, kept), (0.35, (x + dx, y + dy, z + dz)), (0.7, kept), (1.0, kept))
+
+
+def _gait(stride: float, lift: float, swing: float, bend: float) -> dict[str, tuple[Key, ...]]:
     """Steps on the spot and the arms against them: one cycle is a step of each foot."""
     down, up = (0.0, 0.0, 0.0), (0.0, lift, -stride)
     front, rear = (-0.1, bend, swing), (0.15, bend - 0.15, -0.6 * swing)
+    low = (0.0, -0.03, 0.0)
     return {
         "right_foot": ((0.0, down), (0.25, up), (0.5, down), (0.98, down)),
         "left_foot": ((0.0, down), (0.5, down), (0.75, up), (0.98, down)),
         "right_hand": ((0.0, rear), (0.5, rear), (0.75, front), (0.98, rear)),
         "left_hand": ((0.0, rear), (0.25, front), (0.5, rear), (0.98, rear)),
         "pelvis": (
-            (0.0, (0.0, -0.03, 0.0)),
+            (0.0, low),
             (0.25, (-0.03, 0.02, 0.0)),
-            (0.5, (0.0, -0.03, 0.0)),
+            (0.5, low),
             (0.75, (0.03, 0.02, 0.0)),
-            (0.98, (0.0, -0.03, 0.0)),
+            (0.98, low),
         ),
         "trunk": ((0.0, (0.0, 3.0, 0.0)), (0.25, (7.0, 4.0, 0.0)), (0.75, (-7.0, 4.0, 0.0))),
     }
-
-
-SEAT: Mapping[str, Point] = {
-    "pelvis": (0.0, -0.5, -0.44),
-    "trunk": (0.0, 6.0, 0.0),
-    "right_hand": (0.05, -0.62, 0.55),
-    "left_hand": (0.05, -0.62, 0.55),
-}
-"""Where a person rests who sits, hands on the knees."""
-RISE = {
-    "pelvis": through((0.0, -0.47, -0.3), (0.0, -0.3, -0.14), (0.0, -0.06, -0.02)),
-    "trunk": through((0.0, 32.0, 0.0), (0.0, 30.0, 0.0), (0.0, 8.0, 0.0)),
-    "right_hand": through((0.06, -0.65, 0.6), (0.08, -0.8, 0.4), (0.1, -0.93, 0.15)),
-    "left_hand": through((0.06, -0.65, 0.6), (0.08, -0.8, 0.4), (0.1, -0.93, 0.15)),
-}
-"""Standing up from the seat; :func:`backwards`, sitting down."""
-
-
-def backwards(cycle: Mapping[str, Sequence[Key]]) -> dict[str, tuple[Key, ...]]:
-    """The same way back."""
-    return {
-        name: tuple((1 - at, key) for at, key in reversed(keys)) for name, keys in cycle.items()
-    }
-
-
-def one_hand(name: str, *points: Point, s: float, repeats: tuple[int, int] = (1, 1)) -> Motion:
-    """A motion of the right hand alone, ``s`` seconds long."""
-    return Motion(name=name, cycle={"right_hand": through(*points)}, duration_s=s, repeats=repeats)
-
-
-_MOTIONS = (
-    one_hand("swipe_left", (0.65, -0.02, 0.55), (0.1, 0.0, 0.8), (-0.5, -0.04, 0.6), s=2.8),
-    one_hand("swipe_right", (-0.5, -0.02, 0.6), (0.1, 0.0, 0.8), (0.75, -0.04, 0.5), s=3.0),
-    Motion(
-        name="wave",
-        cycle={
-            "right_hand": through((0.1, 0.4, 0.4), (0.6, 0.35, 0.35), (0.1, 0.4, 0.4)),
-            "forearm_roll": through((-20.0, 0.0, 0.0), (35.0, 0.0, 0.0), (-20.0, 0.0, 0.0)),
-        },
-        duration_s=3.5,
-        repeats=(2, 4),
-    ),
-    Motion(
-        name="clap",
-        cycle={
-            f"{side}_hand": through((0.15, -0.2, 0.6), (-0.31, -0.15, 0.68), (0.15, -0.2, 0.6))
-            for side in ("left", "right")
-        },
-        duration_s=3.2,
-        repeats=(1, 3),
-    ),
-    Motion(
-        name="throw",
-        cycle={
-            "right_hand": through(
-                (0.4, -0.1, 0.0), (0.45, 0.5, -0.2), (0.2, 0.4, 0.75), (-0.15, -0.35, 0.75)
-            ),
-            "trunk": through((-15.0, 0.0, 0.0), (-22.0, -4.0, 4.0), (14.0, 8.0, 0.0)),
-        },
-        duration_s=3.3,
-    ),
-    Motion(
-        name="arm_cross",
-        cycle={
-            "right_hand": through((0.1, -0.35, 0.6), (-0.55, -0.22, 0.42), (-0.55, -0.22, 0.42)),
-            "left_hand": through((0.1, -0.35, 0.6), (-0.5, -0.32, 0.5), (-0.5, -0.32, 0.5)),
-        },
-        duration_s=3.3,
-    ),
-    Motion(
-        name="basketball_shoot",
-        cycle={
-            "right_hand": through((-0.15, -0.5, 0.5), (-0.1, 0.2, 0.4), (-0.1, 0.75, 0.5)),
-            "left_hand": through((-0.2, -0.5, 0.5), (-0.2, 0.2, 0.4), (-0.15, 0.65, 0.4)),
-            "pelvis": through((0.0, -0.12, 0.0), (0.0, -0.03, 0.0), (0.0, 0.0, 0.0)),
-        },
-        duration_s=3.1,
-    ),
-    one_hand(
-        "draw_x",
-        *((0.5, 0.4, 0.6), (-0.3, -0.4, 0.65), (-0.3, 0.4, 0.65), (0.5, -0.4, 0.6)),
-        s=3.2,
-    ),
-    Motion(
-        name="draw_circle_cw",
-        cycle={"right_hand": _circle((0.1, -0.02, 0.68), 0.42, clockwise=True)},
-        duration_s=3.9,
-    ),
-    Motion(
-        name="draw_circle_ccw",
-        cycle={"right_hand": _circle((0.1, -0.02, 0.68), 0.42, clockwise=False)},
-        duration_s=4.0,
-    ),
-    one_hand(
-        "draw_triangle",
-        *((0.1, 0.45, 0.65), (0.55, -0.35, 0.6), (-0.35, -0.35, 0.6), (0.1, 0.45, 0.65)),
-        s=3.8,
-    ),
-    Motion(
-        name="bowling",
-        cycle={
-            "right_hand": through(
-                (0.0, -0.4, 0.5), (0.2, -0.7, -0.45), (0.05, -0.75, 0.5), (0.0, -0.05, 0.8)
-            ),
-            "trunk": through((0.0, 8.0, 0.0), (-14.0, 28.0, 8.0), (8.0, 30.0, 6.0)),
-            "left_foot": through((0.0, 0.0, 0.0), (0.0, 0.06, 0.25), (0.0, 0.0, 0.45)),
-            "pelvis": through((0.0, 0.0, 0.0), (0.0, -0.1, 0.12), (0.0, -0.15, 0.22)),
-        },
-        duration_s=4.2,
-    ),
-    Motion(
-        name="boxing",
-        cycle={
-            "right_hand": through(
-                (0.0, -0.1, 0.35), (-0.1, 0.0, 0.95), (0.0, -0.1, 0.35), (0.0, -0.1, 0.35)
-            ),
-            "left_hand": through(
-                (0.0, -0.1, 0.35), (0.0, -0.1, 0.35), (-0.1, 0.0, 0.95), (0.0, -0.1, 0.35)
-            ),
-            "trunk": through((0.0, 5.0, 0.0), (16.0, 5.0, 0.0), (-16.0, 5.0, 0.0), (0.0, 5.0, 0.0)),
-        },
-        duration_s=3.8,
-        repeats=(1, 3),
-    ),
-    Motion(
-        name="baseball_swing",
-        cycle={
-            "right_hand": through((0.3, 0.0, 0.2), (0.0, -0.2, 0.75), (-0.65, 0.05, 0.5)),
-            "left_hand": through((-0.75, 0.0, 0.35), (-0.2, -0.2, 0.75), (0.3, 0.05, 0.4)),
-            "trunk": through((-28.0, 4.0, 0.0), (8.0, 8.0, 0.0), (36.0, 4.0, 0.0)),
-        },
-        duration_s=3.8,
-    ),
-    Motion(
-        name="tennis_swing",
-        cycle={
-            "right_hand": through((0.8, -0.3, 0.05), (0.4, -0.25, 0.7), (-0.5, 0.25, 0.6)),
-            "trunk": through((-24.0, 2.0, 0.0), (4.0, 6.0, 0.0), (26.0, 4.0, 0.0)),
-        },
-        duration_s=3.5,
-    ),
-    Motion(
-        name="arm_curl",
-        cycle={
-            f"{side}_hand": through((0.1, -0.9, 0.2), (0.05, -0.2, 0.35), (0.1, -0.9, 0.2))
-            for side in ("left", "right")
-        },
-        duration_s=3.1,
-        repeats=(1, 2),
-    ),
-    Motion(
-        name="tennis_serve",
-        cycle={
-            "right_hand": through(
-                (0.35, -0.2, 0.0), (0.35, 0.45, -0.25), (0.1, 0.9, 0.25), (-0.3, -0.35, 0.65)
-            ),
-            "left_hand": through(
-                (0.0, -0.3, 0.6), (0.1, 0.8, 0.4), (0.0, 0.1, 0.5), (0.0, -0.5, 0.3)
-            ),
-            "trunk": through((-10.0, -2.0, 6.0), (-16.0, -8.0, -6.0), (12.0, 14.0, 0.0)),
-        },
-        duration_s=3.3,
-    ),
-    Motion(
-        name="push",
-        cycle={
-            f"{side}_hand": through((0.05, -0.2, 0.35), (0.0, -0.06, 0.96), (0.05, -0.2, 0.35))
-            for side in ("left", "right")
-        },
-        duration_s=3.0,
-    ),
-    one_hand(
-        "knock",
-        *((0.1, 0.05, 0.5), (0.08, 0.08, 0.75), (0.1, 0.05, 0.5)),
-        s=3.5,
-        repeats=(2, 4),
-    ),
-    one_hand("catch", (0.15, 0.25, 0.85), (0.1, 0.05, 0.6), (0.05, -0.3, 0.35), s=3.0),
-    Motion(
-        name="pickup_throw",
-        cycle={
-            "right_hand": (
-                (0.0, (0.1, -0.8, 0.4)),
-                (0.2, (0.05, -0.6, 0.75)),
-                (0.5, (0.4, 0.1, 0.0)),
-                (0.65, (0.45, 0.5, -0.2)),
-                (0.8, (0.2, 0.4, 0.75)),
-                (1.0, (-0.15, -0.35, 0.75)),
-            ),
-            "trunk": (
-                (0.0, (0.0, 30.0, 0.0)),
-                (0.2, (0.0, 70.0, 0.0)),
-                (0.55, (-18.0, 0.0, 0.0)),
-                (1.0, (12.0, 10.0, 0.0)),
-            ),
-            "pelvis": (
-                (0.0, (0.0, -0.1, -0.05)),
-                (0.2, (0.0, -0.25, -0.15)),
-                (0.5, (0.0, 0.0, 0.0)),
-            ),
-        },
-        duration_s=4.2,
-    ),
-    Motion(name="jog", cycle=gait(0.26, 0.22, 0.5, -0.42), duration_s=3.8, repeats=(5, 7)),
-    Motion(name="walk", cycle=gait(0.14, 0.11, 0.3, -0.86), duration_s=4.3, repeats=(3, 4)),
-    Motion(name="sit2stand", cycle=RISE, duration_s=2.9, begin=SEAT),
-    Motion(name="stand2sit", cycle=backwards(RISE), duration_s=3.1, finish=SEAT),
-    Motion(
-        name="lunge",
-        cycle={
-            "right_foot": through(
-                (0.0, 0.08, 0.3), (0.0, 0.0, 0.7), (0.0, 0.0, 0.7), (0.0, 0.08, 0.3)
-            ),
-            "left_foot": through(
-                (0.0, 0.0, 0.0), (0.0, 0.06, -0.08), (0.0, 0.06, -0.08), (0.0, 0.0, 0.0)
-            ),
-            "pelvis": through(
-                (0.0, -0.06, 0.1), (0.0, -0.32, 0.36), (0.0, -0.32, 0.36), (0.0, -0.06, 0.1)
-            ),
-        },
-        duration_s=3.9,
-    ),
-    Motion(
-        name="squat",
-        cycle={
-            "pelvis": through(
-                (0.0, -0.1, -0.06), (0.0, -0.5, -0.22), (0.0, -0.5, -0.22), (0.0, -0.1, -0.06)
-            ),
-            "trunk": through(
-                (0.0, 10.0, 0.0), (0.0, 32.0, 0.0), (0.0, 32.0, 0.0), (0.0, 10.0, 0.0)
-            ),
-            "right_hand": through(
-                (0.1, -0.6, 0.6), (0.05, -0.05, 0.9), (0.05, -0.05, 0.9), (0.1, -0.6, 0.6)
-            ),
-            "left_hand": through(
-                (0.1, -0.6, 0.6), (0.05, -0.05, 0.9), (0.05, -0.05, 0.9), (0.1, -0.6, 0.6)
-            ),
-        },
-        duration_s=4.6,
-    ),
-)
-
-MOTIONS: Mapping[str, Motion] = MappingProxyType({motion.name: motion for motion in _MOTIONS})
-"""Every motion by its name."""

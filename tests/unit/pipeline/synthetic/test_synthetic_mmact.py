@@ -14,7 +14,7 @@ from cli import dmft, main
 from pipeline.contract import ConfigError
 from pipeline.synthetic import mmact
 from pipeline.synthetic.mmact import choose, is_done, plan, read_structure, some_classes, write_tree
-from pipeline.synthetic.mmact_trial import CLASSES, Form, Trial, view_of
+from pipeline.synthetic.mmact_trial import CLASSES, SPREAD, Form, Trial, view_of
 
 SMALL = Form(kinds=("rgb", "inertial", "skeleton", "wifi", "pressure"), width=64, height=36)
 COUNTS = {
@@ -152,7 +152,7 @@ def test_numbers_that_are_neither_are_refused(value: str) -> None:
 
 
 def test_a_count_of_classes_takes_those_that_the_scenes_have() -> None:
-    assert sorted(mmact.SPREAD) == sorted(CLASSES)
+    assert sorted(SPREAD) == sorted(CLASSES)
     assert some_classes(3, (1,), (1,)) == ("pushing", "using_phone", "walking")
     assert some_classes(99, (3,), (1,)) == tuple(
         name for name in CLASSES if name in mmact.DESK | mmact.ANYWHERE

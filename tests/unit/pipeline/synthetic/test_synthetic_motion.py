@@ -8,8 +8,7 @@ import pytest
 from pipeline.synthetic.body import JOINT, JOINTS, TRACKS, Body, Stance, pose
 from pipeline.synthetic.motion import Motion
 from pipeline.synthetic.sensors import InertialUnit, measure_inertial, track_joints
-from pipeline.synthetic.utd_mhad import ACTIONS, Trial, scene
-from pipeline.synthetic.vocabulary import MOTIONS
+from pipeline.synthetic.utd_mhad import ACTIONS, MOTIONS, Trial, scene
 
 
 def still(n: int = 5) -> dict[str, np.ndarray]:

@@ -8,8 +8,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from pipeline.synthetic.daily import DAILY
-from pipeline.synthetic.mmact_trial import CLASSES, Trial, view_of
+from pipeline.synthetic.mmact_trial import CLASSES, MOTIONS, Trial, view_of
 from pipeline.synthetic.wearables import (
     RATES_HZ,
     SURROUNDINGS_HZ,
@@ -147,8 +146,8 @@ def test_a_real_file_has_the_gravity_step_and_format_that_fabricated_ones_have()
 
 
 def test_every_class_has_a_motion_of_its_own() -> None:
-    assert len(DAILY) == 35
-    keys = {repr((m.cycle, m.begin, m.finish, m.travel)) for m in DAILY.values()}
+    assert len(MOTIONS) == 35
+    keys = {repr((m.cycle, m.begin, m.finish, m.travel)) for m in MOTIONS.values()}
     assert len(keys) == 35
 
 
