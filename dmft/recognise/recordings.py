@@ -15,8 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from pipeline.contract import ConfigError, ContractError, RecordingError, StreamRef
-from pipeline.manifests.layout import Layout
-from pipeline.manifests.layouts import layout_of
+from pipeline.manifests.layout import Layout, layout_of
 from pipeline.raw.tree import RawTree
 
 _SUFFIXES: Mapping[str, Mapping[str, tuple[str, str]]] = {

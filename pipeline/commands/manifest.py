@@ -26,7 +26,7 @@ from pipeline.manifests import (
     save_manifest,
     shipped_manifest,
 )
-from pipeline.manifests.layouts import layout_of
+from pipeline.manifests.layout import layout_of
 from pipeline.raw.tree import RawTree
 
 _SHOWN = 10

@@ -60,7 +60,7 @@ class StreamRef:
             or re.match(r"[A-Za-z]:", self.path)
         ):
             raise ContractError(
-                f"path {self.path!r} leaves the raw tree: wanted a relative path without '..'"
+                f"path {self.path!r} leads out of the raw tree: wanted a relative path without '..'"
             )
         for what in ("n_bytes", "n_frames"):
             value = getattr(self, what)

@@ -1,7 +1,7 @@
 """Manifests: the ordered list of a data set's records and files, as JSON Lines.
 
 ``model`` is the list itself, ``files`` reads and writes it, ``build`` makes one from a raw tree,
-``check`` holds one against a tree or another manifest, ``layouts`` finds how a data set names its
+``check`` holds one against a tree or another manifest, ``layout`` says how each data set names its
 files (``utd_mhad``, ``mmact``), ``shipped`` gives the ones that ship in ``data_manifests/``, and
 ``facts`` makes UTD-MHAD's.
 """
@@ -9,9 +9,8 @@ files (``utd_mhad``, ``mmact``), ``shipped`` gives the ones that ship in ``data_
 from pipeline.manifests.build import Build, build
 from pipeline.manifests.check import check, compare
 from pipeline.manifests.files import load_manifest, parse_manifest, save_manifest
-from pipeline.manifests.layouts import LAYOUTS
-from pipeline.manifests.model import Manifest
-from pipeline.manifests.problems import Problem, ProblemKind
+from pipeline.manifests.layout import LAYOUTS
+from pipeline.manifests.model import Manifest, Problem, ProblemKind
 from pipeline.manifests.shipped import shipped_manifest
 
 __all__ = [

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from pipeline.common.cores import n_cores
 from pipeline.contract import ContractError, Record, RecordingError, StreamRef
-from pipeline.manifests.layout import Layout, Place
-from pipeline.manifests.layouts import layout_of
+from pipeline.manifests.layout import Layout, layout_of
 from pipeline.manifests.model import Manifest
+from pipeline.manifests.place import Place
 from pipeline.raw.tree import RawTree
 
 Progress = Callable[[int, int], None]

@@ -13,10 +13,8 @@ from functools import partial
 
 from pipeline.contract import ContractError, Record, RecordingError, StreamRef
 from pipeline.manifests.build import Progress, default_jobs
-from pipeline.manifests.layout import Layout
-from pipeline.manifests.layouts import LAYOUTS
-from pipeline.manifests.model import Manifest
-from pipeline.manifests.problems import Problem, ProblemKind
+from pipeline.manifests.layout import LAYOUTS, Layout
+from pipeline.manifests.model import Manifest, Problem, ProblemKind
 from pipeline.raw.tree import RawTree
 
 

@@ -16,7 +16,7 @@ import click
 from pipeline.contract import ContractError, StreamRef
 from pipeline.manifests.build import assemble
 from pipeline.manifests.files import save_manifest
-from pipeline.manifests.layouts import layout_of
+from pipeline.manifests.layout import layout_of
 from pipeline.manifests.model import Manifest
 from pipeline.raw.tree import RawTree
 

@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic_core import ErrorDetails
+from typing_extensions import TypedDict
+
+from pipeline.common.files import replacing
 from pipeline.contract import ContractError, Record, StreamRef
 from pipeline.manifests.model import (
     MANIFEST_FORMAT,
     MANIFEST_VERSION,
     Manifest,
+    Problem,
+    ProblemKind,
     header_problems,
     record_problems,
 )
-from pipeline.manifests.problems import Problem, ProblemKind
 from pipeline.raw.archives import leads_out
-
-_HEADER_KEYS = ("format", "version", "dataset", "classes", "n_records")
-_RECORD_KEYS = ("id", "label", "attributes", "streams")
-_STREAM_KEYS = ("name", "path", "n_bytes", "sha256", "n_frames")
 
 
 def load_manifest(path: str | os.PathLike[str]) -> Manifest:
@@ -49,152 +50,160 @@ def save_manifest(manifest: Manifest, path: str | os.PathLike[str]) -> None:
     Raises:
         ContractError: the folder cannot be written to.
     """
-    target = Path(path)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        try:
-            with partial.open("x", encoding="utf-8", newline="\n") as file:
-                file.writelines(f"{line}\n" for line in manifest.lines())
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(Path(path)) as partial, partial.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in manifest.lines())
     except OSError as error:
         raise ContractError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def parse_manifest(content: bytes) -> tuple[Manifest | None, list[Problem]]:
-    """A manifest out of its file's bytes, or everything that is wrong with them."""
+    """A manifest out of its file's bytes, or everything that is wrong with them.
+
+    Example:
+        >>> manifest, problems = parse_manifest(b"[]")
+        >>> print(manifest, problems[0].where, problems[0].message[:16])
+        None line 1 the header is []
+    """
     problems: list[Problem] = []
-    lines = content.split(b"\n")
-    if lines and not lines[-1]:
-        lines.pop()
-    header = _Line(1, lines[0] if lines else b"", problems)
-    dataset, classes, n_records = _parse_header(header)
+
+    def report(number: int, text: str, kind: ProblemKind = ProblemKind.STRUCTURE) -> None:
+        problems.append(Problem(kind=kind, where=f"line {number}", message=text))
+
+    first, *lines = content.removesuffix(b"\n").split(b"\n")
+    header, texts = _parse_header(first)
+    for text in texts:
+        report(1, text)
     records: list[Record] = []
     numbers: list[int] = []
-    for number, line in enumerate(lines[1:], start=2):
-        record = _parse_record(_Line(number, line, problems))
+    for number, line in enumerate(lines, start=2):
+        record, faults = _parse_record(line)
+        for kind, text in faults:
+            report(number, text, kind)
         if record is not None:
             records.append(record)
             numbers.append(number)
-    if classes is not None:
-        for index, kind, text in record_problems(dataset or "", classes, records):
-            problems.append(Problem(kind=kind, where=f"line {numbers[index]}", message=text))
-    if n_records is not None and n_records != max(0, len(lines) - 1):
-        header.problem(
-            f"n_records is {n_records!r} and {len(lines) - 1} record lines follow: the file was "
-            "cut short or edited"
-        )
-    if problems or dataset is None or classes is None:
+    if header is None:
+        return None, problems
+    dataset, classes, n_records = header["dataset"], tuple(header["classes"]), header["n_records"]
+    for index, kind, text in record_problems(dataset, classes, records):
+        report(numbers[index], text, kind)
+    if n_records != len(lines):
+        report(
+            1, f"n_records is {n_records} and {len(lines)} record lines follow: the file was cut "
+            "short or edited",
+        )  # fmt: skip
+    if problems:
         return None, problems
     return Manifest(dataset=dataset, classes=classes, records=tuple(records)), []
 
 
-class _Line:
-    """One line being read: collects its problems instead of raising the first."""
-
-    def __init__(self, number: int, text: bytes, problems: list[Problem]) -> None:
-        self.number = number
-        self.text = text
-        self._problems = problems
-
-    def problem(self, message: str, kind: ProblemKind = ProblemKind.STRUCTURE) -> None:
-        self._problems.append(Problem(kind=kind, where=f"line {self.number}", message=message))
-
-    def json(self) -> Any:
-        try:
-            return json.loads(self.text.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            self.problem(f"is not JSON: {error}")
-            return None
-
-    def take(self, found: Any, keys: Sequence[str], what: str) -> bool:
-        """Whether ``found`` is an object of exactly these keys; says what is wrong if not."""
-        if not isinstance(found, dict):
-            self.problem(f"{what} is {_brief(found)}: wanted an object with {', '.join(keys)}")
-            return False
-        for key in found.keys() - set(keys):
-            self.problem(f"{what} has the unknown key {key!r}: wanted {', '.join(keys)}")
-        for key in [key for key in keys if key not in found]:
-            self.problem(f"{what} lacks the key {key!r}")
-        return found.keys() == set(keys)
+_STRICT = ConfigDict(extra="forbid", strict=True)
 
 
-def _parse_header(line: _Line) -> tuple[str | None, tuple[str, ...] | None, int | None]:
-    found = line.json()
-    if found is None or not line.take(found, _HEADER_KEYS, "the header"):
-        if found is None:
-            line.problem(f"wanted a header of format {MANIFEST_FORMAT!r}")
-        return None, None, None
-    if (found["format"], found["version"]) != (MANIFEST_FORMAT, MANIFEST_VERSION):
-        line.problem(
-            f"is format {_brief(found['format'])} version {_brief(found['version'])}: wanted "
+@with_config(_STRICT)
+class _Header(TypedDict):
+    """The first line."""
+
+    format: str
+    version: int
+    dataset: str
+    classes: list[str]
+    n_records: int
+
+
+@with_config(_STRICT)
+class _Stream(TypedDict):
+    """One file of a record."""
+
+    name: str
+    path: str
+    n_bytes: int | None
+    sha256: str | None
+    n_frames: int | None
+
+
+@with_config(_STRICT)
+class _Record(TypedDict):
+    """Every other line."""
+
+    id: str
+    label: int
+    attributes: dict[str, int]
+    streams: dict[str, list[_Stream]]
+
+
+_HEADER, _RECORD = TypeAdapter(_Header), TypeAdapter(_Record)
+
+
+def _parse_header(line: bytes) -> tuple[_Header | None, list[str]]:
+    header, texts = _parse_line(line, _HEADER, "the header", _Header)
+    if header is None:
+        return None, [*texts, f"wanted a header of format {MANIFEST_FORMAT!r}"]
+    if (header["format"], header["version"]) != (MANIFEST_FORMAT, MANIFEST_VERSION):
+        texts.append(
+            f"is format {_brief(header['format'])} version {header['version']}: wanted "
             f"{MANIFEST_FORMAT!r} version {MANIFEST_VERSION}"
         )
-    dataset, classes, n_records = found["dataset"], found["classes"], found["n_records"]
-    if not isinstance(dataset, str) or not (
-        isinstance(classes, list) and all(isinstance(name, str) for name in classes)
-    ):
-        line.problem(
-            f"dataset is {_brief(dataset)} and classes are {_brief(classes)}: wanted a name and a "
-            "list of names"
-        )
-        return None, None, None
-    for text in header_problems(dataset, classes):
-        line.problem(text)
-    if type(n_records) is not int:
-        line.problem(f"n_records is {_brief(n_records)}: wanted the number of record lines")
-        n_records = None
-    return dataset, tuple(classes), n_records
+    return header, [*texts, *header_problems(header["dataset"], header["classes"])]
 
 
-def _parse_record(line: _Line) -> Record | None:
-    found = line.json()
-    if found is None or not line.take(found, _RECORD_KEYS, "the record"):
-        return None
-    attributes, modalities = found["attributes"], found["streams"]
-    if not isinstance(attributes, dict) or not isinstance(modalities, dict):
-        line.problem(
-            f"attributes are {_brief(attributes)} and streams are {_brief(modalities)}: wanted "
-            "two objects"
-        )
-        return None
-    streams: dict[str, tuple[StreamRef, ...]] = {}
-    sound = True
-    for modality, refs in modalities.items():
-        if not isinstance(refs, list):
-            line.problem(f"streams of {modality} are {_brief(refs)}: wanted a list")
-            sound = False
-            continue
-        parsed = [_parse_stream(line, ref, modality) for ref in refs]
-        sound = sound and None not in parsed
-        streams[modality] = tuple(ref for ref in parsed if ref is not None)
-    if not sound:
-        return None
+def _parse_record(line: bytes) -> tuple[Record | None, list[tuple[ProblemKind, str]]]:
+    found, texts = _parse_line(line, _RECORD, "the record", _Record)
+    faults = [(ProblemKind.STRUCTURE, text) for text in texts]
+    if found is None:
+        return None, faults
+    streams: dict[str, list[StreamRef]] = {modality: [] for modality in found["streams"]}
+    for modality, refs in found["streams"].items():
+        for ref in refs:
+            try:
+                streams[modality].append(StreamRef(**ref))
+            except ContractError as error:
+                escapes = leads_out(ref["path"])
+                kind = ProblemKind.ESCAPING if escapes else ProblemKind.STRUCTURE
+                faults.append((kind, str(error)))
+    if faults:
+        return None, faults
     try:
-        return Record(id=found["id"], label=found["label"], attributes=attributes, streams=streams)
+        return Record(
+            id=found["id"],
+            label=found["label"],
+            attributes=found["attributes"],
+            streams={modality: tuple(refs) for modality, refs in streams.items()},
+        ), []
     except ContractError as error:
-        line.problem(str(error))
-        return None
+        return None, [(ProblemKind.STRUCTURE, str(error))]
 
 
-def _parse_stream(line: _Line, found: Any, modality: str) -> StreamRef | None:
-    if not line.take(found, _STREAM_KEYS, f"a stream of {modality}"):
-        return None
-    path = found["path"]
-    if isinstance(path, str) and leads_out(path):
-        line.problem(
-            f"path {path!r} leads out of the raw tree: wanted a relative path without '..'",
-            ProblemKind.ESCAPING,
-        )
-        return None
+Line = TypeVar("Line", _Header, _Record)
+
+
+def _parse_line(
+    line: bytes, adapter: TypeAdapter[Line], what: str, kind: type[Line]
+) -> tuple[Line | None, list[str]]:
+    """The object of one line; None, and everything that is wrong with it."""
     try:
-        return StreamRef(**found)
-    except ContractError as error:
-        line.problem(str(error))
-        return None
+        found = json.loads(line.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
+        return adapter.validate_python(found), []
+    except ValidationError as error:
+        return None, [_reason(fault, what, kind) for fault in error.errors()]
+    except (ValueError, RecursionError) as error:
+        return None, [f"is not JSON: {error}"]
+
+
+def _reason(fault: ErrorDetails, what: str, kind: type) -> str:
+    """A fault in words, by its path within the line."""
+    *parents, name = fault["loc"] or ("",)
+    owner = ".".join(map(str, parents)) or what
+    if fault["type"] == "extra_forbidden":
+        return f"{owner} has the unknown key {name!r}"
+    if fault["type"] == "missing":
+        return f"{owner} lacks the key {name!r}"
+    found = _brief(fault["input"])
+    if not name:
+        return f"{what} is {found}: wanted an object with {', '.join(kind.__annotations__)}"
+    path = ".".join(map(str, fault["loc"]))
+    return f"{path} is {found}: {fault['msg'].replace('Input should be', 'wanted')}"
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

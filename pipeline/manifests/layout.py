@@ -1,35 +1,19 @@
-"""What a data set's naming says of a file, and what it allows: the shape of a layout.
+"""How each data set names its files: from a path to the record, modality and stream it is.
 
-The layouts themselves are ``utd_mhad`` and ``mmact``; ``layouts`` finds them by name.
+Only names are looked at; a file's content is the readers' business. How one data set's paths are
+read is said in a file of its own (``utd_mhad``, ``mmact``); here they are listed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 
-from pipeline.contract import Record
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where one file belongs."""
-
-    record_id: str
-    """The record; for a file that all views of a trial share, the trial's with view 0."""
-    label: int
-    attributes: Mapping[str, int]
-    modality: str
-    stream: str
-    trial: tuple[int, ...]
-    """What was recorded at one time; records are sorted by it and then by view."""
-    view: int = 0
-    """Which camera saw it; 0 where there is but one view, and for a file of all views."""
-
-    @property
-    def order(self) -> tuple[int, ...]:
-        """Records are sorted by it."""
-        return (*self.trial, self.view)
+from pipeline.contract import ConfigError, Record
+from pipeline.manifests import mmact, utd_mhad
+from pipeline.manifests.place import Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,3 +43,56 @@ class Layout:
 
     def _but_view(self, record: Record) -> dict[str, int]:
         return {name: value for name, value in record.attributes.items() if name != self.view}
+
+
+def _mmact(classes: tuple[str, ...], *alternatives: Layout) -> Layout:
+    return Layout(
+        dataset="mmact",
+        classes=classes,
+        modalities=(*mmact.VIEWED, *mmact.SHARED),
+        place=partial(mmact.place, classes=classes),
+        shared=frozenset(mmact.SHARED),
+        view="camera",
+        alternatives=alternatives,
+    )
+
+
+UTD_MHAD = Layout(
+    dataset="utd-mhad",
+    classes=utd_mhad.UTD_MHAD_CLASSES,
+    modalities=("rgb", "depth", "skeleton", "inertial"),
+    place=utd_mhad.place,
+)
+"""Every record is one view of its own, and shares nothing."""
+MMACT = _mmact(mmact.MMACT_CLASSES, _mmact(mmact.MMACT_CLASSES_37))
+"""A record is a (subject, camera, scene, session, class)."""
+
+LAYOUTS: Mapping[str, Layout] = MappingProxyType(
+    {layout.dataset: layout for layout in (UTD_MHAD, MMACT)}
+)
+"""Data set to its layout."""
+
+
+def layout_of(dataset: str, n_classes: int | None = None) -> Layout:
+    """The layout of a data set.
+
+    Args:
+        dataset: Such as ``utd-mhad``.
+        n_classes: Which way of counting its classes; None for the usual one.
+
+    Example:
+        >>> layout_of("utd-mhad").place("Depth/a2_s1_t3_depth.mat").record_id
+        'a2_s1_t3'
+
+    Raises:
+        ConfigError: there is none; the message names what there is.
+    """
+    if dataset not in LAYOUTS:
+        raise ConfigError(f"no layout for data set {dataset!r}: there are {sorted(LAYOUTS)}")
+    usual = LAYOUTS[dataset]
+    counted = {len(layout.classes): layout for layout in (usual, *usual.alternatives)}
+    if n_classes is not None and n_classes not in counted:
+        raise ConfigError(
+            f"{dataset} has no {n_classes} classes: wanted {' or '.join(map(str, counted))}"
+        )
+    return counted[n_classes or len(usual.classes)]

@@ -8,11 +8,10 @@ trial; the sensors that the person wears belong to all of its views and have no 
 from __future__ import annotations
 
 import re
-from functools import partial
 from pathlib import PurePosixPath
 
 from pipeline.contract import ContractError
-from pipeline.manifests.layout import Layout, Place
+from pipeline.manifests.place import Place
 
 MMACT_CLASSES = (
     "carrying", "carrying_heavy", "carrying_light", "checking_time", "closing", "crouching",
@@ -46,7 +45,12 @@ _FOLDERS = {
 _LEVEL = re.compile(r"(subject|cam|scene|session)(?:era)?[ _-]?0*(\d{1,4})", re.IGNORECASE)
 
 
-def _place(path: str, classes: tuple[str, ...]) -> Place | None:
+def place(path: str, classes: tuple[str, ...] = MMACT_CLASSES) -> Place | None:
+    """Where a file belongs, its label counted among ``classes``; None if it is no recording.
+
+    Raises:
+        ContractError: a name that is almost a recording's.
+    """
     *folders, name = PurePosixPath(path).parts
     modality, stream = _source(name.lower(), [folder.lower() for folder in folders])
     levels: dict[str, int] = {}
@@ -100,19 +104,3 @@ def _source(name: str, folders: list[str]) -> tuple[str | None, str]:
     if name.endswith(".csv"):
         return next((_FOLDERS[folder] for folder in folders if folder in _FOLDERS), (None, ""))
     return None, ""
-
-
-def _layout(classes: tuple[str, ...], *alternatives: Layout) -> Layout:
-    return Layout(
-        dataset="mmact",
-        classes=classes,
-        modalities=(*VIEWED, *SHARED),
-        place=partial(_place, classes=classes),
-        shared=frozenset(SHARED),
-        view="camera",
-        alternatives=alternatives,
-    )
-
-
-MMACT = _layout(MMACT_CLASSES, _layout(MMACT_CLASSES_37))
-"""A record is a (subject, camera, scene, session, class)."""

@@ -5,21 +5,54 @@ It is only the list. Whether the files are there and unchanged is asked in ``che
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.contract import ContractError, Record, StreamRef
-from pipeline.manifests.layouts import LAYOUTS
-from pipeline.manifests.problems import ProblemKind
+from pipeline.manifests.layout import LAYOUTS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MANIFEST_FORMAT = "dmft-manifest"
 MANIFEST_VERSION = 1
+_STREAM_KEYS = tuple(field.name for field in fields(StreamRef))
 _DATASET = re.compile(r"[a-z][a-z0-9\-]*")
+
+
+class ProblemKind(enum.StrEnum):
+    """What sort of thing is wrong."""
+
+    STRUCTURE = "structure"
+    """The manifest is not what its format promises."""
+    MISSING = "missing"
+    """A listed file is not in the tree, or cannot be opened."""
+    EXTRA = "extra"
+    """A recording lies in the tree and no record lists it."""
+    CHANGED = "changed"
+    """A file has another size or hash than the manifest lists."""
+    DUPLICATED = "duplicated"
+    """Two streams list one file, or two files with the same content."""
+    ESCAPING = "escaping"
+    """A path or a link leads out of the tree."""
+    DISAGREES = "disagrees"
+    """Another manifest says something else of the same record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that is wrong, and where."""
+
+    kind: ProblemKind
+    where: str
+    """A line of the manifest, a record's id, or a path of the tree."""
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +99,37 @@ class Manifest:
     def modalities(self) -> tuple[str, ...]:
         """Every modality that some record has, sorted."""
         return tuple(sorted({modality for record in self.records for modality in record.streams}))
+
+    def to_frame(self) -> pd.DataFrame:
+        """The records as a table: a row a record, in their order, indexed by id.
+
+        Columns: ``label``, ``class_name``, the attributes, and of each modality
+        ``{modality}_paths`` (a tuple, empty where the record has none) and ``{modality}_bytes``
+        (missing where a size is not known).
+
+        Example:
+            >>> from pipeline.manifests import shipped_manifest
+            >>> table = shipped_manifest("utd-mhad").to_frame()
+            >>> table.loc["a1_s1_t1", ["class_name", "subject", "skeleton_bytes"]].tolist()
+            ['swipe_left', 1, 26103]
+            >>> int(table.groupby("subject").size().max())
+            108
+        """
+        import pandas as pd
+
+        columns: dict[str, Any] = {
+            "label": [record.label for record in self.records],
+            "class_name": [self.classes[record.label] for record in self.records],
+        }
+        for name in self.records[0].attributes if self.records else ():
+            columns[name] = [record.attributes[name] for record in self.records]
+        for modality in self.modalities:
+            streams = [record.streams.get(modality, ()) for record in self.records]
+            columns[f"{modality}_paths"] = [tuple(ref.path for ref in refs) for refs in streams]
+            sizes = [[ref.n_bytes for ref in refs] for refs in streams]
+            n_bytes = [sum(s) if None not in s else None for s in sizes]  # type: ignore[arg-type]
+            columns[f"{modality}_bytes"] = pd.array(n_bytes, dtype="Int64")
+        return pd.DataFrame(columns, index=pd.Index([r.id for r in self.records], name="id"))
 
     def streams(self) -> Iterator[tuple[Record, str, StreamRef]]:
         """Every file: its record, its modality and itself, in the manifest's order.
@@ -154,19 +218,10 @@ def _record_json(record: Record) -> dict[str, Any]:
     return {
         "id": record.id,
         "label": record.label,
-        "attributes": {name: record.attributes[name] for name in sorted(record.attributes)},
+        "attributes": dict(sorted(record.attributes.items())),
         "streams": {
-            modality: [
-                {
-                    "name": stream.name,
-                    "path": stream.path,
-                    "n_bytes": stream.n_bytes,
-                    "sha256": stream.sha256,
-                    "n_frames": stream.n_frames,
-                }
-                for stream in record.streams[modality]
-            ]
-            for modality in sorted(record.streams)
+            modality: [{key: getattr(stream, key) for key in _STREAM_KEYS} for stream in streams]
+            for modality, streams in sorted(record.streams.items())
         },
     }
 

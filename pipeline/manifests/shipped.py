@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.contract import ConfigError, ContractError, StreamRef
 from pipeline.manifests.build import assemble
 from pipeline.manifests.files import load_manifest
-from pipeline.manifests.layouts import layout_of
+from pipeline.manifests.layout import layout_of
 from pipeline.manifests.model import Manifest
 
 _CLIPS = "-clips.csv"

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 
 from pipeline.contract import ContractError
-from pipeline.manifests.layout import Layout, Place
+from pipeline.manifests.place import Place
 
 UTD_MHAD_CLASSES = (
     "swipe_left", "swipe_right", "wave", "clap", "throw", "arm_cross", "basketball_shoot",
@@ -22,7 +22,12 @@ _FILE = re.compile(
 )
 
 
-def _place(path: str) -> Place | None:
+def place(path: str) -> Place | None:
+    """Where a file belongs; None if it is no recording.
+
+    Raises:
+        ContractError: a name that is almost a recording's.
+    """
     match = _FILE.fullmatch(PurePosixPath(path).name)
     if match is None:
         return None
@@ -41,12 +46,3 @@ def _place(path: str) -> Place | None:
         stream=modality,
         trial=(action, subject, trial),
     )
-
-
-UTD_MHAD = Layout(
-    dataset="utd-mhad",
-    classes=UTD_MHAD_CLASSES,
-    modalities=("rgb", "depth", "skeleton", "inertial"),
-    place=_place,
-)
-"""Every record is one view of its own, and shares nothing."""

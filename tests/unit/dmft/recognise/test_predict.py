@@ -157,7 +157,7 @@ def test_a_name_that_leads_out_of_the_tree_harms_only_itself(trained):
     )
     assert [list(each.files) for each in found.recordings] == [["inertial"]]
     assert found.failures[0][0] == files[0]
-    assert "leaves the raw tree" in found.failures[0][1]
+    assert "leads out of the raw tree" in found.failures[0][1]
 
 
 def test_files_of_other_modalities_alone_are_nothing_to_recognise(trained, tmp_path):

@@ -28,7 +28,7 @@ from pipeline.manifests import (
     shipped_manifest,
 )
 from pipeline.manifests.facts import utd_mhad_from_facts
-from pipeline.manifests.layouts import layout_of
+from pipeline.manifests.layout import layout_of
 from pipeline.manifests.utd_mhad import UTD_MHAD_CLASSES
 from pipeline.raw.tree import RawTree
 from tests.real_recordings import utd_mhad_root
@@ -285,13 +285,29 @@ def with_stream(**changes: Any) -> dict[str, Any]:
         (lines(HEADER, 7), "line 2", "the record is 7: wanted an object with id, label"),
         (lines(HEADER, RECORD | {"note": 1}), "line 2", "the record has the unknown key 'note'"),
         (lines(HEADER, RECORD | {"label": 2}), "line 2", "record a1 has label 2: wanted 0 to 1"),
-        (lines(HEADER, RECORD | {"label": True}), "line 2", "label True is not a class index"),
+        (
+            lines(HEADER, RECORD | {"label": True}),
+            "line 2",
+            "label is True: wanted",
+        ),
         (lines(HEADER, RECORD | {"id": "a 1"}), "line 2", "record id 'a 1'"),
-        (lines(HEADER, RECORD | {"attributes": 1}), "line 2", "attributes are 1"),
-        (lines(HEADER, RECORD | {"attributes": {"x": "1"}}), "line 2", "attribute x is '1'"),
-        (lines(HEADER, RECORD | {"streams": {"depth": {}}}), "line 2", "streams of depth are {}"),
+        (
+            lines(HEADER, RECORD | {"attributes": 1}),
+            "line 2",
+            "attributes is 1: wanted",
+        ),
+        (
+            lines(HEADER, RECORD | {"attributes": {"x": "1"}}),
+            "line 2",
+            "attributes.x is '1'",
+        ),
+        (
+            lines(HEADER, RECORD | {"streams": {"depth": {}}}),
+            "line 2",
+            "streams.depth is {}",
+        ),
         (lines(HEADER, RECORD | {"streams": {}}), "line 2", "record a1 has no streams"),
-        (lines(HEADER, with_stream(size=1)), "line 2", "of depth has the unknown key 'size'"),
+        (lines(HEADER, with_stream(size=1)), "line 2", "depth.0 has the unknown key 'size'"),
         (lines(HEADER, with_stream(n_bytes=-1)), "line 2", "n_bytes of 'Depth/a1.mat' is -1"),
         (lines(HEADER, with_stream(sha256="ab")), "line 2", "sha256 of 'Depth/a1.mat' is 'ab'"),
         (lines(HEADER, with_stream(path="../a")), "line 2", "path '../a' leads out of the raw"),

@@ -24,7 +24,7 @@ from pipeline.manifests import (
     save_manifest,
     shipped_manifest,
 )
-from pipeline.manifests.layouts import LAYOUTS, layout_of
+from pipeline.manifests.layout import LAYOUTS, layout_of
 from pipeline.manifests.mmact import MMACT_CLASSES, MMACT_CLASSES_37
 from pipeline.manifests.shipped import manifest_of_clips
 from pipeline.raw.tree import RawTree
