@@ -20,7 +20,7 @@ def encode_series(values: NDArray[np.float32], encoding: SeriesEncoding) -> NDAr
     Example:
         >>> values = np.arange(4, dtype=np.float32)[:, None]
         >>> encode_series(values, SeriesEncoding(patches=2)).ravel().tolist()
-        [0.5, 2.5]
+        [0.5625, 2.4375]
     """
     return to_patches(
         values, window=encoding.window, stride=encoding.stride, n_patches=encoding.patches

@@ -110,8 +110,8 @@ class Manifest:
         Example:
             >>> from pipeline.manifests import shipped_manifest
             >>> table = shipped_manifest("utd-mhad").to_frame()
-            >>> table.loc["a1_s1_t1", ["class_name", "subject", "skeleton_bytes"]].tolist()
-            ['swipe_left', 1, 26103]
+            >>> table.loc["a1_s1_t1", "skeleton_paths"], table.loc["a1_s1_t1", "class_name"]
+            (('Skeleton/a1_s1_t1_skeleton.mat',), 'swipe_left')
             >>> int(table.groupby("subject").size().max())
             108
         """

@@ -533,3 +533,18 @@ def test_the_real_recordings_agree_with_the_shipped_manifest() -> None:
     assert len(built.manifest.records) == 431
     assert (built.incomplete, built.absent) == ((), ("rgb",))
     assert compare(built.manifest, shipped_manifest("utd-mhad")) == []
+
+
+def test_a_manifest_becomes_a_table_with_a_row_a_record() -> None:
+    ref = StreamRef(name="depth", path="Depth/a2.mat", n_bytes=5)
+    made = manifest(record(), record("a2", label=1, streams={"depth": (ref,)}))
+    table = made.to_frame()
+    assert list(table.index) == ["a1", "a2"]
+    assert table[["label", "class_name", "subject"]].to_numpy().tolist() == [
+        [0, "wave", 1],
+        [1, "clap", 1],
+    ]
+    assert table["depth_paths"].tolist() == [(), ("Depth/a2.mat",)]
+    assert table["depth_bytes"].tolist() == [0, 5]
+    assert table["inertial_paths"].tolist() == [("Inertial/a1.mat",), ()]
+    assert table["inertial_bytes"].isna().tolist() == [True, False]
