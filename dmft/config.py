@@ -25,11 +25,11 @@ from pipeline.common.settings import merge_tables, parse_table, table_of_change,
 from pipeline.contract import ConfigError
 
 GEOMETRIES = ("none", "points", "axes")
-LOSSES = ("per_stream", "summed_softmax")
+LOSSES = ("per_branch", "summed_softmax")
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("constant", "cosine")
-TARGETS = ("alone", "streams", "vote")
-DIRECTIONS = ("student_teacher", "teacher_student")
+TARGETS = ("unimodal", "branches", "vote")
+DIRECTIONS = ("reverse_kl", "forward_kl")
 OTHER = "other"
 """The entry of ``modality`` that modalities without an entry of their own get."""
 
@@ -78,7 +78,7 @@ class AugmentConfig:
     drop_modality: float = 0.0
     """Chance that a modality of a record is hidden from a teacher; one always stays.
 
-    A student's streams never meet: hiding one would only keep its records from it.
+    A student's branches never meet: hiding one would only keep its records from it.
     """
     mixup: float = 0.0
     """Parameter of the Beta distribution that two records are blended by; 0 for no blending."""
@@ -116,10 +116,10 @@ class TrainingConfig:
     """Epochs of linear rise to the highest learning rate."""
     clip_norm: float = 0.0
     """Largest norm of the gradient; 0 for no limit."""
-    loss: str = "per_stream"
-    """``per_stream``: one cross-entropy a stream; ``summed_softmax``: one on Eq. (12)'s vote.
+    loss: str = "per_branch"
+    """``per_branch``: one cross-entropy a branch; ``summed_softmax``: one on Eq. (12)'s vote.
 
-    Deviation: the paper does not give the teacher's loss; the vote's trains worse streams.
+    Deviation: the paper does not give the teacher's loss; the vote's trains worse branches.
     """
     label_smoothing: float = 0.0
     """Part of the target that is spread over all classes."""
@@ -137,7 +137,7 @@ class TrainingConfig:
         require(self.schedule in SCHEDULES, "schedule", self.schedule, "constant or cosine")
         for name in ("warmup_epochs", "clip_norm"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "a number from 0 up")
-        require(self.loss in LOSSES, "loss", self.loss, "per_stream or summed_softmax")
+        require(self.loss in LOSSES, "loss", self.loss, "per_branch or summed_softmax")
         for name in ("label_smoothing", "average_decay"):
             require(0 <= getattr(self, name) < 1, name, getattr(self, name), "0 to below 1")
 
@@ -148,20 +148,20 @@ class DistillConfig:
 
     temperature: float = 4.0
     """temp of Eq. (13)."""
-    target: str = "streams"
-    """What is taught: each of the teacher's ``streams``, Eq. (15), each of them as it is where the
-    teacher has that modality ``alone``, or its ``vote``.
+    target: str = "branches"
+    """What is taught: each of the teacher's ``branches``, Eq. (15), each of them as it is where the
+    teacher has that modality alone (``unimodal``), or its ``vote``.
 
-    Deviation: ``alone``. The teacher's temporal streams have seen the other modality and the
-    student's cannot; taught their certainty, its streams learn to err together. The vote leaves
-    it to the student which of its streams knows what.
+    Deviation: ``unimodal``. The teacher's temporal branches have seen the other modality and the
+    student's cannot; taught their certainty, its branches learn to err together. The vote leaves
+    it to the student which of its branches knows what.
     """
     hard_weight: float = 0.5
     """w_CS of Eq. (15)."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """w_S and w_T, as ``skeleton_spatial`` to a number; empty shares 1 - w_CS out equally."""
-    direction: str = "teacher_student"
-    """``student_teacher`` is KL(student || teacher), Eq. (14) as printed.
+    direction: str = "forward_kl"
+    """``reverse_kl`` is KL(student || teacher), Eq. (14) as printed.
 
     Deviation: the default is the usual direction, KL(teacher || student).
     """
@@ -179,8 +179,8 @@ class DistillConfig:
         require(0 <= self.hard_weight <= 1, "hard_weight", self.hard_weight, "0 to 1")
         require(self.target in TARGETS, "target", self.target, " or ".join(TARGETS))
         require(self.direction in DIRECTIONS, "direction", self.direction, " or ".join(DIRECTIONS))
-        alone = not (self.weights and self.target == "vote")
-        require(alone, "weights", dict(self.weights), "none, because the vote is one target")
+        own_target = not (self.weights and self.target == "vote")
+        require(own_target, "weights", dict(self.weights), "none, because the vote is one target")
         if self.weights:
             negative = {k: v for k, v in self.weights.items() if v < 0}
             require(not negative, "weights", negative, "no negative weight")

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from dmft.config import RunConfig, load_config
 from dmft.data import Cache
+from dmft.runs.tensors import read_tensors
 from dmft.training import EpochReport
-from dmft.training.checkpoint import read_tensors
 from dmft.training.train import train
 from pipeline.contract import Presence
 from tests.factories import write_cache
@@ -27,7 +27,7 @@ class PowerCutError(Exception):
     """Stands for a power cut after an epoch."""
 
 
-class Watcher:
+class Callback:
     """Notes what it is told, and breaks off where asked."""
 
     def __init__(self, stop_after: int | None = None) -> None:
@@ -76,7 +76,7 @@ def train_student(
     cache: Cache,
     out: Path,
     *changes: str,
-    watcher: Watcher | None = None,
+    callback: Callback | None = None,
     seed: int = 0,
     fold: str | None = None,
 ) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def train_student(
         seed=seed,
         fold=fold,
         device="cpu",
-        watcher=watcher,
+        callback=callback,
     )
 
 

@@ -64,14 +64,14 @@ def distill(
     import torch
 
     from dmft.commands.memory import open_within
-    from dmft.commands.show import ProgressWatcher, figures_text
+    from dmft.commands.show import ProgressCallback, figures_text
     from dmft.config import change_config, load_config
     from dmft.runs.folder import fold_folders, read_info
     from dmft.training.distill import distill as run
 
     if threads:
         torch.set_num_threads(threads)
-    first = read_info(fold_folders(teachers[0])[0])
+    first = read_info(fold_folders(teachers[0])[0]).spec
     all_changes = [
         *changes,
         *([f"training.epochs={epochs}"] if epochs else []),
@@ -82,7 +82,7 @@ def distill(
         load_config(config, all_changes) if config else change_config(first.config, all_changes)
     )
     opened = open_within(cache, first.modalities, memory, device)
-    watcher = ProgressWatcher()
+    callback = ProgressCallback()
     try:
         figures = run(
             opened,
@@ -91,9 +91,9 @@ def distill(
             config=settings,
             seed=seed,
             device=device,
-            watcher=watcher,
+            callback=callback,
         )
     finally:
-        watcher.close()
+        callback.close()
     click.echo(figures_text(figures))
     click.echo(f"Next: dmft evaluate {out}")

@@ -45,7 +45,7 @@ def evaluate(
     from dmft.commands.show import figures_text
     from dmft.data import memory_budget
     from dmft.evaluation.evaluate import evaluate as measure
-    from dmft.training.train import resolve_device
+    from dmft.training.device import resolve_device
 
     chosen = resolve_device(device).type
     budget = memory_budget(memory, chosen)

@@ -124,7 +124,7 @@ def experiment(
     assert cache is not None
     from dmft.data.cache import open_columns
     from dmft.experiments.grid import override
-    from dmft.training.train import resolve_device
+    from dmft.training.device import resolve_device
 
     target = resolve_device(device)
     all_changes = (*changes, *([f"training.epochs={epochs}"] if epochs else []))
@@ -151,7 +151,7 @@ def experiment(
         workers = 1 if target.type == "cuda" else n_cores()
     if together is None:
         together = TOGETHER_ON_GPU if target.type == "cuda" else 1
-    watcher = RowProgress()
+    callback = RowProgress()
     try:
         outcome = run_experiment(
             rows,
@@ -161,11 +161,11 @@ def experiment(
             n_workers=workers,
             together=together,
             scheduler=scheduler,
-            watcher=watcher,
+            callback=callback,
         )
     except KeyboardInterrupt:
-        watcher.close()
-        n_done = watcher.n_found + watcher.n_done
+        callback.close()
+        n_done = callback.n_found + callback.n_done
         click.echo(
             f"\nStopped with {n_done} of {len(rows)} rows finished. Nothing is lost: "
             "run the same command to go on.",
@@ -173,7 +173,7 @@ def experiment(
         )
         sys.exit(130)
     finally:
-        watcher.close()
+        callback.close()
     click.echo(
         f"{len(rows)} rows: {outcome.n_done} trained, {outcome.n_found} finished before, "
         f"{len(outcome.failures)} failed."

@@ -24,7 +24,7 @@ def open_within(
 ) -> Cache:
     """Open a cache within an amount of memory, and say whether it is held or streamed."""
     from dmft.data import memory_budget, open_cache
-    from dmft.training.train import resolve_device
+    from dmft.training.device import resolve_device
 
     budget = memory_budget(memory, resolve_device(device).type)
     opened = open_cache(cache, modalities, memory=budget)

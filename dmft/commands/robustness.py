@@ -50,7 +50,7 @@ def robustness(
     """
     from dmft.evaluation.robustness import robustness as measure
     from dmft.experiments.compare import run_folders
-    from dmft.training.train import resolve_device
+    from dmft.training.device import resolve_device
 
     target = resolve_device(device).type
     reports = {}

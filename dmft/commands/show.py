@@ -14,7 +14,7 @@ from dmft.training import EpochReport
 LINES_A_FOLD = 5
 
 
-class ProgressWatcher:
+class ProgressCallback:
     """A bar with the time left on a terminal, a few plain lines elsewhere; on standard error."""
 
     def __init__(self) -> None:

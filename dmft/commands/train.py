@@ -68,7 +68,7 @@ def train(
     import torch
 
     from dmft.commands.memory import open_within
-    from dmft.commands.show import ProgressWatcher, figures_text
+    from dmft.commands.show import ProgressCallback, figures_text
     from dmft.config import load_config
     from dmft.training.train import train as run
 
@@ -78,7 +78,7 @@ def train(
     settings = load_config(config, all_changes)
     names = [name.strip() for name in (modalities or "").split(",") if name.strip()]
     opened = open_within(cache, names or None, memory, device)
-    watcher = ProgressWatcher()
+    callback = ProgressCallback()
     try:
         figures = run(
             opened,
@@ -89,10 +89,10 @@ def train(
             fold=fold,
             seed=seed,
             device=device,
-            watcher=watcher,
+            callback=callback,
         )
     finally:
-        watcher.close()
+        callback.close()
     click.echo(figures_text(figures))
     if model == "teacher":
         click.echo(f"Next: dmft distill {cache} --teacher {out} --out {out}-student")

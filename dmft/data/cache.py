@@ -24,7 +24,7 @@ from zarr.errors import BaseZarrError
 from dmft.data.memory import size_text
 from dmft.data.out_of_core import StoredPatches
 from dmft.data.prefetch import read_ahead
-from dmft.data.shuffle import Window
+from dmft.data.shuffle import ShuffleBuffer
 from pipeline.contract import (
     CACHE_ATTRIBUTE,
     CacheSpec,
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 WINDOW_BLOCKS = 64
 """Blocks that a training mixes where there is room: a step's records then seldom share one."""
 SPARE_BLOCKS = 2
-"""Blocks' room beside the window, for the one that is read and for the batches made ahead."""
+"""Blocks' room beside the shuffle buffer: for the one that is read and the batches made ahead."""
 
 Patches = Tensor | StoredPatches
 """Of all records of a modality; both give those of some when indexed by their rows."""
@@ -68,7 +68,7 @@ class Cache:
     """Shapes: {m: (N, P, D)} in the stored type; rows of absent records are zero."""
     present: Tensor
     """Shapes: (N, M) bool, in the order of ``modalities``."""
-    window: Window | None = None
+    shuffle_buffer: ShuffleBuffer | None = None
     """What there is room for while the cache is streamed; None where all of it is in memory."""
     residency: str = ""
     """Whether it is in memory, why, and the bytes, for people."""
@@ -98,7 +98,7 @@ class Cache:
             (some, {name: self.features[name][some] for name in modalities})
             for some in torch.split(rows, size)
         )
-        return found if self.window is None else read_ahead(found, 1)
+        return found if self.shuffle_buffer is None else read_ahead(found, 1)
 
 
 def open_cache(
@@ -161,10 +161,10 @@ def open_cache(
             present=present[:, column],
             record_ids=ids,
         )
-    window, residency = choose_window(stored, memory)
+    shuffle_buffer, residency = choose_shuffle_buffer(stored, memory)
     log.info("%s: %s", path, residency)
     features: Mapping[str, Patches] = stored
-    if window is None:
+    if shuffle_buffer is None:
         features = {name: torch.from_numpy(each.read(0, len(ids))) for name, each in stored.items()}
     return Cache(
         path=path,
@@ -175,15 +175,15 @@ def open_cache(
         columns={c: _read(group, c, path).astype(np.int64) for c in spec.columns},
         features=features,
         present=torch.from_numpy(present),
-        window=window,
+        shuffle_buffer=shuffle_buffer,
         residency=residency,
     )
 
 
-def choose_window(
+def choose_shuffle_buffer(
     stored: Mapping[str, StoredPatches], memory: int | None
-) -> tuple[Window | None, str]:
-    """Say whether patches are to be held or streamed, and with how large a window.
+) -> tuple[ShuffleBuffer | None, str]:
+    """Say whether patches are held or read from the disk, and with how large a shuffle buffer.
 
     A block is a chunk of the modality that has the most records in one, and the same records of
     the others.
@@ -209,10 +209,10 @@ def choose_window(
             f"{size_text(n_bytes)} in blocks of {size_text(block_bytes)}: wanted at least {least}. "
             "Give more with --memory, or choose fewer modalities."
         )
-    window = Window(n_blocks=n_blocks, n_records=n_records)
-    return window, (
+    shuffle_buffer = ShuffleBuffer(n_blocks=n_blocks, n_records=n_records)
+    return shuffle_buffer, (
         f"streaming: {names} take {size_text(n_bytes)}, more than {size_text(memory)} of memory; "
-        f"a window of {n_blocks} blocks of {n_records} records holds "
+        f"a shuffle buffer of {n_blocks} blocks of {n_records} records holds "
         f"{size_text(n_blocks * block_bytes)}"
     )
 

@@ -18,7 +18,7 @@ from dmft.config import ModalityConfig, RunConfig
 from dmft.data.augment import Augmenter
 from dmft.data.cache import Cache
 from dmft.data.geometry import Geometry, find_geometry
-from dmft.data.standardise import Statistics, StatisticsFitter
+from dmft.data.standardise import Standardizer, StandardizerFitter
 from dmft.models import InputShape
 
 log = logging.getLogger(__name__)
@@ -93,12 +93,12 @@ def pooling(n_stored: int, n_patches: int, device: str = "cpu") -> Tensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeatureMaker:
-    """Plans and statistics of all modalities of a run: from a cache's rows to features."""
+class FeatureTransform:
+    """Plans and standardizers of all modalities of a run: from a cache's rows to features."""
 
     plans: Mapping[str, FeaturePlan]
     """By modality, in the order of the model."""
-    statistics: Mapping[str, Statistics]
+    standardizers: Mapping[str, Standardizer]
     """Of the training fold, by modality."""
 
     @property
@@ -106,16 +106,16 @@ class FeatureMaker:
         """What the model must be built for."""
         return {name: plan.output for name, plan in self.plans.items()}
 
-    def to(self, device: torch.device) -> FeatureMaker:
-        """Return the same with its statistics and geometries on a device."""
+    def to(self, device: torch.device) -> FeatureTransform:
+        """Return the same with its standardizers and geometries on a device."""
         plans = {
             name: replace(plan, geometry=plan.geometry.to(device)) if plan.geometry else plan
             for name, plan in self.plans.items()
         }
-        moved = {name: each.to(device) for name, each in self.statistics.items()}
-        return FeatureMaker(plans=plans, statistics=moved)
+        moved = {name: each.to(device) for name, each in self.standardizers.items()}
+        return FeatureTransform(plans=plans, standardizers=moved)
 
-    def make(
+    def apply(
         self,
         patches: Mapping[str, Tensor],
         present: Tensor,
@@ -132,7 +132,7 @@ class FeatureMaker:
             rows = patches[name].float()
             if augmenter is not None and indices is not None:
                 rows = augmenter.patches(name, rows, plan.geometry, indices)
-            made = self.statistics[name].apply(plan.derive(rows))
+            made = self.standardizers[name].apply(plan.derive(rows))
             if augmenter is not None and indices is not None:
                 made = augmenter.features(name, made, indices)
             features[name] = made * present[:, column, None, None]
@@ -161,17 +161,17 @@ def plan_features(cache: Cache, config: RunConfig) -> dict[str, FeaturePlan]:
     return plans
 
 
-def make_features(cache: Cache, config: RunConfig, train: Tensor) -> FeatureMaker:
-    """Plan the features of a cache and fit their statistics on the training records.
+def make_features(cache: Cache, config: RunConfig, train: Tensor) -> FeatureTransform:
+    """Plan the features of a cache and fit their standardizers on the training records.
 
     Shapes: train (n,) int64, rows of the cache.
     """
     plans = plan_features(cache, config)
-    statistics = {}
+    standardizers = {}
     for column, (name, plan) in enumerate(plans.items()):
-        fitter = StatisticsFitter(plan.output.n_features)
+        fitter = StandardizerFitter(plan.output.n_features)
         chosen = train[cache.present[train, column]]
         for _, patches in cache.blocks(chosen, BLOCK_RECORDS, [name]):
             fitter.add(plan.derive(patches[name].float()))
-        statistics[name] = fitter.finish(plan.config.geometry, plan.n_blocks)
-    return FeatureMaker(plans=plans, statistics=statistics)
+        standardizers[name] = fitter.finish(plan.config.geometry, plan.n_blocks)
+    return FeatureTransform(plans=plans, standardizers=standardizers)

@@ -1,7 +1,7 @@
 """Where a training gets its records from, a step at a time, on its device.
 
 One source serves a cache that is in memory, the other one that is not; the loop does not know
-which it has. For the same window both give the same batches.
+which it has. For the same shuffle buffer both give the same batches.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dmft.data.cache import Cache
 from dmft.data.memory import size_text
 from dmft.data.out_of_core import StoredPatches
 from dmft.data.prefetch import read_ahead
-from dmft.data.shuffle import Window, epoch_order
+from dmft.data.shuffle import ShuffleBuffer, epoch_order
 from pipeline.contract import ConfigError
 
 BATCHES_AHEAD = 4
@@ -55,42 +55,48 @@ class BatchSource(Protocol):
 
 
 def choose_source(
-    cache: Cache, rows: Tensor, window: Window | None, device: torch.device
+    cache: Cache, rows: Tensor, shuffle_buffer: ShuffleBuffer | None, device: torch.device
 ) -> BatchSource:
-    """Return the source of a cache's training records, mixed over ``window``.
+    """Return the source of a cache's training records, mixed over ``shuffle_buffer``.
 
     Shapes: rows (n,) int64 on the host, ascending.
 
     Raises:
-        ConfigError: the window needs more memory than there is; the order of an interrupted run
-            cannot be gone on with then.
+        ConfigError: the shuffle buffer needs more memory than there is; the order of an interrupted
+            run cannot be gone on with then.
     """
     present, labels = cache.present.to(device), cache.labels.to(device)
-    if cache.window is None:
+    if cache.shuffle_buffer is None:
         tensors = {
             m: each.to(device) for m, each in cache.features.items() if isinstance(each, Tensor)
         }
         return ResidentSource(
-            patches=tensors, present=present, labels=labels, rows=rows, window=window
+            patches=tensors,
+            present=present,
+            labels=labels,
+            rows=rows,
+            shuffle_buffer=shuffle_buffer,
         )
-    room = cache.window
-    fits = room.holds(rows) if window is None else window.n_records == room.n_records
-    if not fits or (window is not None and window.n_blocks > room.n_blocks):
+    room = cache.shuffle_buffer
+    fits = (
+        room.holds(rows) if shuffle_buffer is None else shuffle_buffer.n_records == room.n_records
+    )
+    if not fits or (shuffle_buffer is not None and shuffle_buffer.n_blocks > room.n_blocks):
         mixed = "all its records"
-        if window is not None:
-            mixed = f"{window.n_blocks} blocks of {window.n_records} records"
+        if shuffle_buffer is not None:
+            mixed = f"{shuffle_buffer.n_blocks} blocks of {shuffle_buffer.n_records} records"
         raise ConfigError(
             f"the run was begun with {mixed} mixed, and there is memory for {room.n_blocks} blocks "
             f"of {room.n_records}: give --memory {size_text(len(cache) * cache.row_bytes)} or more "
             "to go on with it, or choose another folder"
         )
     on_disk = {m: each for m, each in cache.features.items() if isinstance(each, StoredPatches)}
-    return StreamingSource(
+    return OutOfCoreSource(
         patches=on_disk,
         present=present,
         labels=labels,
         rows=rows,
-        window=window,
+        shuffle_buffer=shuffle_buffer,
         block_records=room.n_records,
     )
 
@@ -110,7 +116,7 @@ class ResidentSource:
     """Shapes: (N,) int64, on the device."""
     rows: Tensor
     """Shapes: (n,) int64 on the host, the training records."""
-    window: Window | None = None
+    shuffle_buffer: ShuffleBuffer | None = None
     """Of the run; a streamed training that was interrupted may go on in memory."""
 
     @property
@@ -125,7 +131,7 @@ class ResidentSource:
 
     def batches(self, seed: int, epoch: int, size: int) -> Iterator[StoredBatch]:
         """Yield every record once, ``size`` a batch, in the order of (seed, epoch)."""
-        order = epoch_order(self.rows, self.window, seed, epoch).to(self.device)
+        order = epoch_order(self.rows, self.shuffle_buffer, seed, epoch).to(self.device)
         for rows in torch.split(order, size):
             yield StoredBatch(
                 rows=rows,
@@ -136,11 +142,11 @@ class ResidentSource:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StreamingSource:
+class OutOfCoreSource:
     """Of patches on the disk.
 
     A thread reads blocks as their first record comes up, drops each with its last, and puts
-    batches together a few steps ahead. It holds no more blocks than the window's.
+    batches together a few steps ahead. It holds no more blocks than the shuffle buffer's.
     """
 
     patches: Mapping[str, StoredPatches]
@@ -151,7 +157,7 @@ class StreamingSource:
     """Shapes: (N,) int64, on the device."""
     rows: Tensor
     """Shapes: (n,) int64 on the host, the training records."""
-    window: Window | None
+    shuffle_buffer: ShuffleBuffer | None
     """Of the run; None mixes all records, which then must be few enough."""
     block_records: int
     """Records that are read at a time."""
@@ -172,7 +178,7 @@ class StreamingSource:
         Raises:
             ContractError: a chunk is damaged, or a present record is not finite.
         """
-        order = epoch_order(self.rows, self.window, seed, epoch)
+        order = epoch_order(self.rows, self.shuffle_buffer, seed, epoch)
         for rows, patches in read_ahead(self._gather(order, size), BATCHES_AHEAD):
             here = rows.to(self.device)
             yield StoredBatch(

@@ -1,4 +1,4 @@
-"""Means and deviations of a training fold's features, and their use everywhere else.
+"""Mean and standard deviation of a training fold's features, and their use everywhere else.
 
 Only training records enter. A deviation is floored by those of its neighbours, because a column
 that hardly moves (the hip, in a skeleton centred on the hip) would otherwise turn noise into
@@ -17,12 +17,12 @@ FLOOR = {"points": 0.1, "axes": 0.1, "none": 1e-3}
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
-    """Of one modality; travels with the weights."""
+class Standardizer:
+    """Standardises one modality's features; it travels with the weights."""
 
     mean: Tensor
     """Shapes: (D,) float32."""
-    deviation: Tensor
+    std: Tensor
     """Shapes: (D,) float32, positive."""
 
     def apply(self, features: Tensor) -> Tensor:
@@ -30,14 +30,14 @@ class Statistics:
 
         Shapes: (B, P, D) -> (B, P, D).
         """
-        return (features - self.mean) / self.deviation
+        return (features - self.mean) / self.std
 
-    def to(self, device: torch.device) -> Statistics:
+    def to(self, device: torch.device) -> Standardizer:
         """Return the same on a device."""
-        return Statistics(self.mean.to(device), self.deviation.to(device))
+        return Standardizer(self.mean.to(device), self.std.to(device))
 
 
-class StatisticsFitter:
+class StandardizerFitter:
     """Gathers sums over blocks of training records, so that memory holds one block."""
 
     def __init__(self, n_features: int) -> None:
@@ -58,25 +58,25 @@ class StatisticsFitter:
             self.count += len(rows)
             self.sums += torch.stack([moved.sum(dim=0), moved.square().sum(dim=0)])
 
-    def finish(self, geometry: str, n_blocks: int) -> Statistics:
-        """Return the statistics; ``n_blocks`` kinds of derived features lie side by side."""
+    def finish(self, geometry: str, n_blocks: int) -> Standardizer:
+        """Return the standardizer; ``n_blocks`` kinds of derived features lie side by side."""
         if self.shift is None:
             n = self.sums.shape[1]
-            return Statistics(torch.zeros(n), torch.ones(n))
+            return Standardizer(torch.zeros(n), torch.ones(n))
         first, second = self.sums / self.count
-        deviation = (second - first.square()).clamp(min=0).sqrt()
-        return Statistics(
-            (self.shift + first).float(), floor_deviation(deviation, geometry, n_blocks).float()
+        std = (second - first.square()).clamp(min=0).sqrt()
+        return Standardizer(
+            (self.shift + first).float(), floor_std(std, geometry, n_blocks).float()
         )
 
 
-def floor_deviation(deviation: Tensor, geometry: str, n_blocks: int) -> Tensor:
+def floor_std(std: Tensor, geometry: str, n_blocks: int) -> Tensor:
     """Raise deviations that are tiny beside their neighbours'.
 
     Shapes: (D,) -> (D,).
     """
-    by_triple = geometry == "axes" and len(deviation) % 3 == 0
-    groups = deviation.view(-1, 3) if by_triple else deviation.view(n_blocks, -1)
+    by_triple = geometry == "axes" and len(std) % 3 == 0
+    groups = std.view(-1, 3) if by_triple else std.view(n_blocks, -1)
     floor = FLOOR[geometry] * groups.median(dim=1, keepdim=True).values
     floored = torch.maximum(groups, floor).reshape(-1)
     return torch.where(floored > 0, floored, torch.ones_like(floored))

@@ -1,7 +1,7 @@
 """What one nearest neighbour achieves on the features that a model sees: no training, no network.
 
 Of a cache in memory all features are compared at once; of a streamed one a part of the test
-records, as many as the cache's window has room for, with one block of training records at a time.
+records, as many as its shuffle buffer has room for, with one block of training records at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dmft.data.features import pooling
 from dmft.evaluation.metrics import distances
 from dmft.models import InputShape
 from dmft.protocols import Fold
-from dmft.runs.folder import PREDICT_BATCH, TrainedRun, present_of
+from dmft.runs.trained import PREDICT_BATCH, TrainedRun, present_of
 
 VALUES = 8192
 """Most values of a modality that are compared."""
@@ -24,13 +24,13 @@ KNOWN_BLOCK = 1024
 
 def neighbour_accuracy(run: TrainedRun, cache: Cache, fold: Fold) -> float:
     """Accuracy on a fold's test records; 0 where none has a modality."""
-    there = present_of(cache, run.info.modalities).any(dim=1)
+    there = present_of(cache, run.info.spec.modalities).any(dim=1)
     known, asked = (rows[there[rows]] for rows in (fold.train, fold.test))
     if not len(asked):
         return 0.0
     n_asked, n_known = len(asked), len(known)
-    if cache.window is not None:
-        room = cache.window.n_blocks * cache.window.n_records * cache.row_bytes
+    if cache.shuffle_buffer is not None:
+        room = cache.shuffle_buffer.n_blocks * cache.shuffle_buffer.n_records * cache.row_bytes
         n_asked = max(room // 2 // _coarse_bytes(run), PREDICT_BATCH)
         n_known = KNOWN_BLOCK
     nearest = torch.cat(
@@ -71,13 +71,13 @@ def _coarse_features(
 
     Shapes: rows (B,) -> {m: (B, P', D)}, (B, M).
     """
-    modalities = run.info.modalities
+    modalities = run.info.spec.modalities
     present = present_of(cache, modalities)
     blocks: dict[str, list[Tensor]] = {m: [] for m in modalities}
     for some, stored in cache.blocks(rows, PREDICT_BATCH, modalities):
         patches = {m: each.to(run.device) for m, each in stored.items()}
-        for m, made in run.maker.make(patches, present[some].to(run.device)).items():
-            pool = pooling(made.shape[1], _n_windows(run.maker.inputs[m]), str(run.device))
+        for m, made in run.transform.apply(patches, present[some].to(run.device)).items():
+            pool = pooling(made.shape[1], _n_windows(run.transform.inputs[m]), str(run.device))
             blocks[m].append((pool @ made).cpu())
     return {m: torch.cat(each) for m, each in blocks.items()}, present[rows]
 
@@ -88,4 +88,4 @@ def _n_windows(shape: InputShape) -> int:
 
 def _coarse_bytes(run: TrainedRun) -> int:
     """Of one record's coarse features, of all modalities."""
-    return sum(4 * _n_windows(shape) * shape.n_features for shape in run.maker.inputs.values())
+    return sum(4 * _n_windows(shape) * shape.n_features for shape in run.transform.inputs.values())

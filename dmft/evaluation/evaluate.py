@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,19 +15,11 @@ from dmft.data import Cache, open_cache
 from dmft.evaluation.baseline import neighbour_accuracy
 from dmft.evaluation.metrics import accuracy, class_accuracies, figures, macro_f1
 from dmft.evaluation.missing_modalities import missing_modalities
-from dmft.models import STREAMS, overall_vote
+from dmft.models import BRANCHES, overall_vote
 from dmft.protocols import Fold, make_fold
-from dmft.runs.folder import (
-    METRICS_FILE,
-    PREDICTIONS_FILE,
-    TrainedRun,
-    check_cache_fits,
-    fold_folders,
-    load_run,
-    present_of,
-    read_info,
-)
-from dmft.training.checkpoint import write_json
+from dmft.runs.files import write_json
+from dmft.runs.folder import METRICS_FILE, PREDICTIONS_FILE, fold_folders, read_info
+from dmft.runs.trained import TrainedRun, check_cache_fits, load_run, present_of
 from pipeline.contract import ContractError
 
 
@@ -47,24 +38,24 @@ def measure(run: TrainedRun, cache: Cache, fold: Fold) -> FoldFigures:
     info = run.info
     rows = fold.test
     logits = run.logits(cache, rows)
-    present, labels = present_of(cache, info.modalities)[rows], cache.labels[rows]
-    probabilities = overall_vote(logits, present, info.config.voting.rule)
+    present, labels = present_of(cache, info.spec.modalities)[rows], cache.labels[rows]
+    probabilities = overall_vote(logits, present, info.spec.config.voting.rule)
     baseline = neighbour_accuracy(run, cache, fold)
     report = {
-        "kind": info.kind,
-        "protocol": info.protocol.name,
+        "kind": info.spec.kind,
+        "protocol": info.source.protocol.name,
         "fold": fold.name,
-        "metric": info.protocol.metric,
-        "seed": info.seed,
+        "metric": info.source.protocol.metric,
+        "seed": info.spec.seed,
         "cache_fingerprint": cache.spec.fingerprint,
         "split_hash": fold.split_hash,
-        "classes": list(info.classes),
-        **figures(logits, present, labels, info.modalities, info.config.voting.rule),
+        "classes": list(info.spec.classes),
+        **figures(logits, present, labels, info.spec.modalities, info.spec.config.voting.rule),
         "missing_modalities": missing_modalities(run, cache, rows),
         "nearest_neighbour_accuracy": baseline,
-        "n_parameters": info.n_parameters,
-        "saved_bytes": info.saved_bytes,
-        "seconds_per_epoch": info.seconds_per_epoch,
+        "n_parameters": info.finished.n_parameters,
+        "saved_bytes": info.finished.saved_bytes,
+        "seconds_per_epoch": info.finished.seconds_per_epoch,
     }
     predictions = {
         "records": [cache.record_ids[i] for i in rows.tolist()],
@@ -78,7 +69,7 @@ def measure(run: TrainedRun, cache: Cache, fold: Fold) -> FoldFigures:
 def write_figures(folder: Path, found: FoldFigures) -> None:
     """Write a fold's figures and predictions into its run folder."""
     write_json(folder / METRICS_FILE, found.report)
-    (folder / PREDICTIONS_FILE).write_text(json.dumps(found.predictions) + "\n")
+    write_json(folder / PREDICTIONS_FILE, found.predictions, indent=None)
 
 
 def evaluate(
@@ -103,20 +94,20 @@ def evaluate(
     for each in folders:
         info = read_info(each)
         path = str(cache_path or info.cache_path)
-        key = (path, info.modalities)
+        key = (path, info.spec.modalities)
         if key not in caches:
-            caches[key] = open_cache(path, info.modalities, memory=memory)
+            caches[key] = open_cache(path, info.spec.modalities, memory=memory)
             if on_cache is not None:
                 on_cache(caches[key])
         cache = caches[key]
-        if cache_path is None and cache.spec.fingerprint != info.cache_fingerprint:
+        if cache_path is None and cache.spec.fingerprint != info.spec.cache_fingerprint:
             raise ContractError(
                 f"{path} has changed since the run: its fingerprint is "
-                f"{cache.spec.fingerprint[:12]!r}, the run's {info.cache_fingerprint[:12]!r}. "
+                f"{cache.spec.fingerprint[:12]!r}, the run's {info.spec.cache_fingerprint[:12]!r}. "
                 "Name a cache with --cache to measure on it all the same."
             )
-        check_cache_fits(info, cache)
-        fold = make_fold(info.fold, cache, info.protocol.name)
+        check_cache_fits(info.spec, cache)
+        fold = make_fold(info.spec.fold, cache, info.source.protocol.name)
         reports.append(measure(load_run(each, device), cache, fold).report)
     is_one_run = folders == (Path(folder),)
     return reports[0] if is_one_run else summarise(reports)
@@ -139,7 +130,7 @@ def summarise(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     measures = ("accuracy", "macro_f1")
     modalities: dict[str, dict[str, Any]] = {
         m: {k: mean("modalities", m, k) for k in measures}
-        | {s: {k: mean("modalities", m, s, k) for k in measures} for s in STREAMS}
+        | {s: {k: mean("modalities", m, s, k) for k in measures} for s in BRANCHES}
         for m in first["modalities"]
     }
     # Runs that were measured by earlier versions have neither of the two.

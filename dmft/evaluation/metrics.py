@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dmft.models import STREAMS, modality_votes, overall_vote
+from dmft.models import BRANCHES, modality_votes, overall_vote
 
 
 def confusion(labels: Tensor, predicted: Tensor, n_classes: int) -> Tensor:
@@ -48,7 +48,7 @@ def figures(
 ) -> dict[str, Any]:
     """Everything that is reported of a fold, as plain numbers.
 
-    A modality and its streams are measured on the records that have it; records without any
+    A modality and its branches are measured on the records that have it; records without any
     modality are counted apart and not measured.
 
     Shapes: logits (B, M, 2, K), present (B, M), labels (B,).
@@ -63,11 +63,11 @@ def figures(
         own = confusion(labels[rows], votes[rows, column].argmax(dim=-1), K)
         by_modality[name] = {"accuracy": accuracy(own), "macro_f1": macro_f1(own)}
         by_modality[name] |= {"n_records": int(rows.sum()), "confusion": own.tolist()}
-        for stream, stream_name in enumerate(STREAMS):
-            streamed = confusion(labels[rows], logits[rows, column, stream].argmax(dim=-1), K)
-            by_modality[name][stream_name] = {
-                "accuracy": accuracy(streamed),
-                "macro_f1": macro_f1(streamed),
+        for index, branch in enumerate(BRANCHES):
+            of_branch = confusion(labels[rows], logits[rows, column, index].argmax(dim=-1), K)
+            by_modality[name][branch] = {
+                "accuracy": accuracy(of_branch),
+                "macro_f1": macro_f1(of_branch),
             }
     return {
         "n_records": int(seen.sum()),

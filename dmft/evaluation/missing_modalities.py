@@ -11,18 +11,18 @@ from torch import Tensor
 from dmft.data import Cache
 from dmft.evaluation.metrics import accuracy, confusion, macro_f1
 from dmft.models import overall_vote
-from dmft.runs.folder import PREDICT_BATCH, TrainedRun, present_of
+from dmft.runs.trained import PREDICT_BATCH, TrainedRun, present_of
 
 
 def missing_modalities(run: TrainedRun, cache: Cache, rows: Tensor) -> list[dict[str, Any]]:
     """Accuracy and macro F1 with every smaller, non-empty set of the run's modalities.
 
-    The others are taken away before the network, not after it: a teacher's streams then miss
+    The others are taken away before the network, not after it: a teacher's branches then miss
     what they were fused with. Records that have none of a set are not measured.
 
     Shapes: rows (B,) int64.
     """
-    names = run.info.modalities
+    names = run.info.spec.modalities
     sets = [kept for n in range(1, len(names)) for kept in combinations(range(len(names)), n)]
     found = []
     for kept in reversed(sets):
@@ -47,9 +47,9 @@ def _votes(run: TrainedRun, cache: Cache, rows: Tensor, present: Tensor) -> Tens
 
     Shapes: rows (B,), present (B, M) -> (B, K).
     """
-    names = run.info.modalities
+    names = run.info.spec.modalities
     shown = [name for column, name in enumerate(names) if present[:, column].any()]
-    logits = [torch.zeros(0, len(names), 2, len(run.info.classes))]
+    logits = [torch.zeros(0, len(names), 2, len(run.info.spec.classes))]
     for (some, stored), there in zip(
         cache.blocks(rows, PREDICT_BATCH, shown), torch.split(present, PREDICT_BATCH), strict=True
     ):
@@ -57,9 +57,13 @@ def _votes(run: TrainedRun, cache: Cache, rows: Tensor, present: Tensor) -> Tens
             continue
         patches = {}
         for column, name in enumerate(names):
-            shape = (len(some), run.info.stored[name].n_patches, run.info.stored[name].n_features)
+            shape = (
+                len(some),
+                run.info.spec.stored[name].n_patches,
+                run.info.spec.stored[name].n_features,
+            )
             nothing = torch.zeros((), dtype=cache.features[name].dtype).expand(shape)
             seen = there[:, column, None, None]
             patches[name] = torch.where(seen, stored.get(name, nothing), nothing).to(run.device)
         logits.append(run.logits_of(patches, there.to(run.device)).cpu())
-    return overall_vote(torch.cat(logits), present, run.info.config.voting.rule)
+    return overall_vote(torch.cat(logits), present, run.info.spec.config.voting.rule)

@@ -22,17 +22,10 @@ from dmft.data.counter_rng import derive_seed
 from dmft.evaluation.metrics import accuracy, confusion, macro_f1
 from dmft.models import overall_vote
 from dmft.protocols import Fold, make_fold
-from dmft.runs.folder import (
-    ROBUSTNESS_FILE,
-    RunInfo,
-    TrainedRun,
-    check_cache_fits,
-    load_run,
-    present_of,
-    read_info,
-    read_json,
-)
-from dmft.training.checkpoint import write_json
+from dmft.runs.files import read_json, write_json
+from dmft.runs.folder import ROBUSTNESS_FILE, read_info
+from dmft.runs.spec import RunInfo
+from dmft.runs.trained import TrainedRun, check_cache_fits, load_run, present_of
 from pipeline.contract import ContractError
 
 INTACT, REMOVED = "intact", "removed"
@@ -125,7 +118,7 @@ def measure_faults(run: TrainedRun, cache: Cache, fold: Fold) -> dict[str, dict[
     The keys are ``intact`` and ``removed skeleton``. With its only modality removed a run has
     nothing to vote on, so that is left out.
     """
-    names = run.info.modalities
+    names = run.info.spec.modalities
     found = {INTACT: _figures(run, cache, fold)}
     for modality in names:
         for fault in FAULT_NAMES:
@@ -137,8 +130,8 @@ def measure_faults(run: TrainedRun, cache: Cache, fold: Fold) -> dict[str, dict[
 
 def _figures(run: TrainedRun, cache: Cache, fold: Fold) -> dict[str, Any]:
     logits = run.logits(cache, fold.test)
-    present = present_of(cache, run.info.modalities)[fold.test]
-    votes = overall_vote(logits, present, run.info.config.voting.rule)
+    present = present_of(cache, run.info.spec.modalities)[fold.test]
+    votes = overall_vote(logits, present, run.info.spec.config.voting.rule)
     seen = present.any(dim=1)
     labels = cache.labels[fold.test]
     matrix = confusion(labels[seen], votes[seen].argmax(dim=-1), votes.shape[-1])
@@ -160,11 +153,11 @@ def read_faults(folder: Path, info: RunInfo) -> dict[str, dict[str, float]]:
     path = folder / ROBUSTNESS_FILE
     if not path.exists():
         return {}
-    content = read_json(path, "what 'dmft robustness' found")
-    if content.get("model_sha256") != info.model_sha256:
+    content, wanted = read_json(path, "what 'dmft robustness' found"), info.finished.model_sha256
+    if content.get("model_sha256") != wanted:
         raise ContractError(
             f"{path} is of weights {str(content.get('model_sha256'))[:12]!r}, wanted "
-            f"{info.model_sha256[:12]!r}: measure again with 'dmft robustness {folder}', or "
+            f"{wanted[:12]!r}: measure again with 'dmft robustness {folder}', or "
             "remove it"
         )
     try:
@@ -204,35 +197,35 @@ def robustness(
     """
     infos = [read_info(folder) for folder in folders]
     for info, folder in zip(infos, folders, strict=True):
-        if info.modalities != infos[0].modalities:
+        if info.spec.modalities != infos[0].spec.modalities:
             raise ContractError(
-                f"{folder} has modalities {list(info.modalities)} and {folders[0]} has "
-                f"{list(infos[0].modalities)}: wanted the same; select them with "
+                f"{folder} has modalities {list(info.spec.modalities)} and {folders[0]} has "
+                f"{list(infos[0].spec.modalities)}: wanted the same; select them with "
                 "DIR#modalities=skeleton+inertial"
             )
     caches: dict[str, Cache] = {}
     reports = []
     for n_done, (info, folder) in enumerate(zip(infos, folders, strict=True), start=1):
         path = str(cache_path or info.cache_path)
-        cache = caches.setdefault(path, open_cache(path, info.modalities))
-        if cache_path is None and cache.spec.fingerprint != info.cache_fingerprint:
+        cache = caches.setdefault(path, open_cache(path, info.spec.modalities))
+        if cache_path is None and cache.spec.fingerprint != info.spec.cache_fingerprint:
             raise ContractError(
                 f"{path} has changed since the run: its fingerprint is "
-                f"{cache.spec.fingerprint[:12]!r}, the run's {info.cache_fingerprint[:12]!r}. "
+                f"{cache.spec.fingerprint[:12]!r}, the run's {info.spec.cache_fingerprint[:12]!r}. "
                 "Name a cache with --cache to measure on it all the same."
             )
-        check_cache_fits(info, cache)
-        fold = make_fold(info.fold, cache, info.protocol.name)
+        check_cache_fits(info.spec, cache)
+        fold = make_fold(info.spec.fold, cache, info.source.protocol.name)
         reports.append(measure_faults(load_run(folder, device), cache, fold))
-        if save and cache.spec.fingerprint == info.cache_fingerprint:
-            content = {"model_sha256": info.model_sha256, "faults": reports[-1]}
+        if save and cache.spec.fingerprint == info.spec.cache_fingerprint:
+            content = {"model_sha256": info.finished.model_sha256, "faults": reports[-1]}
             write_json(folder / ROBUSTNESS_FILE, content)
         if on_run is not None:
             on_run(n_done)
     return {
-        "kinds": sorted({info.kind for info in infos}),
-        "modalities": list(infos[0].modalities),
-        "metric": infos[0].protocol.metric,
+        "kinds": sorted({info.spec.kind for info in infos}),
+        "modalities": list(infos[0].spec.modalities),
+        "metric": infos[0].source.protocol.metric,
         "n_runs": len(infos),
         "faults": {
             name: {

@@ -7,7 +7,7 @@ Read ``grid.py`` (what a file may say), ``plan.py`` (its rows and their keys), `
 from dmft.experiments.grid import Experiment, Grid, load_experiment, shipped_experiments
 from dmft.experiments.plan import Row, plan_rows
 from dmft.experiments.results import RESULTS_FILE, Result, read_results
-from dmft.experiments.runner import Outcome, RunWatcher, run_experiment
+from dmft.experiments.runner import Outcome, RunCallback, run_experiment
 
 __all__ = [
     "RESULTS_FILE",
@@ -16,7 +16,7 @@ __all__ = [
     "Outcome",
     "Result",
     "Row",
-    "RunWatcher",
+    "RunCallback",
     "load_experiment",
     "plan_rows",
     "read_results",

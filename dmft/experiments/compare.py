@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from dmft.data.cache import open_columns
 from dmft.evaluation.significance import bootstrap_interval, calibration_error, mcnemar, paired_test
 from dmft.experiments.results import Result, read_results
-from dmft.runs.folder import PREDICTIONS_FILE, fold_folders, read_info, read_json
+from dmft.runs.files import read_json
+from dmft.runs.folder import PREDICTIONS_FILE, fold_folders, read_info
 from pipeline.contract import ConfigError, ContractError
 
 SELECTOR = "#"
@@ -102,10 +103,10 @@ def _votes_of(folder: Path) -> Votes:
     labels = np.array(table["labels"], dtype=np.int64)
     return Votes(
         folder=folder,
-        fold=info.fold.name,
-        seed=info.seed,
-        split_hash=info.split_hash,
-        cache=(info.cache_path, info.cache_fingerprint),
+        fold=info.spec.fold.name,
+        seed=info.spec.seed,
+        split_hash=info.spec.split_hash,
+        cache=(info.cache_path, info.spec.cache_fingerprint),
         records=tuple(table["records"]),
         labels=labels,
         probabilities=np.array(table["probabilities"], dtype=np.float64),

@@ -21,8 +21,10 @@ from dmft.experiments.results import (
     MeasuredSubject,
     Result,
 )
-from dmft.models import STREAMS
-from dmft.runs.folder import PREDICTIONS_FILE, present_of, read_info, read_json
+from dmft.models import BRANCHES
+from dmft.runs.files import read_json
+from dmft.runs.folder import PREDICTIONS_FILE, read_info
+from dmft.runs.trained import present_of
 from pipeline.common.settings import to_table
 from pipeline.contract import ContractError
 
@@ -37,10 +39,10 @@ def gather(
     """
     folder = out / RUNS_FOLDER / row.folder
     info = read_info(folder)
-    if info.identity != row.key:
+    if info.spec.identity != row.key:
         raise ContractError(
             f"{cache_path} has changed since the rows were planned: {folder} holds run "
-            f"{info.identity[:12]!r}, wanted {row.key[:12]!r}. Run the same command again."
+            f"{info.spec.identity[:12]!r}, wanted {row.key[:12]!r}. Run the same command again."
         )
     figures = read_json(folder / "metrics.json", "the run's figures")
     votes = read_json(folder / PREDICTIONS_FILE, "the run's predictions")
@@ -62,13 +64,13 @@ def gather(
         modalities=row.modalities,
         seed=row.seed,
         teachers=row.teachers,
-        config=to_table(info.config),
-        protocol_table=to_table(info.protocol),
-        device=info.device,
+        config=to_table(info.spec.config),
+        protocol_table=to_table(info.source.protocol),
+        device=info.spec.device,
         cache=str(cache_path),
-        cache_fingerprint=info.cache_fingerprint,
-        split_hash=info.split_hash,
-        n_train=info.n_train,
+        cache_fingerprint=info.spec.cache_fingerprint,
+        split_hash=info.spec.split_hash,
+        n_train=info.spec.n_train,
         n_records=figures["n_records"],
         accuracy=figures["accuracy"],
         macro_f1=figures["macro_f1"],
@@ -78,13 +80,13 @@ def gather(
             name: _measured_modality(found) for name, found in figures["modalities"].items()
         },
         subjects=_by_subject(votes, measured, cache),
-        n_parameters=info.n_parameters,
-        saved_bytes=info.saved_bytes,
-        seconds_per_epoch=info.seconds_per_epoch,
+        n_parameters=info.finished.n_parameters,
+        saved_bytes=info.finished.saved_bytes,
+        seconds_per_epoch=info.finished.seconds_per_epoch,
         together=together,
         run=relative,
         predictions=f"{relative}/{PREDICTIONS_FILE}",
-        versions=dict(info.versions or {}),
+        versions=dict(info.source.versions or {}),
         finished_at=now.isoformat(timespec="seconds"),
     )
 
@@ -92,7 +94,7 @@ def gather(
 def _measured_modality(found: dict[str, Any]) -> MeasuredModality:
     streams = {
         stream: Measured(accuracy=found[stream]["accuracy"], macro_f1=found[stream]["macro_f1"])
-        for stream in STREAMS
+        for stream in BRANCHES
     }
     return MeasuredModality(
         accuracy=found["accuracy"],

@@ -18,7 +18,7 @@ from dmft.data import Cache
 from dmft.experiments.grid import MODELS, Experiment, Grid
 from dmft.models.config import require
 from dmft.protocols import Fold, Protocol, choose_folds, fold_rules, load_protocol
-from dmft.training.train import describe_run
+from dmft.runs.spec import RunSpec
 from pipeline.contract import ContractError
 
 FOLDER_DIGITS = 16
@@ -145,17 +145,17 @@ class _Planner:
         config: RunConfig,
         teachers: tuple[str, ...] = (),
     ) -> Row:
-        info = describe_run(
+        spec = RunSpec.of(
             described(self.cache, at.modalities),
-            at.protocol,
             at.fold,
             kind=model,
             config=config,
             seed=seed,
-            on=self.device,
+            device=self.device.type,
+            teachers=teachers,
         )
         return Row(
-            key=dataclasses.replace(info, teacher_identities=teachers).identity,
+            key=spec.identity,
             model=model,
             fusion=fusion,
             fusion_tokens=tokens,

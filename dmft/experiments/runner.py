@@ -34,15 +34,10 @@ from dmft.experiments.results import (
 )
 from dmft.protocols import choose_folds
 from dmft.training import EpochReport
+from dmft.training.device import resolve_device
 from dmft.training.distill import load_teachers, plan_distillation
-from dmft.training.log import Watcher
-from dmft.training.train import (
-    Training,
-    plan_training,
-    resolve_device,
-    train_fold,
-    train_together,
-)
+from dmft.training.log import Callback
+from dmft.training.train import Training, plan_training, train_fold, train_together
 from pipeline.common.files import held
 from pipeline.contract import ContractError, DmftError
 
@@ -87,7 +82,7 @@ class Outcome:
     """Titles of rows that failed, and why."""
 
 
-class RunWatcher(Protocol):
+class RunCallback(Protocol):
     """What a caller is told while rows are done."""
 
     def start(self, rows: Sequence[Row], n_found: int) -> None:
@@ -112,7 +107,7 @@ def run_experiment(
     n_workers: int,
     together: int = 1,
     scheduler: str | None = None,
-    watcher: RunWatcher | None = None,
+    callback: RunCallback | None = None,
 ) -> Outcome:
     """Do what is left of some rows; return how it went.
 
@@ -125,7 +120,7 @@ def run_experiment(
         together: Rows of one shape that a process computes as one, at most.
         scheduler: Address of a Dask cluster whose workers train, instead of processes here; they
             see ``cache`` and ``out`` under the same paths.
-        watcher: Told how it goes.
+        callback: Told how it goes.
 
     Raises:
         ConfigError: the cluster does not answer, has no worker, or a worker misses a folder.
@@ -136,28 +131,28 @@ def run_experiment(
         done = {r.key for r in read_results(out)} if (out / RESULTS_FILE).exists() else set()
         left = [row for row in rows if row.key not in done]
         outcome = Outcome(n_rows=len(rows), n_found=len(rows) - len(left))
-        if watcher is not None:
-            watcher.start(left, outcome.n_found)
+        if callback is not None:
+            callback.start(left, outcome.n_found)
         queue = _Queue(left, done, together)
         place = functools.partial(
             Task, cache=cache.resolve(), out=out.resolve(), experiment=experiment
         )
         if scheduler is None and n_workers == 0:
-            endings = _in_this_process(queue, place, watcher)
+            endings = _in_this_process(queue, place, callback)
         else:
             hire = functools.partial(_hire, scheduler, min(n_workers, len(left)), (cache, out))
-            endings = _in_a_pool(queue, place, hire, watcher)
+            endings = _in_a_pool(queue, place, hire, callback)
         for row, result in itertools.chain(endings, queue.hopeless()):
             if isinstance(result, Result):
                 append_result(out, result)
                 done.add(row.key)
                 outcome.n_done += 1
-                if watcher is not None:
-                    watcher.end(row, result)
+                if callback is not None:
+                    callback.end(row, result)
             else:
                 outcome.failures[row.title] = result
-                if watcher is not None:
-                    watcher.failed(row, result)
+                if callback is not None:
+                    callback.failed(row, result)
     return outcome
 
 
@@ -223,21 +218,21 @@ def _shape(row: Row) -> tuple[object, ...]:
 
 
 def _in_this_process(
-    queue: _Queue, place: Callable[..., Task], watcher: RunWatcher | None
+    queue: _Queue, place: Callable[..., Task], callback: RunCallback | None
 ) -> Iterator[Ending]:
     while rows := queue.take():
         by_key = {row.key: row for row in rows}
         try:
-            found = do_rows(place(rows=rows), functools.partial(_tell, watcher, by_key))
+            found = do_rows(place(rows=rows), functools.partial(_tell, callback, by_key))
         except DmftError as error:
             found = dict.fromkeys(by_key, str(error))
         yield from ((by_key[key], result) for key, result in found.items())
 
 
-def _tell(watcher: RunWatcher | None, rows: Mapping[str, Row], progress: tuple[str, int]) -> None:
+def _tell(callback: RunCallback | None, rows: Mapping[str, Row], progress: tuple[str, int]) -> None:
     key, n_epochs = progress
-    if watcher is not None:
-        watcher.epoch(rows[key], n_epochs)
+    if callback is not None:
+        callback.epoch(rows[key], n_epochs)
 
 
 def _hire(scheduler: str | None, n_workers: int, folders: Sequence[Path]) -> Pool | Cluster:
@@ -254,7 +249,7 @@ def _in_a_pool(
     queue: _Queue,
     place: Callable[..., Task],
     hire: Callable[[], Pool | Cluster],
-    watcher: RunWatcher | None,
+    callback: RunCallback | None,
 ) -> Iterator[Ending]:
     if not queue.waiting:
         return
@@ -269,7 +264,7 @@ def _in_a_pool(
                 return
             for event in pool.wait(timeout_s=60):
                 if event.what == "progress":
-                    _tell(watcher, running[event.ticket], event.content)
+                    _tell(callback, running[event.ticket], event.content)
                     continue
                 if event.what == "said":
                     if event.content not in said:
@@ -344,7 +339,7 @@ def _gathered(task: Task, row: Row, cache: Cache) -> Result | str:
         return str(error)
 
 
-def plan_row(task: Task, row: Row, cache: Cache, watcher: Watcher) -> Training:
+def plan_row(task: Task, row: Row, cache: Cache, callback: Callback) -> Training:
     """Gather what the training of a row takes.
 
     Raises:
@@ -356,7 +351,7 @@ def plan_row(task: Task, row: Row, cache: Cache, watcher: Watcher) -> Training:
         folders = [runs / key[: len(row.folder)] for key in row.teachers]
         ((fold, teachers),) = load_teachers(cache, folders, device)
         return plan_distillation(
-            cache, fold, teachers, folder, config=row.config, seed=row.seed, watcher=watcher
+            cache, fold, teachers, folder, config=row.config, seed=row.seed, callback=callback
         )
     (fold,) = choose_folds(row.protocol, cache, row.fold)
     return plan_training(
@@ -368,7 +363,7 @@ def plan_row(task: Task, row: Row, cache: Cache, watcher: Watcher) -> Training:
         config=row.config,
         seed=row.seed,
         on=device,
-        watcher=watcher,
+        callback=callback,
     )
 
 

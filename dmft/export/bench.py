@@ -106,13 +106,13 @@ def multiply_adds(run: Any) -> int:
 def _subjects(run_folder: Path, folder: Path) -> list[Subject]:
     from dmft.export.build import describe, write_graphs
     from dmft.export.folder import GRAPH_FILE, INT8_FILE
-    from dmft.runs.folder import load_run
+    from dmft.runs.trained import load_run
 
     run = load_run(run_folder)
     folder.mkdir()
     write_graphs(run, describe(run), folder, int8=True, archive=False)
-    common = {"n_parameters": run.info.n_parameters, "multiply_adds": multiply_adds(run)}
-    kind = f"{run_folder.name} ({run.info.kind})"
+    common = {"n_parameters": run.info.finished.n_parameters, "multiply_adds": multiply_adds(run)}
+    kind = f"{run_folder.name} ({run.info.spec.kind})"
     return [
         Subject(model=f"{kind} PyTorch", folder=str(run_folder), file=None, **common),
         Subject(model=f"{kind} ONNX", folder=str(folder), file=GRAPH_FILE, **common),
@@ -157,7 +157,7 @@ def _of_run(folder: Path, _: str | None) -> Loaded:
     import torch
 
     from dmft.export.graph import Recogniser, example_inputs
-    from dmft.runs.folder import load_run
+    from dmft.runs.trained import load_run
 
     torch.set_num_threads(1)
     base = peak_bytes()

@@ -36,16 +36,10 @@ from dmft.export.folder import (
 )
 from dmft.export.graph import Recogniser, example_inputs
 from dmft.protocols import make_fold
-from dmft.runs.folder import (
-    PREDICT_BATCH,
-    TrainedRun,
-    check_cache_fits,
-    fold_folders,
-    load_run,
-    present_of,
-    software_versions,
-)
-from dmft.training.checkpoint import write_json
+from dmft.runs.files import write_json
+from dmft.runs.folder import fold_folders
+from dmft.runs.spec import software_versions
+from dmft.runs.trained import PREDICT_BATCH, TrainedRun, check_cache_fits, load_run, present_of
 from pipeline.contract import ConfigError, ContractError
 
 log = logging.getLogger(__name__)
@@ -124,18 +118,18 @@ def export(
 def describe(run: TrainedRun) -> ExportInfo:
     """What an export of a run says of itself before anything is measured."""
     return ExportInfo(
-        run_identity=run.info.identity,
-        kind=run.info.kind,
-        dataset=run.info.dataset,
-        classes=run.info.classes,
+        run_identity=run.info.spec.identity,
+        kind=run.info.spec.kind,
+        dataset=run.info.source.dataset,
+        classes=run.info.spec.classes,
         inputs={
             name: StoredShape(n_patches=shape.n_patches, n_features=shape.n_features)
-            for name, shape in run.info.stored.items()
+            for name, shape in run.info.spec.stored.items()
         },
-        voting=run.info.config.voting.rule,
-        encodings=run.info.encodings,
-        encoder_weights=run.info.encoder_weights,
-        n_parameters=run.info.n_parameters,
+        voting=run.info.spec.config.voting.rule,
+        encodings=run.info.source.encodings,
+        encoder_weights=run.info.source.encoder_weights,
+        n_parameters=run.info.finished.n_parameters,
         versions=software_versions()
         | {name: metadata.version(name) for name in ("onnx", "onnxruntime")},
     )
@@ -263,17 +257,17 @@ def gather_records(run: TrainedRun, cache_path: str | Path | None) -> Trial:
         present[: len(present) // 2, 0] = present.shape[1] == 1
         arrays = {name: values.numpy() for name, values in patches.items()}
         return Trial(patches=arrays, present=present.numpy(), labels=None, is_test=None)
-    cache = open_cache(path, run.info.modalities)
-    check_cache_fits(run.info, cache)
-    rows = present_of(cache, run.info.modalities).any(dim=1)
-    fold = make_fold(run.info.fold, cache, run.info.protocol.name)
+    cache = open_cache(path, run.info.spec.modalities)
+    check_cache_fits(run.spec, cache)
+    rows = present_of(cache, run.info.spec.modalities).any(dim=1)
+    fold = make_fold(run.info.spec.fold, cache, run.info.source.protocol.name)
     is_test = np.zeros(len(cache), dtype=bool)
     is_test[fold.test.numpy()] = True
     keep = rows.numpy()
     kept = rows.nonzero()[:, 0]
     return Trial(
-        patches={name: cache.features[name][kept].numpy() for name in run.info.modalities},
-        present=present_of(cache, run.info.modalities).numpy()[keep],
+        patches={name: cache.features[name][kept].numpy() for name in run.info.spec.modalities},
+        present=present_of(cache, run.info.spec.modalities).numpy()[keep],
         labels=cache.labels.numpy()[keep],
         is_test=is_test[keep],
     )

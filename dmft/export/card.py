@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dmft.export.folder import GRAPH_FILE, INT8_FILE, ExportInfo
-from dmft.runs.folder import RunInfo
+from dmft.runs.spec import RunInfo
 
 NAMES = {"run": "PyTorch", GRAPH_FILE: "ONNX", INT8_FILE: "ONNX, 8-bit weights"}
 
@@ -17,7 +17,7 @@ def model_card(info: ExportInfo, run: RunInfo) -> str:
         "any values where the modality is absent |"
         for name, shape in info.inputs.items()
     )
-    names = ", ".join(info.inputs)
+    names, spec = ", ".join(info.inputs), run.spec
     return f"""# {info.kind.capitalize()} for {info.dataset or "an unnamed data set"}: {names}
 
 Recognises one of {len(info.classes)} activities in a recording of {names}, any of which may be
@@ -27,9 +27,10 @@ absent. {info.n_parameters:,} parameters.
 
 {_figures(info.figures)}
 
-Trained on {run.n_train} records by the protocol `{run.protocol.name}`, fold `{run.fold.name}`, and
-tested on {run.n_test} others. Accuracy is the part of the test records whose first place is right.
-It says nothing about people, rooms, sensors or activities unlike those of the data set.
+Trained on {spec.n_train} records by the protocol `{run.source.protocol.name}`, fold
+`{spec.fold.name}`, and tested on {spec.n_test} others. Accuracy is the part of the test records
+whose first place is right. It says nothing about people, rooms, sensors or activities unlike those
+of the data set.
 
 ## Inputs and outputs
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from dmft.data.features import FeatureMaker
-from dmft.data.standardise import Statistics
+from dmft.data.features import FeatureTransform
+from dmft.data.standardise import Standardizer
 from dmft.models import modality_votes, overall_vote
-from dmft.runs.folder import TrainedRun
+from dmft.runs.trained import TrainedRun
 
 
 class Recogniser(nn.Module):
@@ -28,27 +28,27 @@ class Recogniser(nn.Module):
     def __init__(self, run: TrainedRun) -> None:
         super().__init__()
         self.network = run.model
-        self.plans = run.maker.plans
-        self.rule = run.info.config.voting.rule
-        for name, statistics in run.maker.statistics.items():
-            self.register_buffer(f"{name}_mean", statistics.mean)
-            self.register_buffer(f"{name}_deviation", statistics.deviation)
+        self.plans = run.transform.plans
+        self.rule = run.info.spec.config.voting.rule
+        for name, fitted in run.transform.standardizers.items():
+            self.register_buffer(f"{name}_mean", fitted.mean)
+            self.register_buffer(f"{name}_std", fitted.std)
 
     def forward(self, patches: Mapping[str, Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
         """Derive, standardise, run the network, vote: Eqs (11) and (12)."""
-        statistics = {
-            name: Statistics(getattr(self, f"{name}_mean"), getattr(self, f"{name}_deviation"))
+        standardizers = {
+            name: Standardizer(getattr(self, f"{name}_mean"), getattr(self, f"{name}_std"))
             for name in self.plans
         }
-        maker = FeatureMaker(plans=self.plans, statistics=statistics)
+        transform = FeatureTransform(plans=self.plans, standardizers=standardizers)
         finite = {
             name: torch.where(present[:, column, None, None], patches[name], 0.0)
             for column, name in enumerate(self.plans)
         }
-        logits = self.network(maker.make(finite, present), present)
+        logits = self.network(transform.apply(finite, present), present)
         votes = modality_votes(logits, self.rule)
-        heard = votes / votes.sum(dim=-1, keepdim=True) * present[:, :, None]
-        return overall_vote(logits, present, self.rule), heard
+        present_votes = votes / votes.sum(dim=-1, keepdim=True) * present[:, :, None]
+        return overall_vote(logits, present, self.rule), present_votes
 
 
 def example_inputs(run: TrainedRun, n_records: int) -> tuple[dict[str, Tensor], Tensor]:
@@ -59,6 +59,6 @@ def example_inputs(run: TrainedRun, n_records: int) -> tuple[dict[str, Tensor], 
     draws = torch.Generator().manual_seed(0)
     patches = {
         name: torch.randn(n_records, shape.n_patches, shape.n_features, generator=draws)
-        for name, shape in run.info.stored.items()
+        for name, shape in run.info.spec.stored.items()
     }
     return patches, torch.ones(n_records, len(patches), dtype=torch.bool)

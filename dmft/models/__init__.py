@@ -13,12 +13,12 @@ from dmft.models.config import (
     VotingConfig,
 )
 from dmft.models.dropout import set_dropout_keys
-from dmft.models.heads import STREAMS, modality_votes, overall_vote
+from dmft.models.heads import BRANCHES, modality_votes, overall_vote
 from dmft.models.student import Student
 from dmft.models.teacher import Teacher
 
 __all__ = [
-    "STREAMS",
+    "BRANCHES",
     "EncoderConfig",
     "InputShape",
     "ModelShape",

@@ -42,9 +42,9 @@ class EncoderConfig:
     dropout: float = 0.1
     """On the residual branches, never inside attention: there it forces the slow kernel."""
     temporal_encoding: bool = True
-    """Sinusoids on the temporal stream too. Deviation: the paper has them on the spatial alone."""
+    """Sinusoids on the temporal branch too. Deviation: the paper has them on the spatial alone."""
     narrow_above: int = 256
-    """Features beyond which the spatial stream sees a learned projection; 0 for never."""
+    """Features beyond which the spatial branch sees a learned projection; 0 for never."""
     narrow_to: int = 64
     """Features that such a projection keeps.
 
@@ -66,7 +66,7 @@ class TeacherConfig:
     """Depths of the teacher."""
 
     layers: int = 2
-    """L_MSTT: layers of each spatial and temporal stream before fusion."""
+    """L_MSTT: layers of each spatial and temporal branch before fusion."""
     fusion_layers: int = 2
     """L_TMT: layers of each temporal mid-fusion module; 0 for none, so that only votes meet."""
     fusion_tokens: int = 4
@@ -84,7 +84,7 @@ class StudentConfig:
     """Depth and widths of the student."""
 
     layers: int = 1
-    """L_MSTT: layers of each spatial and temporal stream."""
+    """L_MSTT: layers of each spatial and temporal branch."""
     width: int = 0
     """Width of every token; 0 for the encoder's own."""
     feed_forward: int = 0
@@ -99,7 +99,7 @@ class StudentConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VotingConfig:
-    """How the streams' predictions become one; it has no weights and changes no training."""
+    """How the branches' predictions become one; it has no weights and changes no training."""
 
     rule: str = "product"
     """``sum`` adds probabilities, Eqs (11) and (12); ``product`` multiplies them.

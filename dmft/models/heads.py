@@ -1,6 +1,6 @@
 """From class tokens to logits, and from logits to votes (paper 3.4, Eqs 11 and 12).
 
-A model returns one tensor of logits (B, M, 2, K): record, modality, stream (spatial, temporal),
+A model returns one tensor of logits (B, M, 2, K): record, modality, branch (spatial, temporal),
 class. Everything that reads predictions reads that.
 """
 
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from dmft.models.config import EncoderConfig
 from dmft.models.dropout import Dropout
 
-STREAMS = ("spatial", "temporal")
+BRANCHES = ("spatial", "temporal")
 
 
-class StreamHead(nn.Module):
-    """The linear layer on one stream's class token; under pre-norm a layer norm before it.
+class BranchHead(nn.Module):
+    """The linear layer on one branch's class token; under pre-norm a layer norm before it.
 
     Shapes: (B, T, D) -> (B, K).
     """
@@ -41,16 +41,16 @@ class Heads(nn.Module):
 
     def __init__(self, widths: tuple[int, int], n_classes: int, config: EncoderConfig) -> None:
         super().__init__()
-        self.spatial = StreamHead(widths[0], n_classes, config)
-        self.temporal = StreamHead(widths[1], n_classes, config)
+        self.spatial = BranchHead(widths[0], n_classes, config)
+        self.temporal = BranchHead(widths[1], n_classes, config)
 
     def forward(self, spatial: Tensor, temporal: Tensor) -> Tensor:
-        """Logits of the two streams, spatial first."""
+        """Logits of the two branches, spatial first."""
         return torch.stack([self.spatial(spatial), self.temporal(temporal)], dim=1)
 
 
 def modality_votes(logits: Tensor, rule: str = "sum") -> Tensor:
-    """Eq. (11): the two streams' softmaxes, added; or, by ``product``, their geometric mean.
+    """Eq. (11): the two branches' softmaxes, added; or, by ``product``, their geometric mean.
 
     Shapes: (B, M, 2, K) -> (B, M, K); rows sum to 2 by ``sum`` and to 1 by ``product``.
     """
@@ -64,17 +64,17 @@ def overall_vote(logits: Tensor, present: Tensor, rule: str = "sum") -> Tensor:
 
     Deviation: an absent modality does not vote, and the sum is divided by its total so that a
     row is a distribution whatever the number of voters; a record without any modality is uniform.
-    Deviation: by ``product`` the streams' probabilities are multiplied, not added (their
-    geometric mean, so that more voters do not mean more certainty). A stream that is sure that a
+    Deviation: by ``product`` the branches' probabilities are multiplied, not added (their
+    geometric mean, so that more voters do not mean more certainty). A branch that is sure that a
     class is wrong then counts as much as one that is sure that it is right.
 
     Shapes: logits (B, M, 2, K), present (B, M) -> (B, K); every row sums to 1.
     """
-    heard = present[:, :, None].to(logits.dtype)
+    is_present = present[:, :, None].to(logits.dtype)
     if rule == "product":
-        means = (logits.log_softmax(dim=-1).mean(dim=2) * heard).sum(dim=1)
-        return (means / heard.sum(dim=1).clamp(min=1)).softmax(dim=-1)
-    votes = (modality_votes(logits) * heard).sum(dim=1)
+        means = (logits.log_softmax(dim=-1).mean(dim=2) * is_present).sum(dim=1)
+        return (means / is_present.sum(dim=1).clamp(min=1)).softmax(dim=-1)
+    votes = (modality_votes(logits) * is_present).sum(dim=1)
     total = votes.sum(dim=-1, keepdim=True)
     uniform = torch.full_like(votes, 1 / votes.shape[-1])
     return torch.where(total > 0, votes / total.clamp(min=torch.finfo(votes.dtype).tiny), uniform)

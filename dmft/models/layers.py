@@ -1,4 +1,4 @@
-"""The Transformer layer that every stream and every fusion side is made of (Eqs 1, 4-6).
+"""The Transformer layer that every branch and every fusion side is made of (Eqs 1, 4-6).
 
 Unusual here: attention itself is never dropped out, because that would take
 ``scaled_dot_product_attention`` off its fast kernels; dropout sits on the residual branches.
@@ -100,7 +100,7 @@ class EncoderLayer(nn.Module):
     def forward(self, tokens: Tensor, only: int | None = None) -> Tensor:
         """Run both sublayers with their residuals; with ``only``, for this token alone.
 
-        The last layer of a stream is read at its class token. Leaving the others out there changes
+        The last layer of a branch is read at its class token. Leaving the others out there changes
         no result, and halves what a shallow student costs.
         """
         place = (0, 0) if only is None else (only, tokens.shape[1])

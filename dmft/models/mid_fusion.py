@@ -71,8 +71,8 @@ class FusionLayer(nn.Module):
 class PairFusion(nn.Module):
     """The fusion module of one pair of modalities: its F tokens and its layers.
 
-    Shapes: two streams (B, T, D) and present (B, 2), or None for each as it is without the other ->
-    their class tokens (B, 1, D), in the order given.
+    Shapes: two branches (B, T, D) and present (B, 2), or None for each as it is without the other
+    -> their class tokens (B, 1, D), in the order given.
     """
 
     def __init__(
@@ -106,8 +106,8 @@ class PairFusion(nn.Module):
 class MidFusion(nn.Module):
     """All C(M, 2) pairs, and the average over the pairs that contain a modality.
 
-    Shapes: streams {m: (B, T_m, D_m)}, present (B, M) -> class tokens {m: (B, 1, D_m)}; without
-    pairs the streams as they are.
+    Shapes: branches {m: (B, T_m, D_m)}, present (B, M) -> class tokens {m: (B, 1, D_m)}; without
+    pairs the branches as they are.
     """
 
     def __init__(
@@ -124,21 +124,21 @@ class MidFusion(nn.Module):
         )
 
     def forward(
-        self, streams: Mapping[str, Tensor], present: Tensor, *, alone: bool = False
+        self, branches: Mapping[str, Tensor], present: Tensor, *, unimodal: bool = False
     ) -> dict[str, Tensor]:
         """Eq. (10): each modality's output is the mean over its M - 1 pairs.
 
-        ``alone``: of every pair each side is what it would be without the other.
+        ``unimodal``: of every pair each side is what it would be without the other.
 
         Deviation: Eq. (10) writes C(M, 2) terms; a modality is in only M - 1 of the pairs. With
-        one modality, or without fusion layers, there is no pair and a stream passes unchanged.
+        one modality, or without fusion layers, there is no pair and a branch passes unchanged.
         """
         if not self.pairs:
-            return dict(streams)
+            return dict(branches)
         outputs: dict[str, list[Tensor]] = {m: [] for m in self.modalities}
         for (i, a), (j, b) in combinations(enumerate(self.modalities), 2):
-            both = None if alone else present[:, [i, j]]
-            first, second = self.pairs[f"{a}-{b}"](streams[a], streams[b], both)
+            both = None if unimodal else present[:, [i, j]]
+            first, second = self.pairs[f"{a}-{b}"](branches[a], branches[b], both)
             outputs[a].append(first)
             outputs[b].append(second)
         return {m: torch.stack(each).mean(dim=0) for m, each in outputs.items()}

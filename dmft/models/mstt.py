@@ -1,7 +1,7 @@
 """The Multi-modal Spatial-Temporal Transformer of one modality (paper 3.2).
 
-The same patches are read twice: as a series of P time steps (temporal stream) and, transposed,
-as a set of D features that each have a course over time (spatial stream). The two streams share
+The same patches are read twice: as a series of P time steps (temporal branch) and, transposed,
+as a set of D features that each have a course over time (spatial branch). The two branches share
 nothing. It does not look at other modalities and does not classify.
 """
 
@@ -14,7 +14,7 @@ from dmft.models.config import EncoderConfig, InputShape
 from dmft.models.layers import EncoderStack, sinusoids
 
 
-class TokenStream(nn.Module):
+class TokenBranch(nn.Module):
     """Class token, optional projection and positions, then a stack of encoder layers.
 
     Shapes: (B, T, native width) -> (B, 1 + T, width), or (B, 1, width) where ``class_only``.
@@ -53,9 +53,9 @@ class TokenStream(nn.Module):
 
 
 class Mstt(nn.Module):
-    """Spatial and temporal stream of one modality, Eqs (2) and (3) and the layers on them.
+    """Spatial and temporal branch of one modality, Eqs (2) and (3) and the layers on them.
 
-    Of the spatial stream only the class token comes out, because nothing else of it is read; of
+    Of the spatial branch only the class token comes out, because nothing else of it is read; of
     the temporal one all, for fusion, or the class token too where ``class_only``.
 
     Shapes: (B, P, D) -> spatial (B, 1, W_S), temporal (B, 1 + P, W_T) or (B, 1, W_T). It has D
@@ -71,11 +71,11 @@ class Mstt(nn.Module):
         narrow = 0 < config.narrow_above < D
         columns = config.narrow_to if narrow else D
         self.narrow = nn.Linear(D, columns) if narrow else nn.Identity()
-        self.spatial = TokenStream(columns, P, n_layers, True, config, class_only=True)
-        self.temporal = TokenStream(
+        self.spatial = TokenBranch(columns, P, n_layers, True, config, class_only=True)
+        self.temporal = TokenBranch(
             P, D, n_layers, config.temporal_encoding, config, class_only=class_only
         )
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the hidden tokens of both streams, the class token first in each."""
+        """Return the hidden tokens of both branches, the class token first in each."""
         return self.spatial(self.narrow(patches).transpose(1, 2)), self.temporal(patches)

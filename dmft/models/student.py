@@ -14,7 +14,7 @@ from dmft.models.mstt import Mstt
 
 
 class Student(nn.Module):
-    """L_MSTT,stu layers a stream, then Eqs (11) and (12) on its logits.
+    """L_MSTT,stu layers a branch, then Eqs (11) and (12) on its logits.
 
     Shapes: features {m: (B, P_m, D_m)}, present (B, M) -> logits (B, M, 2, K).
     """
@@ -39,7 +39,7 @@ class Student(nn.Module):
             self.heads[m] = Heads(widths, shape.n_classes, encoder)
 
     def forward(self, features: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """Logits of every stream; ``present`` is unused: no modality sees another here."""
+        """Logits of every branch; ``present`` is unused: no modality sees another here."""
         return torch.stack(
             [self.heads[m](*mstt(features[m])) for m, mstt in self.mstt.items()], dim=1
         )

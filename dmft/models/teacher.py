@@ -18,7 +18,7 @@ from dmft.models.mstt import Mstt
 
 
 class Teacher(nn.Module):
-    """L_MSTT,tch layers a stream, Eqs (7)-(10) on the temporal ones, then Eqs (11) and (12).
+    """L_MSTT,tch layers a branch, Eqs (7)-(10) on the temporal ones, then Eqs (11) and (12).
 
     Shapes: features {m: (B, P_m, D_m)}, present (B, M) -> logits (B, M, 2, K).
     """
@@ -42,15 +42,15 @@ class Teacher(nn.Module):
         self.fusion = MidFusion(temporal_widths, config, encoder)
 
     def forward(
-        self, features: Mapping[str, Tensor], present: Tensor, *, alone: bool = False
+        self, features: Mapping[str, Tensor], present: Tensor, *, unimodal: bool = False
     ) -> Tensor:
-        """Logits of every stream, the temporal ones after fusion.
+        """Logits of every branch, the temporal ones after fusion.
 
-        ``alone``: as each is where its modality is the only one of the record.
+        ``unimodal``: as each is where its modality is the only one of the record.
         """
-        streams = {m: mstt(features[m]) for m, mstt in self.mstt.items()}
-        temporal = {m: stream for m, (_, stream) in streams.items()}
-        fused = self.fusion(temporal, present, alone=alone)
+        branches = {m: mstt(features[m]) for m, mstt in self.mstt.items()}
+        temporal = {m: branch for m, (_, branch) in branches.items()}
+        fused = self.fusion(temporal, present, unimodal=unimodal)
         return torch.stack(
-            [self.heads[m](spatial, fused[m]) for m, (spatial, _) in streams.items()], dim=1
+            [self.heads[m](spatial, fused[m]) for m, (spatial, _) in branches.items()], dim=1
         )

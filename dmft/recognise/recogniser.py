@@ -137,7 +137,8 @@ def _of_run(folder: Path, device: str) -> Recogniser:
     import torch
 
     from dmft.export.graph import Recogniser as Network
-    from dmft.runs.folder import fold_folders, load_run
+    from dmft.runs.folder import fold_folders
+    from dmft.runs.trained import load_run
 
     folders = fold_folders(folder)
     if folders != (folder,):
@@ -155,10 +156,10 @@ def _of_run(folder: Path, device: str) -> Recogniser:
 
     return Recogniser(
         folder=folder,
-        dataset=run.info.dataset,
-        classes=run.info.classes,
-        shapes={name: (s.n_patches, s.n_features) for name, s in run.info.stored.items()},
-        encodings=run.info.encodings,
-        weights=run.info.encoder_weights,
+        dataset=run.info.source.dataset,
+        classes=run.info.spec.classes,
+        shapes={name: (s.n_patches, s.n_features) for name, s in run.info.spec.stored.items()},
+        encodings=run.info.source.encodings,
+        weights=run.info.source.encoder_weights,
         vote=vote,
     )

@@ -63,12 +63,13 @@ def accuracy_figure(runs: Sequence[Measured]) -> Figure:
     for row, run in enumerate(runs):
         matrix = np.array(run.figures["confusion"])
         hits, n = int(matrix.trace()), int(matrix.sum())
-        kind = ("teacher", "student", "distilled").index(run.info.kind)
+        kind = ("teacher", "student", "distilled").index(run.info.spec.kind)
         low, high = (100 * bound for bound in wilson(hits, n))
         axes.plot([low, high], [row, row], color=COLOURS[kind], linewidth=1.5)
         axes.plot(100 * hits / max(n, 1), row, MARKS[kind], color=COLOURS[kind], markersize=4)
     labels = [
-        run.name if run.name == run.info.kind else f"{run.name} ({run.info.kind})" for run in runs
+        run.name if run.name == run.info.spec.kind else f"{run.name} ({run.info.spec.kind})"
+        for run in runs
     ]
     axes.set_yticks(range(len(runs)), labels)
     axes.set_ylim(len(runs) - 0.4, -0.6)
@@ -96,8 +97,8 @@ def confusion_figure(run: Measured) -> Figure:
             fontsize=5.5,
             color="white" if parts[i, j] > 55 else INK,
         )
-    axes.set_xticks(range(K), run.info.classes, rotation=90)
-    axes.set_yticks(range(K), run.info.classes)
+    axes.set_xticks(range(K), run.info.spec.classes, rotation=90)
+    axes.set_yticks(range(K), run.info.spec.classes)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true class, in percent of its records")
     axes.spines[:].set_visible(True)
@@ -110,7 +111,7 @@ def class_figure(run: Measured) -> Figure:
     series = {"all modalities": run.figures["confusion"]}
     if len(modalities) > 1:
         series |= {m: of["confusion"] for m, of in modalities.items() if "confusion" in of}
-    K = len(run.info.classes)
+    K = len(run.info.spec.classes)
     figure, axes = _sheet(1.2 + 0.2 * max(K, 12), 2.6)
     for kind, (name, counts) in enumerate(series.items()):
         matrix = np.array(counts, dtype=float)
@@ -126,7 +127,7 @@ def class_figure(run: Measured) -> Figure:
             label=name,
             zorder=9 - kind,
         )
-    axes.set_xticks(range(K), run.info.classes, rotation=90)
+    axes.set_xticks(range(K), run.info.spec.classes, rotation=90)
     axes.set_ylabel("accuracy (%)")
     axes.grid(color="#e6e9ee")
     axes.legend(ncols=5, loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
@@ -150,7 +151,7 @@ def training_figure(run: Measured) -> Figure:
                 style,
                 color=COLOURS[kind % len(COLOURS)],
                 linewidth=1,
-                label=fold.info.fold.name,
+                label=fold.info.spec.fold.name,
             )
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)

@@ -18,7 +18,7 @@ def hits_of(matrix: Sequence[Sequence[int]]) -> tuple[int, int]:
 
 def metric_of(run: Measured) -> str:
     """Key of the figure that a run's protocol is quoted by."""
-    return "accuracy" if run.info.protocol.metric == "accuracy" else "macro_f1"
+    return "accuracy" if run.info.source.protocol.metric == "accuracy" else "macro_f1"
 
 
 def percent(part: float) -> str:
@@ -38,7 +38,7 @@ def count(n: int, what: str) -> str:
 
 def seeds(group: Sequence[Measured]) -> str:
     """How many seeds some runs have."""
-    return count(len({run.info.seed for run in group}), "seed")
+    return count(len({run.info.spec.seed for run in group}), "seed")
 
 
 def over_seeds(runs: Sequence[Measured], metric: str) -> str:

@@ -17,18 +17,17 @@ from typing import Any
 
 from dmft.evaluation.evaluate import summarise
 from dmft.evaluation.robustness import read_faults
+from dmft.runs.files import read_json
 from dmft.runs.folder import (
     EPOCHS_FILE,
     FOLDS_FILE,
-    KINDS,
     METRICS_FILE,
     PREDICTIONS_FILE,
     RUN_FILE,
-    RunInfo,
     fold_folders,
     read_info,
-    read_json,
 )
+from dmft.runs.spec import KINDS, RunInfo
 from pipeline.common.settings import to_table
 from pipeline.contract import ContractError
 
@@ -131,16 +130,22 @@ def load_runs(folders: Sequence[Path]) -> tuple[tuple[Measured, ...], tuple[str,
 
 def _in_order(groups: Iterable[list[MeasuredFold]]) -> list[list[MeasuredFold]]:
     """What belongs together side by side, whatever its folders are called."""
-    found = [sorted(folds, key=lambda fold: _natural(fold.info.fold.name)) for folds in groups]
+    found = [sorted(folds, key=lambda fold: _natural(fold.info.spec.fold.name)) for folds in groups]
     first: dict[str, int] = {}
     for position, folds in enumerate(found):
         first.setdefault(_setting_of(folds[0].info), position)
 
     def place(folds: Sequence[MeasuredFold]) -> tuple[Any, ...]:
         info = folds[0].info
-        modalities = (-len(info.modalities), info.modalities)
+        modalities = (-len(info.spec.modalities), info.spec.modalities)
         setting = first[_setting_of(info)]
-        return info.protocol.name, modalities, KINDS.index(info.kind), setting, info.seed
+        return (
+            info.source.protocol.name,
+            modalities,
+            KINDS.index(info.spec.kind),
+            setting,
+            info.spec.seed,
+        )
 
     return sorted(found, key=place)
 
@@ -181,14 +186,14 @@ def _read_fold(folder: Path, skipped: list[str]) -> MeasuredFold | str:
         ContractError: a file is damaged or missing.
     """
     info = read_info(folder)
-    if info.status != "complete":
+    if info.outcome is None:
         return "its training has not ended; the same command again goes on with it"
     if not (folder / METRICS_FILE).exists():
         return "it has no figures yet; the same 'dmft train' or 'dmft distill' again measures it"
     figures = read_json(folder / METRICS_FILE, "a run's figures")
-    K = len(info.classes)
+    K = len(info.spec.classes)
     shape = [len(row) for row in figures.get("confusion", [])]
-    if figures.get("classes") != list(info.classes) or shape != [K] * K:
+    if figures.get("classes") != list(info.spec.classes) or shape != [K] * K:
         return f"its {METRICS_FILE} has not the run's {K} classes; remove it and train again"
     faults: Mapping[str, Mapping[str, float]] = {}
     try:
@@ -244,11 +249,11 @@ def _read_epochs(path: Path) -> tuple[Mapping[str, float], ...]:
 
 def _setting_of(info: RunInfo) -> str:
     """Hash of what a run is, its seed, its fold and its machine apart."""
-    table = to_table(info)
+    table = to_table(info.spec)
     kept = ("kind", "config", "cache_fingerprint", "stored", "classes")
-    content = {key: table[key] for key in kept} | {"protocol": info.protocol.name}
-    content["modalities"] = list(info.stored)
-    content["n_teachers"] = len(info.teacher_identities)
+    content = {key: table[key] for key in kept} | {"protocol": info.source.protocol.name}
+    content["modalities"] = list(info.spec.stored)
+    content["n_teachers"] = len(info.spec.teachers)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -256,9 +261,10 @@ def _group_of(run: Path, fold: MeasuredFold, groups: Mapping[str, list[MeasuredF
     """Which run a fold belongs to: its own folder's, or that of its single-fold siblings."""
     if fold.folder != run:
         return str(run)
-    key = f"{run.parent}/{_setting_of(fold.info)}/{fold.info.seed}/{fold.info.protocol.metric}"
-    held = {each.info.fold.name for each in groups.get(key, [])}
-    return f"{run}" if fold.info.fold.name in held else key
+    info = fold.info
+    key = f"{run.parent}/{_setting_of(info)}/{info.spec.seed}/{info.source.protocol.metric}"
+    held = {each.info.spec.fold.name for each in groups.get(key, [])}
+    return f"{run}" if fold.info.spec.fold.name in held else key
 
 
 def _place(folds: Sequence[MeasuredFold]) -> Path:
@@ -269,7 +275,7 @@ def _place(folds: Sequence[MeasuredFold]) -> Path:
     if (together / FOLDS_FILE).exists():
         return together
     info = folds[0].info
-    return together / f"{info.kind} {'+'.join(info.modalities)} seed {info.seed}"
+    return together / f"{info.spec.kind} {'+'.join(info.spec.modalities)} seed {info.spec.seed}"
 
 
 def _short_names(places: Sequence[Path]) -> list[str]:

@@ -1,19 +1,21 @@
-"""What a folder's JSON and files must still be: hashes, without a framework or an array library.
+"""A run's and an export's files: JSON, hashes, and writing them whole or not at all.
 
-They find accidents and mix-ups. Whoever can write the folder can write the hashes too.
+It knows no framework and no array library, so that an export is opened without them. Hashes find
+accidents and mix-ups; whoever can write the folder can write the hashes too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.contract import ContractError
 
-UNSEALED = ("sha256", "status", "cache_path")
+UNSEALED = ("sha256", "cache_path")
 """Entries that a table's own hash does not cover; a cache may be moved."""
 
 
@@ -59,3 +61,22 @@ def read_json(path: Path, wanted: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ContractError(f"{path} holds {type(content).__name__}: wanted {wanted}")
     return content
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = 2) -> None:
+    """Write a JSON file, atomically."""
+    temporary = temporary_beside(path)
+    temporary.write_text(json.dumps(content, indent=indent) + "\n")
+    replace_durably(temporary, path)
+
+
+def temporary_beside(path: Path) -> Path:
+    """Return the name under which a file is written before it gets its own."""
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def replace_durably(temporary: Path, path: Path) -> None:
+    """Give a written file its name once its bytes are on the disk."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,69 +1,80 @@
-"""A training's whole state in one file that appears whole or not at all.
+"""A training's whole state: the model, its optimizer and its average, in memory and in one file.
 
-Weights, their average and the optimizer's state are tensors of a safetensors file; the epoch
-and what the run is stand in its JSON header. Nothing is unpickled.
+The file appears whole or not at all. Weights, their average and the optimizer's state are tensors
+of a safetensors file; the epoch and what the run is stand in its JSON header.
 """
 
 from __future__ import annotations
 
-import json
-import os
+import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
-from torch.nn import Module
-from torch.optim import Optimizer
+import torch
+from torch import Tensor, nn
 
+from dmft.config import TrainingConfig
+from dmft.runs.tensors import parts_of, read_tensors, write_tensors
 from pipeline.contract import ContractError
 
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-    """Write a safetensors file with a JSON header, atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(on_cpu, str(temporary), metadata={"dmft": json.dumps(header, sort_keys=True)})
-    umask = os.umask(0)
-    os.umask(umask)
-    temporary.chmod(0o666 & ~umask)  # safetensors makes files that only their owner can read
-    replace_durably(temporary, path)
+log = logging.getLogger(__name__)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what :func:`write_tensors` wrote.
+class TrainingState:
+    """What an epoch changes."""
 
-    Raises:
-        ContractError: the file is missing, damaged, or not one of ours.
-    """
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            header = json.loads((file.metadata() or {})["dmft"])
-            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise ContractError(
-            f"{path} cannot be read ({type(error).__name__}: {error}): "
-            "wanted a weights file that 'dmft train' wrote. Train again into a new folder."
-        ) from error
+    def __init__(self, model: nn.Module, config: TrainingConfig) -> None:
+        self.model = model
+        self.optimizer = make_optimizer(model, config)
+        self.average = {name: p.detach().clone() for name, p in model.named_parameters()}
+        self.done = 0
+        """Epochs that are done."""
+
+    def save(self, path: Path, identity: str) -> None:
+        """Write everything into one file."""
+        groups = {
+            "weights": self.model.state_dict(),
+            "average": self.average,
+            "optimizer": optimizer_tensors(self.model, self.optimizer),
+        }
+        tensors = {f"{part}/{k}": v for part, group in groups.items() for k, v in group.items()}
+        write_tensors(path, tensors, {"epoch": self.done, "identity": identity})
+
+    def load(self, path: Path, identity: str) -> None:
+        """Go back to what :meth:`save` wrote.
+
+        Raises:
+            ContractError: the file is damaged, or of another run than ``identity``.
+        """
+        tensors, header = read_tensors(path)
+        if header.get("identity") != identity:
+            raise ContractError(
+                f"{path} is of another run ({header.get('identity')!r}, wanted {identity!r}): "
+                "choose another folder"
+            )
+        parts = parts_of(tensors)
+        self.model.load_state_dict(parts["weights"])
+        restore_optimizer(self.model, self.optimizer, parts["optimizer"])
+        for name, tensor in parts["average"].items():
+            self.average[name].copy_(tensor)
+        self.done = int(header["epoch"])
+        log.info("going on after epoch %d", self.done)
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file, atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    replace_durably(temporary, path)
+def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Adam, or AdamW that does not decay biases, norms and learnt tokens."""
+    if config.optimizer == "adam":
+        return torch.optim.Adam(model.parameters(), lr=config.learning_rate, foreach=True)
+    decayed = [p for p in model.parameters() if p.dim() == 2]
+    others = [p for p in model.parameters() if p.dim() != 2]
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, foreach=True)
 
 
-def replace_durably(temporary: Path, path: Path) -> None:
-    """Give a written file its name once its bytes are on the disk."""
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def optimizer_tensors(model: Module, optimizer: Optimizer) -> dict[str, Tensor]:
+def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the optimizer's state by parameter name."""
     return {
         f"{name}/{key}": value
@@ -72,7 +83,9 @@ def optimizer_tensors(model: Module, optimizer: Optimizer) -> dict[str, Tensor]:
     }
 
 
-def restore_optimizer(model: Module, optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+def restore_optimizer(
+    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+) -> None:
     """Put back what :func:`optimizer_tensors` returned."""
     parameters = dict(model.named_parameters())
     for name, value in tensors.items():

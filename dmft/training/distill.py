@@ -13,18 +13,14 @@ from torch import Tensor
 from dmft.config import RunConfig
 from dmft.data import Batch, Cache
 from dmft.protocols import Fold, make_fold
-from dmft.runs.folder import RUN_FILE, TrainedRun, check_cache_fits, fold_folders, load_run
-from dmft.training.log import Watcher
+from dmft.runs.folder import RUN_FILE, fold_folders
+from dmft.runs.spec import RunSource, RunSpec
+from dmft.runs.trained import TrainedRun, check_cache_fits, load_run
+from dmft.training.device import resolve_device
+from dmft.training.log import Callback
 from dmft.training.loop import Objective
 from dmft.training.losses import HARD_LOSSES, resolve_weights, soft_loss, softened_vote, vote_loss
-from dmft.training.train import (
-    Training,
-    choose_window,
-    describe_run,
-    over_folds,
-    resolve_device,
-    train_fold,
-)
+from dmft.training.train import Training, choose_shuffle_buffer, describe, train_folds
 from pipeline.common.settings import to_table
 from pipeline.contract import ConfigError, ContractError
 
@@ -39,7 +35,7 @@ def distill(
     config: RunConfig | None = None,
     seed: int | None = None,
     device: str = "auto",
-    watcher: Watcher | None = None,
+    callback: Callback | None = None,
 ) -> dict[str, Any]:
     """Train a student on labels and on the teachers' predictions; return the figures.
 
@@ -50,19 +46,16 @@ def distill(
         ConfigError: the configuration changes the features, or its weights do not sum to 1.
         ContractError: a teacher is not finished, of another cache, or of other folds.
     """
-    target = resolve_device(device)
-    taught = load_teachers(cache, teachers, target)
-    by_fold = {fold.name: runs for fold, runs in taught}
+    loaded = load_teachers(cache, teachers, resolve_device(device))
+    by_fold = {fold.name: runs for fold, runs in loaded}
 
-    def one(fold: Fold, folder: Path) -> dict[str, Any]:
-        return train_fold(
-            plan_distillation(
-                cache, fold, by_fold[fold.name], folder, config=config, seed=seed, watcher=watcher
-            )
+    def plan(fold: Fold, folder: Path) -> Training:
+        return plan_distillation(
+            cache, fold, by_fold[fold.name], folder, config=config, seed=seed, callback=callback
         )
 
     many = not (Path(teachers[0]) / RUN_FILE).exists()
-    return over_folds([fold for fold, _ in taught], Path(out), many=many, one=one)
+    return train_folds([fold for fold, _ in loaded], Path(out), plan, many=many)
 
 
 def load_teachers(
@@ -81,7 +74,7 @@ def load_teachers(
     for each in zip(*folders, strict=True):
         runs = [load_run(folder, on) for folder in each]
         first = runs[0].info
-        fold = make_fold(first.fold, cache, first.protocol.name)
+        fold = make_fold(first.spec.fold, cache, first.source.protocol.name)
         for run in runs:
             _check_teacher(run, cache, fold, like=runs[0])
         found.append((fold, runs))
@@ -96,41 +89,42 @@ def plan_distillation(
     *,
     config: RunConfig | None = None,
     seed: int | None = None,
-    watcher: Watcher | None = None,
+    callback: Callback | None = None,
 ) -> Training:
     """Gather what the training of a student on its teachers takes, on the teachers' device.
 
     Raises:
         ConfigError: the configuration changes the features, or its weights do not sum to 1.
     """
-    first = teachers[0].info
+    first = teachers[0].spec
     chosen = config or first.config
     if chosen.modality != first.config.modality:
         raise ConfigError(
             f"modality is {to_table(chosen)['modality']}: wanted the teacher's settings, "
             "unchanged, because student and teacher read the same features"
         )
-    info = describe_run(
+    spec = RunSpec.of(
         cache,
-        first.protocol,
         fold,
         kind="distilled",
         config=chosen,
         seed=first.seed if seed is None else seed,
-        on=teachers[0].device,
-        window=choose_window(cache, fold, folder),
-        teachers=teachers,
+        device=teachers[0].device.type,
+        shuffle_buffer=choose_shuffle_buffer(cache, fold, folder),
+        teachers=[run.spec.identity for run in teachers],
     )
-    for misfit in _misfits(chosen, [run.info.config for run in teachers], info.modalities):
+    folders = [str(run.folder.resolve()) for run in teachers]
+    source = RunSource.of(cache, teachers[0].info.source.protocol, folders)
+    for misfit in _misfits(chosen, [run.spec.config for run in teachers], spec.modalities):
         log.warning("%s", misfit)
     return Training(
         cache=cache,
         fold=fold,
-        info=info,
+        info=describe(cache, spec, source),
         folder=folder,
-        objective=soft_objective(chosen, teachers, info.modalities),
-        maker=teachers[0].maker,
-        watcher=watcher,
+        objective=soft_objective(chosen, teachers, spec.modalities),
+        transform=teachers[0].transform,
+        callback=callback,
     )
 
 
@@ -145,11 +139,11 @@ def _misfits(
             "(encoder.width): set student.width=0 for a student as wide as its teacher"
         )
     never_alone = any(each.augment.drop_modality == 0 for each in teachers)
-    if config.distill.target == "alone" and len(modalities) > 1 and never_alone:
+    if config.distill.target == "unimodal" and len(modalities) > 1 and never_alone:
         yield (
             "a teacher that was trained with augment.drop_modality=0 has never missed a modality "
-            "and is asked about one alone: set distill.target=streams, or train it with modalities "
-            "hidden"
+            "and is asked about one alone: set distill.target=branches, or train it with "
+            "modalities hidden"
         )
 
 
@@ -165,13 +159,14 @@ def soft_objective(
     settings, rule = config.distill, config.voting.rule
     weights = resolve_weights(settings, modalities)
     soft_weights = weights.matrix(modalities).to(teachers[0].device)
-    alone = settings.target == "alone"
+    unimodal = settings.target == "unimodal"
 
-    def soft(logits: Tensor, taught: Tensor, present: Tensor) -> Tensor:
+    def soft(logits: Tensor, teacher_logits: Tensor, present: Tensor) -> Tensor:
         if settings.target != "vote":
-            return soft_loss(logits, taught, present, soft_weights, settings)
+            return soft_loss(logits, teacher_logits, present, soft_weights, settings)
         student, teacher = (
-            softened_vote(each, present, rule, settings.temperature) for each in (logits, taught)
+            softened_vote(each, present, rule, settings.temperature)
+            for each in (logits, teacher_logits)
         )
         return (1 - weights.hard) * vote_loss(student, teacher, present, settings)
 
@@ -182,8 +177,10 @@ def soft_objective(
         first = n if batch.n_unlabelled else 0
         features, present = {m: x[first:] for m, x in batch.features.items()}, batch.present[first:]
         with torch.no_grad():
-            taught = ask_in_turn([run.model for run in teachers], features, present, alone=alone)
-        return loss + soft(logits[first:], taught, present)
+            teacher_logits = ask_in_turn(
+                [run.model for run in teachers], features, present, unimodal=unimodal
+            )
+        return loss + soft(logits[first:], teacher_logits, present)
 
     return objective
 
@@ -193,7 +190,7 @@ def ask_in_turn(
     features: Mapping[str, Tensor],
     present: Tensor,
     *,
-    alone: bool,
+    unimodal: bool,
 ) -> Tensor:
     """Logits of each record by one of the teachers, the first, the second and so on.
 
@@ -205,7 +202,7 @@ def ask_in_turn(
     """
     n = len(teachers)
     answers = [
-        teacher({m: x[k::n] for m, x in features.items()}, present[k::n], alone=alone)
+        teacher({m: x[k::n] for m, x in features.items()}, present[k::n], unimodal=unimodal)
         for k, teacher in enumerate(teachers[: len(present)])
     ]
     logits = answers[0].new_empty(len(present), *answers[0].shape[1:])
@@ -215,22 +212,22 @@ def ask_in_turn(
 
 
 def _check_teacher(run: TrainedRun, cache: Cache, fold: Fold, *, like: TrainedRun) -> None:
-    info = run.info
-    if info.kind != "teacher":
-        raise ContractError(f"{run.folder} is a {info.kind}: wanted the run of a teacher")
-    if info.cache_fingerprint != cache.spec.fingerprint or info.split_hash != fold.split_hash:
+    spec = run.spec
+    if spec.kind != "teacher":
+        raise ContractError(f"{run.folder} is a {spec.kind}: wanted the run of a teacher")
+    if spec.cache_fingerprint != cache.spec.fingerprint or spec.split_hash != fold.split_hash:
         raise ContractError(
             f"{run.folder} was trained on other records: cache "
-            f"{info.cache_fingerprint[:12]!r} and split {info.split_hash[:12]!r}, here "
+            f"{spec.cache_fingerprint[:12]!r} and split {spec.split_hash[:12]!r}, here "
             f"{cache.spec.fingerprint[:12]!r} and {fold.split_hash[:12]!r}. "
             "Distil on the teacher's own cache."
         )
-    check_cache_fits(info, cache)
-    if info.modalities != cache.modalities:
+    check_cache_fits(spec, cache)
+    if spec.modalities != cache.modalities:
         raise ContractError(
-            f"{run.folder} has modalities {list(info.modalities)}: wanted {list(cache.modalities)}"
+            f"{run.folder} has modalities {list(spec.modalities)}: wanted {list(cache.modalities)}"
         )
-    if info.config.modality != like.info.config.modality:
+    if spec.config.modality != like.spec.config.modality:
         raise ContractError(
             f"{run.folder} reads other features than {like.folder}: wanted teachers with the same "
             "[modality] settings"

@@ -1,6 +1,6 @@
-"""Notes a training as it goes: one line an epoch, TensorBoard's events, and whoever watches.
+"""Keeps a training as it goes: a line an epoch, TensorBoard's events, a checkpoint, a callback.
 
-It decides nothing, and a run is the same without it.
+It decides nothing: a run is the same without it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import statistics
 from pathlib import Path
 from typing import Any, Protocol
 
-from dmft.runs.folder import EPOCHS_FILE, RunInfo
-from dmft.training import EpochReport
+from dmft.runs.folder import CHECKPOINT_FILE, EPOCHS_FILE
+from dmft.runs.spec import RunSpec
+from dmft.training.checkpoint import TrainingState
+from dmft.training.loop import EpochReport
 from pipeline.common.settings import to_table
 
 
-class Watcher(Protocol):
+class Callback(Protocol):
     """What a caller is told while training goes on."""
 
     def start(self, fold: str, n_epochs: int, done: int) -> None:
@@ -29,40 +31,48 @@ class Watcher(Protocol):
         """A fold has been measured."""
 
 
-class Diary:
-    """Writes ``epochs.jsonl`` and TensorBoard's events, and tells the watcher."""
+class RunLogger:
+    """Writes ``epochs.jsonl``, TensorBoard's events and the checkpoint of a run folder."""
 
-    def __init__(self, folder: Path, info: RunInfo, fold: str, watcher: Watcher | None) -> None:
-        self.folder, self.info, self.fold, self.watcher = folder, info, fold, watcher
+    def __init__(self, folder: Path, spec: RunSpec, callback: Callback | None) -> None:
+        self.folder, self.spec, self.callback = folder, spec, callback
+        self.checkpoint = folder / CHECKPOINT_FILE
         self.seconds: list[float] = []
         self.board: Any = None
 
-    def resume(self, done: int) -> None:
-        """Keep the lines of the epochs that the checkpoint knows, drop later ones."""
+    def resume(self, state: TrainingState) -> None:
+        """Bring a new training to where its checkpoint is, and drop lines of later epochs."""
         from torch.utils.tensorboard import SummaryWriter
 
+        if self.checkpoint.exists():
+            state.load(self.checkpoint, self.spec.identity)
         path = self.folder / EPOCHS_FILE
-        lines = path.read_text().splitlines()[:done] if path.exists() else []
+        lines = path.read_text().splitlines()[: state.done] if path.exists() else []
         path.write_text("".join(f"{line}\n" for line in lines))
         self.seconds = [float(json.loads(line)["seconds"]) for line in lines]
-        self.board = SummaryWriter(str(self.folder), purge_step=done + 1)
-        if not done:
-            settings = json.dumps(to_table(self.info.config), indent=2)
+        self.board = SummaryWriter(str(self.folder), purge_step=state.done + 1)
+        if not state.done:
+            settings = json.dumps(to_table(self.spec.config), indent=2)
             self.board.add_text("config", f"```json\n{settings}\n```")
-        if self.watcher is not None:
-            self.watcher.start(self.fold, self.info.config.training.epochs, done)
+        if self.callback is not None:
+            self.callback.start(self.spec.fold.name, self.spec.config.training.epochs, state.done)
 
-    def epoch(self, report: EpochReport) -> None:
-        """Note one epoch."""
+    def epoch(self, report: EpochReport, state: TrainingState) -> None:
+        """Note one epoch, then write the checkpoint.
+
+        In this order: a line too many is dropped on resuming, one too few could not be made.
+        """
+        figures = dataclasses.asdict(report)
         self.seconds.append(report.seconds)
         with (self.folder / EPOCHS_FILE).open("a") as file:
-            file.write(json.dumps(dataclasses.asdict(report)) + "\n")
-        scalars = {k: v for k, v in dataclasses.asdict(report).items() if k != "epoch"}
-        scalars["records_per_second"] = self.info.n_train / max(report.seconds, 1e-9)
-        for name, value in scalars.items():
-            self.board.add_scalar(f"train/{name}", value, report.epoch)
-        if self.watcher is not None:
-            self.watcher.epoch(report)
+            file.write(json.dumps(figures) + "\n")
+        figures["records_per_second"] = self.spec.n_train / max(report.seconds, 1e-9)
+        for name, value in figures.items():
+            if name != "epoch":
+                self.board.add_scalar(f"train/{name}", value, report.epoch)
+        if self.callback is not None:
+            self.callback.epoch(report)
+        state.save(self.checkpoint, self.spec.identity)
 
     def close(self) -> None:
         """Close the event file."""

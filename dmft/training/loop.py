@@ -8,36 +8,27 @@ epoch's weights, or their moving average, are the model.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dmft.config import RunConfig, TrainingConfig
-from dmft.data import Batch, BatchSource, FeatureMaker, StoredBatch
+from dmft.config import RunConfig
+from dmft.data import Batch, BatchSource, FeatureTransform, StoredBatch
 from dmft.data.augment import Augmenter
 from dmft.data.blend import blend
 from dmft.data.counter_rng import derive_seed
 from dmft.models import overall_vote, set_dropout_keys
-from dmft.training.checkpoint import (
-    optimizer_tensors,
-    read_tensors,
-    restore_optimizer,
-    write_tensors,
-)
+from dmft.training.checkpoint import TrainingState
+from dmft.training.device import deterministic
 from dmft.training.losses import soft_targets
 from dmft.training.schedule import learning_rate
 from pipeline.contract import ContractError
-
-log = logging.getLogger(__name__)
 
 Objective = Callable[[Tensor, Batch], Tensor]
 """Logits (B, M, 2, K) and their batch to a loss."""
@@ -49,10 +40,13 @@ class TrainingData:
 
     source: BatchSource
     """Gives the training records."""
-    maker: FeatureMaker
+    transform: FeatureTransform
     """Makes the model's features of them, on the source's device."""
     n_classes: int
     """K."""
+    second_view: bool = False
+    """Put a second view of a batch's records, changed as ``[transfer]`` says and without labels,
+    behind the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,15 +77,26 @@ class Step:
     """Shapes: (B,) int64, before any blending."""
 
 
-class Learner:
-    """One training under way: a model, its optimizer, its average and the epoch's sums.
+class Recorder(Protocol):
+    """Keeps a training as it goes, so that it can go on after it was interrupted."""
 
-    What it does before and after logits are computed; :func:`fit` computes those of one model,
-    :func:`dmft.training.together.fit_together` those of many at once.
+    def resume(self, state: TrainingState) -> None:
+        """Bring a new state to where an interrupted training stopped; called once, before it."""
+
+    def epoch(self, report: EpochReport, state: TrainingState) -> None:
+        """An epoch has ended."""
+
+
+class Learner:
+    """One training under way.
+
+    :func:`fit` trains one model and :func:`dmft.training.together.fit_together` many at once; both
+    call :meth:`begin`, then for every epoch :meth:`steps`, computing logits, loss and gradients of
+    each step and handing them to :meth:`learn` before the next, then :meth:`end_epoch`, and at
+    last :meth:`finish`.
     """
 
-    optimizer: torch.optim.Optimizer
-    average: dict[str, Tensor]
+    state: TrainingState
 
     def __init__(
         self,
@@ -101,11 +106,7 @@ class Learner:
         config: RunConfig,
         *,
         seed: int,
-        checkpoint: Path | None = None,
-        identity: str = "",
-        transfer: bool = False,
-        on_epoch: Callable[[EpochReport], None] | None = None,
-        on_resume: Callable[[int], None] | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         """Gather what a training needs.
 
@@ -115,49 +116,38 @@ class Learner:
             data: The training records.
             config: The whole configuration.
             seed: With the epoch and the record, the source of everything random.
-            checkpoint: File that is rewritten at every epoch's end.
-            identity: What the run is; a checkpoint of another run is refused.
-            transfer: Put a second view of a batch's records, without labels, behind the first.
-            on_epoch: Called after every epoch, before its checkpoint is written.
-            on_resume: Called with the number of epochs already done, once, before training.
+            recorder: Where it is kept.
         """
         self.model, self.objective, self.data, self.config = model, objective, data, config
-        self.seed, self.checkpoint, self.identity = seed, checkpoint, identity
-        self.transfer, self.on_epoch, self.on_resume = transfer, on_epoch, on_resume
+        self.seed, self.recorder = seed, recorder
         self.n_steps = math.ceil(data.source.n_records / config.training.batch_size)
-        self.done = 0
         self.rate = config.training.learning_rate
 
     def begin(self) -> None:
-        """Make the optimizer and go on from the checkpoint, where that file exists.
+        """Make the optimizer, and go on where an interrupted training stopped.
 
         Raises:
-            ContractError: the checkpoint is of another run.
+            ContractError: what was kept is of another run.
         """
-        self.optimizer = make_optimizer(self.model, self.config.training)
-        self.average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
-        if self.checkpoint is not None and self.checkpoint.exists():
-            self.done = _resume(
-                self.checkpoint, self.model, self.optimizer, self.average, self.identity
-            )
-        if self.on_resume is not None:
-            self.on_resume(self.done)
+        self.state = TrainingState(self.model, self.config.training)
+        if self.recorder is not None:
+            self.recorder.resume(self.state)
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps of the next epoch; each has to be learnt from before the next."""
         source, training = self.data.source, self.config.training
-        augmenter = Augmenter(config=self.config.augment, seed=self.seed, epoch=self.done)
+        augmenter = Augmenter(config=self.config.augment, seed=self.seed, epoch=self.state.done)
         transfer_seed = derive_seed(self.seed, "transfer")
-        transfer = Augmenter(config=self.config.transfer, seed=transfer_seed, epoch=self.done)
+        transfer = Augmenter(config=self.config.transfer, seed=transfer_seed, epoch=self.state.done)
         self.total, self.hits = (torch.zeros((), device=source.device) for _ in range(2))
         self.model.train()
-        stored_batches = source.batches(self.seed, self.done, training.batch_size)
+        stored_batches = source.batches(self.seed, self.state.done, training.batch_size)
         for position, stored in enumerate(stored_batches):
-            number = self.done * self.n_steps + position
+            number = self.state.done * self.n_steps + position
             set_dropout_keys(self.model, derive_seed(self.seed, number, "dropout"))
             blend_seed = derive_seed(self.seed, number, "mixup")
             batch = make_batch(self.data, stored, augmenter, training.label_smoothing, blend_seed)
-            if self.transfer:
+            if self.data.second_view:
                 blend_seed = derive_seed(self.seed, number, "transfer")
                 second = make_batch(self.data, stored, transfer, 0.0, blend_seed)
                 batch = batch.with_unlabelled(second)
@@ -167,23 +157,23 @@ class Learner:
         """Move the weights along the gradients that they have, and note the step's figures."""
         training = self.config.training
         self.rate = learning_rate(training, step.number, self.n_steps)
-        for group in self.optimizer.param_groups:
+        for group in self.state.optimizer.param_groups:
             group["lr"] = self.rate
         if training.clip_norm > 0:
             nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
-        self.optimizer.step()
+        self.state.optimizer.step()
         with torch.no_grad():
             if training.average_decay > 0:
                 decay = min(training.average_decay, (step.number + 1) / (step.number + 10))
                 weights: list[Tensor] = list(self.model.parameters())
-                torch._foreach_lerp_(list(self.average.values()), weights, 1 - decay)
+                torch._foreach_lerp_(list(self.state.average.values()), weights, 1 - decay)
             self.total += loss.detach() * len(step.labels)
             n, rule = step.batch.n_labelled, self.config.voting.rule
             voted = overall_vote(logits[:n].detach(), step.batch.present[:n], rule).argmax(-1)
             self.hits += (voted == step.labels).sum()
 
     def end_epoch(self, seconds: float) -> None:
-        """Report the epoch, and write the checkpoint.
+        """Report the epoch to the recorder.
 
         Raises:
             ContractError: the loss is no longer finite.
@@ -192,66 +182,46 @@ class Learner:
         mean_loss = float(self.total) / n_records
         if not np.isfinite(mean_loss):
             raise ContractError(
-                f"the loss of epoch {self.done + 1} is {mean_loss}: training has diverged. "
+                f"the loss of epoch {self.state.done + 1} is {mean_loss}: training has diverged. "
                 "Lower training.learning_rate or set training.clip_norm, in a new folder."
             )
-        self.done += 1
-        # Noted first: a line too many is dropped on resuming, one too few could not be made.
-        if self.on_epoch is not None:
-            report = EpochReport(
-                epoch=self.done,
-                loss=mean_loss,
-                accuracy=float(self.hits) / n_records,
-                learning_rate=self.rate,
-                seconds=seconds,
-            )
-            self.on_epoch(report)
-        if self.checkpoint is not None:
-            tensors = {f"weights/{k}": v for k, v in self.model.state_dict().items()}
-            tensors |= {f"average/{k}": v for k, v in self.average.items()}
-            state = optimizer_tensors(self.model, self.optimizer)
-            tensors |= {f"optimizer/{k}": v for k, v in state.items()}
-            write_tensors(self.checkpoint, tensors, {"epoch": self.done, "identity": self.identity})
+        self.state.done += 1
+        report = EpochReport(
+            epoch=self.state.done,
+            loss=mean_loss,
+            accuracy=float(self.hits) / n_records,
+            learning_rate=self.rate,
+            seconds=seconds,
+        )
+        if self.recorder is not None:
+            self.recorder.epoch(report, self.state)
 
     def finish(self) -> None:
         """Make the average the model, where there is one."""
         if self.config.training.average_decay > 0:
             with torch.no_grad():
                 for name, parameter in self.model.named_parameters():
-                    parameter.copy_(self.average[name])
+                    parameter.copy_(self.state.average[name])
 
 
 def fit(learner: Learner) -> None:
-    """Train one model in place, going on from its checkpoint where that file exists.
+    """Train one model in place, going on where an interrupted training of it stopped.
 
     Raises:
-        ContractError: the checkpoint is of another run, or the loss is no longer finite.
+        ContractError: what was kept is of another run, or the loss is no longer finite.
     """
     learner.begin()
-    with repeatable():
-        while learner.done < learner.config.training.epochs:
+    with deterministic():
+        while learner.state.done < learner.config.training.epochs:
             began = time.perf_counter()
             for step in learner.steps():
                 logits = learner.model(step.batch.features, step.batch.present)
                 loss = learner.objective(logits, step.batch)
-                learner.optimizer.zero_grad(set_to_none=True)
+                learner.state.optimizer.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
                 learner.learn(step, logits, loss)
             learner.end_epoch(time.perf_counter() - began)
     learner.finish()
-
-
-def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Adam, or AdamW that does not decay biases, norms and learnt tokens."""
-    if config.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), lr=config.learning_rate, foreach=True)
-    decayed = [p for p in model.parameters() if p.dim() == 2]
-    others = [p for p in model.parameters() if p.dim() != 2]
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, foreach=True)
 
 
 def make_batch(
@@ -259,49 +229,12 @@ def make_batch(
 ) -> Batch:
     """Augment, derive and standardise some training records, and blend them where asked."""
     present = augmenter.presence(stored.present, stored.rows)
-    features = data.maker.make(stored.patches, present, stored.rows, augmenter)
+    features = data.transform.apply(stored.patches, present, stored.rows, augmenter)
     targets = soft_targets(stored.labels, data.n_classes, smoothing)
     blended = blend(features, targets, present, augmenter.config, seed)
     return Batch(
         features=blended.features,
         present=present,
         targets=blended.targets,
-        inputs=data.maker.inputs,
+        inputs=data.transform.inputs,
     )
-
-
-def _resume(
-    checkpoint: Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: dict[str, Tensor],
-    identity: str,
-) -> int:
-    tensors, header = read_tensors(checkpoint)
-    if header.get("identity") != identity:
-        raise ContractError(
-            f"{checkpoint} is of another run ({header.get('identity')!r}, wanted {identity!r}): "
-            "choose another folder"
-        )
-    parts: dict[str, dict[str, Any]] = {"weights": {}, "average": {}, "optimizer": {}}
-    for name, tensor in tensors.items():
-        part, _, key = name.partition("/")
-        parts[part][key] = tensor
-    model.load_state_dict(parts["weights"])
-    restore_optimizer(model, optimizer, parts["optimizer"])
-    for name, tensor in parts["average"].items():
-        average[name].copy_(tensor)
-    done = int(header["epoch"])
-    log.info("going on after epoch %d", done)
-    return done
-
-
-@contextmanager
-def repeatable() -> Iterator[None]:
-    """Deterministic kernels, put back to what they were at the end."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)

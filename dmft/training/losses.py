@@ -1,6 +1,6 @@
 """What training minimises: hard losses on labels, soft losses on a teacher (Eqs 13-15).
 
-All read logits (B, M, 2, K) with a presence mask (B, M). A stream of an absent modality is in
+All read logits (B, M, 2, K) with a presence mask (B, M). A branch of an absent modality is in
 no sum and gets no gradient.
 """
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dmft.config import DistillConfig
-from dmft.models import STREAMS, overall_vote
+from dmft.models import BRANCHES, overall_vote
 from pipeline.contract import ConfigError
 
 
@@ -26,8 +26,8 @@ def soft_targets(labels: Tensor, n_classes: int, smoothing: float = 0.0) -> Tens
     return hot * (1 - smoothing) + smoothing / n_classes
 
 
-def _mean_over_streams(each: Tensor, present: Tensor) -> Tensor:
-    """Mean over a record's present streams, then over records that have any.
+def _mean_over_branches(each: Tensor, present: Tensor) -> Tensor:
+    """Mean over a record's present branches, then over records that have any.
 
     Shapes: each (B, M, 2), present (B, M) -> ().
     """
@@ -37,13 +37,13 @@ def _mean_over_streams(each: Tensor, present: Tensor) -> Tensor:
     return means.sum() / (per_record > 0).sum().clamp(min=1)
 
 
-def per_stream_loss(logits: Tensor, present: Tensor, targets: Tensor) -> Tensor:
-    """One cross-entropy a stream, averaged over the streams that a record has.
+def per_branch_loss(logits: Tensor, present: Tensor, targets: Tensor) -> Tensor:
+    """One cross-entropy a branch, averaged over the branches that a record has.
 
     Shapes: logits (B, M, 2, K), present (B, M), targets (B, K) -> ().
     """
     entropies = -(targets[:, None, None] * logits.log_softmax(dim=-1)).sum(dim=-1)
-    return _mean_over_streams(entropies, present)
+    return _mean_over_branches(entropies, present)
 
 
 def summed_softmax_loss(logits: Tensor, present: Tensor, targets: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ def summed_softmax_loss(logits: Tensor, present: Tensor, targets: Tensor) -> Ten
     return (entropies * voters).sum() / voters.sum().clamp(min=1)
 
 
-HARD_LOSSES = {"per_stream": per_stream_loss, "summed_softmax": summed_softmax_loss}
+HARD_LOSSES = {"per_branch": per_branch_loss, "summed_softmax": summed_softmax_loss}
 
 
 def softened(logits: Tensor, temperature: float) -> Tensor:
@@ -73,11 +73,11 @@ def softened(logits: Tensor, temperature: float) -> Tensor:
 def divergence(student: Tensor, teacher: Tensor, direction: str) -> Tensor:
     """KL divergence of log-probabilities, Eq. (14), or its mirror image.
 
-    ``student_teacher`` is the equation as printed, KL(student || teacher).
+    ``reverse_kl`` is the equation as printed, KL(student || teacher).
 
     Shapes: (..., K) twice -> (...).
     """
-    first, second = (student, teacher) if direction == "student_teacher" else (teacher, student)
+    first, second = (student, teacher) if direction == "reverse_kl" else (teacher, student)
     return (first.exp() * (first - second)).sum(dim=-1)
 
 
@@ -88,7 +88,7 @@ class LossWeights:
     hard: float
     """w_CS."""
     soft: Mapping[str, float]
-    """``skeleton_spatial`` to its weight: one for every stream of every modality."""
+    """``skeleton_spatial`` to its weight: one for every branch of every modality."""
 
     def __post_init__(self) -> None:
         total = self.hard + sum(self.soft.values())
@@ -100,22 +100,22 @@ class LossWeights:
 
     def matrix(self, modalities: Sequence[str]) -> Tensor:
         """Return the soft weights as (M, 2)."""
-        return torch.tensor([[self.soft[f"{m}_{s}"] for s in STREAMS] for m in modalities])
+        return torch.tensor([[self.soft[f"{m}_{s}"] for s in BRANCHES] for m in modalities])
 
 
 def resolve_weights(config: DistillConfig, modalities: Sequence[str]) -> LossWeights:
-    """Name a weight for every stream; share 1 - w_CS out equally where none is given.
+    """Name a weight for every branch; share 1 - w_CS out equally where none is given.
 
     Raises:
-        ConfigError: the streams named are not those of the modalities, or the sum is not 1.
+        ConfigError: the branches named are not those of the modalities, or the sum is not 1.
     """
-    streams = [f"{m}_{s}" for m in modalities for s in STREAMS]
+    branches = [f"{m}_{s}" for m in modalities for s in BRANCHES]
     if not config.weights:
-        equal = (1 - config.hard_weight) / len(streams)
-        return LossWeights(hard=config.hard_weight, soft=dict.fromkeys(streams, equal))
-    if set(config.weights) != set(streams):
+        equal = (1 - config.hard_weight) / len(branches)
+        return LossWeights(hard=config.hard_weight, soft=dict.fromkeys(branches, equal))
+    if set(config.weights) != set(branches):
         raise ConfigError(
-            f"distill.weights names {sorted(config.weights)}: wanted exactly {sorted(streams)}"
+            f"distill.weights names {sorted(config.weights)}: wanted exactly {sorted(branches)}"
         )
     return LossWeights(hard=config.hard_weight, soft=config.weights)
 
@@ -141,7 +141,7 @@ def soft_loss(
 
 
 def softened_vote(logits: Tensor, present: Tensor, rule: str, temperature: float) -> Tensor:
-    """Log-probabilities of the vote of streams at a temperature, Eqs (12) and (13).
+    """Log-probabilities of the vote of branches at a temperature, Eqs (12) and (13).
 
     Shapes: logits (B, M, 2, K), present (B, M) -> (B, K).
     """
@@ -149,9 +149,9 @@ def softened_vote(logits: Tensor, present: Tensor, rule: str, temperature: float
 
 
 def vote_loss(student: Tensor, teacher: Tensor, present: Tensor, config: DistillConfig) -> Tensor:
-    """One divergence of two votes, instead of one a stream.
+    """One divergence of two votes, instead of one a branch.
 
-    Deviation: Eq. (15) teaches streams. The vote leaves it to the student which of its streams
+    Deviation: Eq. (15) teaches branches. The vote leaves it to the student which of its branches
     knows what.
 
     Shapes: student, teacher (B, K) log-probabilities at the temperature, present (B, M) -> ().

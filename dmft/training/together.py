@@ -22,7 +22,8 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
 
 from dmft.models.layers import SelfAttention
-from dmft.training.loop import Learner, Step, repeatable
+from dmft.training.device import deterministic
+from dmft.training.loop import Learner, Step
 from pipeline.contract import ContractError
 
 
@@ -127,13 +128,13 @@ def fit_together(learners: Sequence[Learner]) -> list[ContractError | None]:
     for learner in learners:
         learner.begin()
     last = learners[0].config.training.epochs
-    with repeatable():
-        for epoch in range(min(learner.done for learner in learners), last):
+    with deterministic():
+        for epoch in range(min(learner.state.done for learner in learners), last):
             # A group that was interrupted may have written the checkpoints of some members only.
             running = [
                 position
                 for position, learner in enumerate(learners)
-                if learner.done == epoch and stopped[position] is None
+                if learner.state.done == epoch and stopped[position] is None
             ]
             began = time.perf_counter()
             _run_epoch(stack, learners, running)
@@ -154,11 +155,11 @@ def _run_epoch(stack: Stack, learners: Sequence[Learner], running: Sequence[int]
     for found in itertools.zip_longest(*epochs):
         steps = {p: step for p, step in zip(running, found, strict=True) if step is not None}
         logits = stack(*_side_by_side(steps, len(learners)))
-        taught = {p: logits[p, : len(step.batch.present)] for p, step in steps.items()}
-        losses = {p: learners[p].objective(taught[p], step.batch) for p, step in steps.items()}
+        own_logits = {p: logits[p, : len(step.batch.present)] for p, step in steps.items()}
+        losses = {p: learners[p].objective(own_logits[p], step.batch) for p, step in steps.items()}
         stack.backward(torch.stack(list(losses.values())).sum())
         for position, step in steps.items():
-            learners[position].learn(step, taught[position], losses[position])
+            learners[position].learn(step, own_logits[position], losses[position])
 
 
 def _side_by_side(steps: Mapping[int, Step], n_models: int) -> tuple[dict[str, Tensor], Tensor]:

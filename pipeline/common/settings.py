@@ -38,31 +38,6 @@ def to_table(config: Any) -> dict[str, Any]:
     return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 
-def what_differs(config: Any) -> dict[str, Any]:
-    """Return the plain table of a dataclass without the fields that have their default.
-
-    A field that is added later, and whose default is what was done before, changes nothing here:
-    good for hashes that are to outlive a version.
-    """
-    table = {}
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        default = field.default
-        if field.default_factory is not dataclasses.MISSING:
-            default = field.default_factory()
-        if value != default:
-            table[field.name] = _plain_differing(value)
-    return table
-
-
-def _plain_differing(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return what_differs(value)
-    if isinstance(value, Mapping):
-        return {str(key): _plain_differing(each) for key, each in value.items()}
-    return _plain(value)
-
-
 def merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``base`` with the entries of ``over`` laid over it, table by table."""
     merged = dict(base)

@@ -13,13 +13,14 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import time
 from pathlib import Path
 
 import torch
 
 from dmft.config import RunConfig, load_config
 from dmft.data import Cache, make_features, open_cache
-from dmft.data.features import FeatureMaker
+from dmft.data.features import FeatureTransform
 from dmft.data.memory import parse_size
 from dmft.data.sources import choose_source
 from dmft.models import ModelShape, Student, Teacher
@@ -45,10 +46,10 @@ def drop_pages(folder: Path) -> None:
             os.close(file)
 
 
-def rate(cache: Cache, maker: FeatureMaker, kind: str, config: RunConfig) -> float:
+def rate(cache: Cache, transform: FeatureTransform, kind: str, config: RunConfig) -> float:
     """Records a second over one epoch of a new model."""
     torch.manual_seed(0)
-    shape = ModelShape(inputs=maker.inputs, n_classes=len(cache.spec.classes))
+    shape = ModelShape(inputs=transform.inputs, n_classes=len(cache.spec.classes))
     model = (
         Teacher(shape, config.teacher, config.encoder)
         if kind == "teacher"
@@ -56,21 +57,14 @@ def rate(cache: Cache, maker: FeatureMaker, kind: str, config: RunConfig) -> flo
     )
     rows = torch.arange(len(cache))
     data = TrainingData(
-        source=choose_source(cache, rows, cache.window, torch.device("cpu")),
-        maker=maker,
+        source=choose_source(cache, rows, cache.shuffle_buffer, torch.device("cpu")),
+        transform=transform,
         n_classes=len(cache.spec.classes),
     )
-    seconds: list[float] = []
-    learner = Learner(
-        model,
-        hard_objective(config),
-        data,
-        config,
-        seed=0,
-        on_epoch=lambda report: seconds.append(report.seconds),
-    )
+    learner = Learner(model, hard_objective(config), data, config, seed=0)
+    began = time.perf_counter()
     fit(learner)
-    return len(rows) / seconds[0]
+    return len(rows) / (time.perf_counter() - began)
 
 
 def compare(folder: Path, modality: ModalitySpec, memory: int, n_passes: int) -> None:
@@ -78,17 +72,17 @@ def compare(folder: Path, modality: ModalitySpec, memory: int, n_passes: int) ->
     streamed = open_cache(folder, memory=memory)
     resident = open_cache(folder)
     print(f"{resident.residency}\n{streamed.residency}")
-    if streamed.window is None:
+    if streamed.shuffle_buffer is None:
         raise SystemExit("nothing is streamed: give less --memory or more --records")
     config = load_config("default", ["training.epochs=1"])
-    maker = make_features(resident, config, torch.arange(256))
+    transform = make_features(resident, config, torch.arange(256))
     for kind in KINDS:
         rates: dict[str, list[float]] = {"in memory": [], "streamed": [], "streamed, cold": []}
         for _ in range(n_passes):
-            rates["in memory"].append(rate(resident, maker, kind, config))
-            rates["streamed"].append(rate(streamed, maker, kind, config))
+            rates["in memory"].append(rate(resident, transform, kind, config))
+            rates["streamed"].append(rate(streamed, transform, kind, config))
             drop_pages(folder)
-            rates["streamed, cold"].append(rate(streamed, maker, kind, config))
+            rates["streamed, cold"].append(rate(streamed, transform, kind, config))
         middle = {way: statistics.median(values) for way, values in rates.items()}
         title = f"{kind}, {modality.name}"
         for way, value in middle.items():

@@ -72,8 +72,8 @@ def learner_of(task: Task) -> Learner:
     """A new model and its records, as ``dmft train`` makes them."""
     cache, config = _open(task.cache), settings()
     rows = rows_of(cache, task.fold)
-    maker = make_features(cache, config, rows)
-    shape = ModelShape(inputs=maker.inputs, n_classes=len(cache.spec.classes))
+    transform = make_features(cache, config, rows)
+    shape = ModelShape(inputs=transform.inputs, n_classes=len(cache.spec.classes))
     torch.manual_seed(task.fold)
     model = (
         Teacher(shape, config.teacher, config.encoder)
@@ -81,7 +81,7 @@ def learner_of(task: Task) -> Learner:
         else Student(shape, config.student, config.encoder)
     )
     source = choose_source(cache, rows, None, torch.device("cpu"))
-    data = TrainingData(source=source, maker=maker, n_classes=shape.n_classes)
+    data = TrainingData(source=source, transform=transform, n_classes=shape.n_classes)
     return Learner(model, hard_objective(config), data, config, seed=task.fold)
 
 

@@ -22,7 +22,7 @@ from dmft.data import open_cache
 from dmft.export.folder import GRAPH_FILE, INT8_FILE
 from dmft.recognise.live import rows_of
 from dmft.recognise.recordings import group_files
-from dmft.runs.folder import load_run
+from dmft.runs.trained import load_run
 from tests.e2e.running import ROOT
 from tests.fabricate import path_of, record_ids, write_raw
 from tests.trained import Place, make_place
@@ -68,7 +68,7 @@ def test_predict_says_from_raw_files_what_evaluate_says_from_the_cache(place: Pl
     assert done.returncode == 0, done.stderr
     found = {each["recording"]: each for each in json.loads(done.stdout)["recordings"]}
     said = json.loads((place.run / "predictions.json").read_text())
-    classes = load_run(place.run).info.classes
+    classes = load_run(place.run).info.spec.classes
     for record, label, wanted in zip(
         said["records"], said["predicted"], said["probabilities"], strict=True
     ):
@@ -224,7 +224,7 @@ def test_the_graph_runs_where_neither_torch_nor_this_project_is_installed(
     if installed.returncode:
         pytest.skip(f"pip cannot install onnxruntime here: {installed.stderr.strip()[-200:]}")
     run = load_run(place.run)
-    cache = open_cache(place.cache, run.info.modalities)
+    cache = open_cache(place.cache, run.info.spec.modalities)
     wanted = run.predict(cache, torch.arange(len(cache))).numpy()
     arrays = {name: values.numpy() for name, values in cache.features.items()}
     np.savez(tmp_path / "given.npz", present=cache.present.numpy(), **arrays)

@@ -6,7 +6,7 @@ import torch
 from dmft.config import load_config
 from dmft.data import open_cache
 from dmft.models import InputShape, ModelShape, Student, Teacher
-from dmft.runs.folder import load_run
+from dmft.runs.trained import load_run
 from dmft.training.train import train
 from tests.factories import write_cache
 

@@ -12,11 +12,11 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from dmft.data.chunks import read_rows
 from dmft.data.prefetch import read_ahead
-from dmft.data.shuffle import Window, epoch_order
+from dmft.data.shuffle import ShuffleBuffer, epoch_order
 
 small = settings(max_examples=60, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
-windows = st.builds(Window, n_blocks=st.integers(1, 9), n_records=st.integers(1, 40))
+windows = st.builds(ShuffleBuffer, n_blocks=st.integers(1, 9), n_records=st.integers(1, 40))
 chosen_rows = st.sets(st.integers(0, 400), min_size=1).map(lambda s: torch.tensor(sorted(s)))
 
 
@@ -62,13 +62,13 @@ def test_an_order_is_a_function_of_seed_and_epoch(n, window, seed, epoch):
 @small
 @given(chosen_rows, seeds, st.integers(0, 50))
 def test_a_window_that_holds_everything_gives_the_order_of_a_training_in_memory(rows, seed, epoch):
-    window = Window(n_blocks=401, n_records=1)
+    window = ShuffleBuffer(n_blocks=401, n_records=1)
     assert torch.equal(epoch_order(rows, window, seed, epoch), epoch_order(rows, None, seed, epoch))
 
 
 @pytest.mark.parametrize("epoch", range(5))
 def test_the_records_of_a_step_come_from_many_blocks(epoch):
-    window = Window(n_blocks=64, n_records=32)
+    window = ShuffleBuffer(n_blocks=64, n_records=32)
     order = epoch_order(torch.arange(32 * 640), window, 0, epoch)
     blocks = [len(set((step // 32).tolist())) for step in torch.split(order, 16)]
     assert min(blocks[:1]) >= 3  # The first steps wait for nothing but the first blocks.

@@ -41,17 +41,17 @@ def published(runs: Sequence[Measured]) -> str:
 
 def _fitting(run: Measured, found: Published) -> Iterator[list[Figure]]:
     """Published figures of a run's setting; those of one thing and one value together."""
-    teacher = run.info.config.teacher
-    if run.info.kind == "teacher" and not teacher.fusion_layers:
+    teacher = run.info.spec.config.teacher
+    if run.info.spec.kind == "teacher" and not teacher.fusion_layers:
         return  # late fusion is not the paper's teacher
     same: dict[tuple[str, float], list[Figure]] = {}
     for figure in found.figures:
         tokens = figure.fusion_tokens or found.fusion_tokens
         if (
             figure.measure == SHOWN
-            and figure.model == run.info.kind
-            and figure.protocol == run.info.protocol.name
-            and set(figure.modalities) == set(run.info.modalities)
+            and figure.model == run.info.spec.kind
+            and figure.protocol == run.info.source.protocol.name
+            and set(figure.modalities) == set(run.info.spec.modalities)
             and (figure.model != "teacher" or tokens == teacher.fusion_tokens)
         ):
             same.setdefault((figure.of, figure.value), []).append(figure)
@@ -76,7 +76,7 @@ def _row(group: Sequence[Measured], figures: Sequence[Figure]) -> list[Cell]:
         share(first.value / 100),
         shown,
         change(statistics.fmean(ours) - first.value / 100),
-        whole(len({run.info.seed for run in group})),
+        whole(len({run.info.spec.seed for run in group})),
         whole(len(group[0].folds)),
         whole(sum(map(sum, group[0].figures["confusion"]))),
         "; ".join([where.capitalize(), *dict.fromkeys(notes)]),

@@ -20,16 +20,16 @@ def drawn_from(runs: Sequence[Measured]) -> dict[str, Any]:
     """Return plain data for JSON; class lists that are equal stand there once."""
     classes: list[list[str]] = []
     for run in runs:
-        names = list(run.info.classes)
+        names = list(run.info.spec.classes)
         if names not in classes:
             classes.append(names)
     return {
         "classes": classes,
-        "runs": [_run(run, classes.index(list(run.info.classes))) for run in runs],
+        "runs": [_run(run, classes.index(list(run.info.spec.classes))) for run in runs],
         "settings": [
             {
                 "name": setting_name(group, runs),
-                "kind": group[0].info.kind,
+                "kind": group[0].info.spec.kind,
                 "folds": {
                     fold: statistics.fmean(values) for fold, values in fold_values(group).items()
                 },
@@ -58,7 +58,7 @@ def _run(run: Measured, classes: int) -> dict[str, Any]:
     votes = {name: figures["modalities"].get(name, figures) for name in votes_of(run)}
     return {
         "name": run.name,
-        "kind": run.info.kind,
+        "kind": run.info.spec.kind,
         "classes": classes,
         "pooled": hits / max(n, 1),
         "interval": [round(bound, 5) for bound in wilson(hits, n)],
@@ -70,7 +70,7 @@ def _run(run: Measured, classes: int) -> dict[str, Any]:
         ],
         "curves": [
             {
-                "fold": fold.info.fold.name,
+                "fold": fold.info.spec.fold.name,
                 "loss": [round(float(epoch["loss"]), 4) for epoch in fold.epochs],
                 "accuracy": [round(float(epoch["accuracy"]), 4) for epoch in fold.epochs],
             }

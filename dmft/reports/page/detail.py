@@ -18,7 +18,7 @@ N_RECORDS_SHOWN = 12
 
 def detail(runs: Sequence[Measured]) -> str:
     """A section for each run, of which the page shows one at a time."""
-    names = [f"{run.name} ({run.info.kind})" for run in runs]
+    names = [f"{run.name} ({run.info.spec.kind})" for run in runs]
     sections = "".join(_run_section(index, run) for index, run in enumerate(runs))
     choice = chooser("run", "Run", names, hidden=len(runs) == 1)
     return f'<h2 id="detail">One run in detail</h2>{choice}{sections}'
@@ -27,25 +27,25 @@ def detail(runs: Sequence[Measured]) -> str:
 def _run_section(index: int, run: Measured) -> str:
     info = run.info
     about = {
-        "model": info.kind,
-        "data set": info.dataset or "not recorded",
-        "protocol": f"{info.protocol.name}: {count(len(run.folds), 'fold')}, "
-        f"metric {info.protocol.metric}",
-        "modalities": ", ".join(info.modalities),
-        "seed": str(info.seed),
-        "epochs": str(info.config.training.epochs),
+        "model": info.spec.kind,
+        "data set": info.source.dataset or "not recorded",
+        "protocol": f"{info.source.protocol.name}: {count(len(run.folds), 'fold')}, "
+        f"metric {info.source.protocol.metric}",
+        "modalities": ", ".join(info.spec.modalities),
+        "seed": str(info.spec.seed),
+        "epochs": str(info.spec.config.training.epochs),
     }
     note = (
-        '<p class="note">In a teacher a modality\'s temporal stream has seen the other '
+        '<p class="note">In a teacher a modality\'s temporal branch has seen the other '
         "modalities, so its figures are not those of the modality alone.</p>"
-        if info.kind == "teacher" and len(info.modalities) > 1
+        if info.spec.kind == "teacher" and len(info.spec.modalities) > 1
         else ""
     )
     return (
         f'<section data-run="{index}" aria-label="{escape(run.name)}">'
         f"<h3>{escape(run.name)}</h3>{facts(about)}"
         f"<h3>Folds</h3>{_fold_table(run)}"
-        f"<h3>Modalities and streams</h3>{_modality_table(run)}{note}"
+        f"<h3>Modalities and branches</h3>{_modality_table(run)}{note}"
         f"<h3>Confusion matrix</h3>{_confusion_figure(run)}"
         f"<h3>Most confused pairs</h3>{_pairs(run)}"
         f"<h3>Accuracy of each class</h3>{_class_figure()}"
@@ -60,9 +60,9 @@ def _fold_table(run: Measured) -> str:
         hits, n = hits_of(fold.figures["confusion"])
         rows.append(
             [
-                fold.info.fold.name,
-                whole(fold.info.n_train),
-                whole(fold.info.n_test),
+                fold.info.spec.fold.name,
+                whole(fold.info.spec.n_train),
+                whole(fold.info.spec.n_test),
                 whole(n - hits),
                 share(fold.figures["accuracy"]),
                 Number(hits / max(n, 1), interval(wilson(hits, n))),
@@ -127,7 +127,7 @@ def _curve_figure() -> str:
 
 
 def _pairs(run: Measured) -> str:
-    names = run.info.classes
+    names = run.info.spec.classes
     cells = [
         (n, i, j)
         for i, row in enumerate(run.figures["confusion"])

@@ -22,7 +22,7 @@ from dmft.reports.page.fault_table import failing
 from dmft.reports.page.missing import missing
 from dmft.reports.page.model_comparison import kinds
 from dmft.reports.page.overview import all_runs, headline
-from dmft.runs.folder import software_versions
+from dmft.runs.spec import software_versions
 from pipeline.common.page import render_page, warning, write_page
 
 CONTENTS = {
@@ -70,6 +70,6 @@ def render_report(
 
 
 def _title(runs: Sequence[Measured]) -> str:
-    protocols = sorted({run.info.protocol.name for run in runs})
+    protocols = sorted({run.info.source.protocol.name for run in runs})
     what = f"{runs[0].name}, " if len(runs) == 1 else ""
     return f"{what}{' and '.join(protocols)}"

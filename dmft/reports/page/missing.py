@@ -20,7 +20,7 @@ def missing(runs: Sequence[Measured]) -> str:
         if not measured:
             continue
         intact = statistics.fmean(of["accuracy"] for of in measured)
-        every = [dict(of, modalities=list(first.info.modalities)) for of in measured]
+        every = [dict(of, modalities=list(first.info.spec.modalities)) for of in measured]
         sets = [every, *zip(*(of["missing_modalities"] for of in measured), strict=True)]
         for each in sets:
             accuracy = statistics.fmean(of["accuracy"] for of in each)
@@ -33,8 +33,8 @@ def missing(runs: Sequence[Measured]) -> str:
         return ""
     head = ["trained", "test records have", "#records", "#seeds", "#accuracy", "#change"]
     note = (
-        "Modalities are taken away before the network. A teacher's streams then also miss what "
-        "they were fused with; a student's streams never see each other. Means over seeds."
+        "Modalities are taken away before the network. A teacher's branches then also miss what "
+        "they were fused with; a student's branches never see each other. Means over seeds."
     )
     return (
         '<h2 id="missing">Missing modalities</h2>'

@@ -15,8 +15,8 @@ def kinds(runs: Sequence[Measured]) -> str:
     """A line for each protocol and set of modalities that has more than one kind of model."""
     places: dict[tuple[str, str], dict[str, list[Measured]]] = {}
     for run in runs:
-        key = (run.info.protocol.name, " + ".join(run.info.modalities))
-        places.setdefault(key, {}).setdefault(run.info.kind, []).append(run)
+        key = (run.info.source.protocol.name, " + ".join(run.info.spec.modalities))
+        places.setdefault(key, {}).setdefault(run.info.spec.kind, []).append(run)
     rows = [
         _row(protocol, modalities, of)
         for (protocol, modalities), of in places.items()
@@ -57,10 +57,10 @@ def _row(protocol: str, modalities: str, of: Mapping[str, Sequence[Measured]]) -
 
 def _paired(of: Mapping[str, Sequence[Measured]]) -> str:
     """Records that only the distilled, and only the raw student of the same seed got right."""
-    raw = {run.info.seed: run for run in of.get("student", ())}
+    raw = {run.info.spec.seed: run for run in of.get("student", ())}
     only_distilled = only_raw = 0
     for run in of.get("distilled", ()):
-        other = raw.get(run.info.seed)
+        other = raw.get(run.info.spec.seed)
         if other is None:
             continue
         hits = {each.record: each.label == each.predicted for each in other.predictions}

@@ -74,7 +74,7 @@ def _cards_of_run(run: Measured) -> list[str]:
             "Size",
             f"{figures['saved_bytes'] / 1e6:.2f} MB",
             f"{figures['n_parameters']:,} weights; "
-            f"{figures['seconds_per_epoch']:.2f} s an epoch on {run.info.device}",
+            f"{figures['seconds_per_epoch']:.2f} s an epoch on {run.info.spec.device}",
         ),
     ]
     return [card(*each) for each in found]
@@ -108,7 +108,7 @@ def all_runs(runs: Sequence[Measured]) -> str:
     if len(runs) < 2:
         return ""
     rows = []
-    several = len({run.info.protocol.name for run in runs}) > 1
+    several = len({run.info.source.protocol.name for run in runs}) > 1
     for index, run in enumerate(runs):
         figures = run.figures
         hits, n = hits_of(figures["confusion"])
@@ -116,10 +116,10 @@ def all_runs(runs: Sequence[Measured]) -> str:
         rows.append(
             [
                 Raw(f'<a href="#detail" data-run="{index}">{escape(run.name)}</a>'),
-                run.info.kind,
-                *([run.info.protocol.name] if several else []),
-                Raw(escape(" + ".join(run.info.modalities)).replace(" ", "&nbsp;")),
-                Number(run.info.seed, str(run.info.seed)),
+                run.info.spec.kind,
+                *([run.info.source.protocol.name] if several else []),
+                Raw(escape(" + ".join(run.info.spec.modalities)).replace(" ", "&nbsp;")),
+                Number(run.info.spec.seed, str(run.info.spec.seed)),
                 whole(len(run.folds)),
                 share(figures["accuracy"]),
                 share(figures["accuracy_spread"]) if len(run.folds) > 1 else "",

@@ -21,9 +21,9 @@ def setting_name(group: Sequence[Measured], runs: Sequence[Measured]) -> str:
     first = group[0]
 
     def words(run: Measured) -> str:
-        several = len({each.info.protocol.name for each in runs}) > 1
-        return f"{run.info.kind}, {' + '.join(run.info.modalities)}" + (
-            f", {run.info.protocol.name}" if several else ""
+        several = len({each.info.source.protocol.name for each in runs}) > 1
+        return f"{run.info.spec.kind}, {' + '.join(run.info.spec.modalities)}" + (
+            f", {run.info.source.protocol.name}" if several else ""
         )
 
     alike = Counter(words(each[0]) for each in settings_of(runs))
@@ -35,5 +35,5 @@ def fold_values(group: Sequence[Measured]) -> dict[str, list[float]]:
     values: dict[str, list[float]] = {}
     for run in group:
         for fold in run.folds:
-            values.setdefault(fold.info.fold.name, []).append(fold.figures["accuracy"])
+            values.setdefault(fold.info.spec.fold.name, []).append(fold.figures["accuracy"])
     return values

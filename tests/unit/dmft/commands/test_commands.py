@@ -38,8 +38,8 @@ def test_train_distil_and_evaluate_on_every_fold(place):
     assert distilled.exit_code == 0
     assert distilled.stdout.endswith("Next: dmft evaluate s\n")
     said = json.loads((place / "s/fold-subject-1/run.json").read_text())
-    assert said["config"]["distill"]["temperature"] == 2
-    assert said["config"]["encoder"]["width"] == 16
+    assert said["spec"]["config"]["distill"]["temperature"] == 2
+    assert said["spec"]["config"]["encoder"]["width"] == 16
 
     asked = invoke("evaluate", "s", "--json", "-o", "figures/s.json")
     report = json.loads(asked.stdout)

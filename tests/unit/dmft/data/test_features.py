@@ -11,7 +11,7 @@ from dmft.data.augment import Augmenter, bend_time, rotation
 from dmft.data.counter_rng import _mix, derive_seed, normal, uniform
 from dmft.data.features import FeaturePlan, pooling
 from dmft.data.geometry import find_geometry
-from dmft.data.standardise import StatisticsFitter, floor_deviation
+from dmft.data.standardise import StandardizerFitter, floor_std
 from dmft.models import InputShape
 from pipeline.contract import ContractError, Presence
 from tests.factories import write_cache
@@ -138,8 +138,9 @@ def test_statistics_are_those_of_the_training_records_alone(tmp_path):
         write_cache(tmp_path / "c.zarr", absent={"a1_s1_t1/inertial": Presence.ABSENT})
     )
     train = torch.arange(24)
-    maker = make_features(cache, load_config("paper"), train)
-    features = maker.make({m: x[train] for m, x in cache.features.items()}, cache.present[train])
+    transform = make_features(cache, load_config("paper"), train)
+    patches = {m: x[train] for m, x in cache.features.items()}
+    features = transform.apply(patches, cache.present[train])
     seen = features["inertial"][cache.present[train, 1]]
     torch.testing.assert_close(seen.mean(dim=(0, 1)), torch.zeros(6), atol=1e-5, rtol=0)
     torch.testing.assert_close(seen.std(dim=(0, 1)), torch.ones(6), atol=1e-2, rtol=0)
@@ -147,21 +148,22 @@ def test_statistics_are_those_of_the_training_records_alone(tmp_path):
 
     cache.features["inertial"][24:] = 1e6
     again = make_features(cache, load_config("paper"), train)
-    assert torch.equal(again.statistics["inertial"].mean, maker.statistics["inertial"].mean)
+    one, other = (each.standardizers["inertial"].mean for each in (again, transform))
+    assert torch.equal(one, other)
 
 
 def test_a_column_that_hardly_moves_is_not_blown_up():
     deviation = torch.tensor([1e-9, 1.0, 2.0, 3.0, 0.0, 2.0])
-    assert floor_deviation(deviation, "points", 1).min() == pytest.approx(0.1)
-    triples = floor_deviation(torch.tensor([0.5, 0.5, 0.6, 100.0, 120.0, 1.0]), "axes", 1)
+    assert floor_std(deviation, "points", 1).min() == pytest.approx(0.1)
+    triples = floor_std(torch.tensor([0.5, 0.5, 0.6, 100.0, 120.0, 1.0]), "axes", 1)
     torch.testing.assert_close(triples, torch.tensor([0.5, 0.5, 0.6, 100.0, 120.0, 10.0]))
-    assert floor_deviation(torch.zeros(4), "none", 1).tolist() == [1, 1, 1, 1]
+    assert floor_std(torch.zeros(4), "none", 1).tolist() == [1, 1, 1, 1]
 
 
 def test_a_modality_without_any_training_record_has_neutral_statistics():
-    statistics = StatisticsFitter(3).finish("none", 1)
-    assert statistics.mean.tolist() == [0, 0, 0]
-    assert statistics.deviation.tolist() == [1, 1, 1]
+    fitted = StandardizerFitter(3).finish("none", 1)
+    assert fitted.mean.tolist() == [0, 0, 0]
+    assert fitted.std.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ from dmft.config import load_config
 from dmft.data import make_features, open_cache
 from dmft.data.features import BLOCK_RECORDS
 from dmft.data.out_of_core import StoredPatches
-from dmft.data.shuffle import Window
+from dmft.data.shuffle import ShuffleBuffer
 from dmft.data.sources import choose_source
 from dmft.evaluation.evaluate import evaluate
-from dmft.runs.folder import load_run, read_info
-from dmft.training.checkpoint import read_tensors
+from dmft.runs.folder import read_info
+from dmft.runs.tensors import read_tensors
+from dmft.runs.trained import load_run
 from dmft.training.distill import distill
 from dmft.training.train import train
 from pipeline.contract import ConfigError, ContractError, Presence
@@ -72,7 +73,7 @@ def opened(place, n_blocks=None):
     return open_cache(place / "c.zarr", memory=memory)
 
 
-def run(place, cache, out, *changes, watcher=None, kind="student"):
+def run(place, cache, out, *changes, callback=None, kind="student"):
     return train(
         cache,
         str(place / "loso.toml"),
@@ -80,7 +81,7 @@ def run(place, cache, out, *changes, watcher=None, kind="student"):
         kind=kind,
         config=load_config("default", [*SMALL, *changes]),
         device="cpu",
-        watcher=watcher,
+        callback=callback,
     )
 
 
@@ -111,12 +112,12 @@ def streamed_run(place):
 
 def test_what_fits_is_held_and_what_does_not_is_streamed(place, caplog):
     caplog.set_level("INFO")
-    assert open_cache(place / "c.zarr", memory=ALL_BYTES).window is None
+    assert open_cache(place / "c.zarr", memory=ALL_BYTES).shuffle_buffer is None
     assert "resident: skeleton, inertial take 221 kB, within 221 kB of memory" in caplog.text
-    assert opened(place, 3).window == Window(n_blocks=3, n_records=16)
+    assert opened(place, 3).shuffle_buffer == ShuffleBuffer(n_blocks=3, n_records=16)
     assert (
         "streaming: skeleton, inertial take 221 kB, more than 92.2 kB of memory; "
-        "a window of 3 blocks of 16 records holds 55.3 kB" in caplog.text
+        "a shuffle buffer of 3 blocks of 16 records holds 55.3 kB" in caplog.text
     )
 
 
@@ -137,7 +138,10 @@ def test_patches_on_the_disk_are_indexed_as_those_in_memory(place):
 
 
 def test_both_sources_give_the_same_batches_whatever_the_chunks(place):
-    for window in (Window(n_blocks=3, n_records=16), Window(n_blocks=2, n_records=16)):
+    for window in (
+        ShuffleBuffer(n_blocks=3, n_records=16),
+        ShuffleBuffer(n_blocks=2, n_records=16),
+    ):
         pairs = zip(batches(opened(place, 3), window), batches(opened(place), window), strict=True)
         for streamed, resident in pairs:
             assert torch.equal(streamed.rows, resident.rows)
@@ -148,7 +152,7 @@ def test_both_sources_give_the_same_batches_whatever_the_chunks(place):
 
 
 def test_batches_do_not_depend_on_how_long_reading_takes(place, monkeypatch):
-    window = Window(n_blocks=3, n_records=16)
+    window = ShuffleBuffer(n_blocks=3, n_records=16)
     quick = batches(opened(place, 3), window)
     read = StoredPatches.read
 
@@ -171,7 +175,7 @@ def test_each_block_is_read_once_an_epoch(place, monkeypatch):
         return read(self, start, stop, n_threads)
 
     monkeypatch.setattr(StoredPatches, "read", noted)
-    batches(cache, cache.window)
+    batches(cache, cache.shuffle_buffer)
     assert sorted(reads) == sorted(
         (name, start) for name in ("skeleton", "inertial") for start in range(0, N_RECORDS, 16)
     )
@@ -182,7 +186,7 @@ def test_streaming_holds_its_window_and_not_the_cache(tmp_path):
     row_bytes, n_blocks = 32 * 256 * 2, 4
     cache = open_cache(path, memory=(n_blocks + 2) * 16 * row_bytes)
     rows = torch.arange(len(cache))
-    source = choose_source(cache, rows, cache.window, CPU)
+    source = choose_source(cache, rows, cache.shuffle_buffer, CPU)
     tracemalloc.start()
     try:
         for _ in source.batches(0, 0, 8):
@@ -194,7 +198,7 @@ def test_streaming_holds_its_window_and_not_the_cache(tmp_path):
     finally:
         tracemalloc.stop()
     window = n_blocks * 16 * row_bytes
-    # Beside the window: the block that was last, and six batches of half a block each.
+    # Beside the shuffle buffer: the block that was last, and six batches of half a block each.
     assert window <= epoch_peak < window + 5 * 16 * row_bytes < len(cache) * row_bytes / 10
     # Three blocks: in use, made ahead and in the making. Tensors of torch itself are not traced.
     assert fitting_peak < 4 * BLOCK_RECORDS * row_bytes < len(cache) * row_bytes * 0.7
@@ -202,24 +206,24 @@ def test_streaming_holds_its_window_and_not_the_cache(tmp_path):
 
 def test_statistics_are_bit_for_bit_those_of_a_cache_in_memory(resident_run, streamed_run):
     one, other = weights(resident_run), weights(streamed_run)
-    statistics = [name for name in one if name.startswith("statistics/")]
+    statistics = [name for name in one if name.startswith("standardizers/")]
     assert len(statistics) == 4
     assert all(torch.equal(one[name], other[name]) for name in statistics)
 
 
 def test_a_window_with_room_for_the_training_fold_gives_the_very_run(place, resident_run, tmp_path):
     cache = opened(place, 9)
-    assert cache.window is not None
+    assert cache.shuffle_buffer is not None
     run(place, cache, tmp_path / "r")
     assert same(weights(tmp_path / "r"), weights(resident_run))
-    assert read_info(tmp_path / "r").identity == read_info(resident_run).identity
+    assert read_info(tmp_path / "r").spec.identity == read_info(resident_run).spec.identity
 
 
 def test_a_run_with_a_smaller_window_says_so_and_is_another_run(resident_run, streamed_run):
-    assert read_info(streamed_run).window == Window(n_blocks=3, n_records=16)
-    assert read_info(resident_run).window is None
+    assert read_info(streamed_run).spec.shuffle_buffer == ShuffleBuffer(n_blocks=3, n_records=16)
+    assert read_info(resident_run).spec.shuffle_buffer is None
     assert '"window"' not in (resident_run / "run.json").read_text()
-    assert read_info(streamed_run).identity != read_info(resident_run).identity
+    assert read_info(streamed_run).spec.identity != read_info(resident_run).spec.identity
     assert not same(weights(streamed_run), weights(resident_run))
 
 
@@ -238,7 +242,7 @@ def test_an_interrupted_streamed_training_ends_with_the_same_weights(
 ):
     """However much memory there is when it goes on."""
     with pytest.raises(PowerCutError):
-        run(place, opened(place, 3), tmp_path / "cut", watcher=PowerCut(2))
+        run(place, opened(place, 3), tmp_path / "cut", callback=PowerCut(2))
     run(place, opened(place, then), tmp_path / "cut")
     assert same(weights(tmp_path / "cut"), weights(streamed_run))
 
@@ -248,7 +252,7 @@ def test_an_interrupted_training_with_too_little_memory_left_is_not_mixed_otherw
     place, tmp_path, first, mixed
 ):
     with pytest.raises(PowerCutError):
-        run(place, opened(place, first), tmp_path / "cut", watcher=PowerCut(2))
+        run(place, opened(place, first), tmp_path / "cut", callback=PowerCut(2))
     wanted = rf"begun with {mixed}.* memory for 3 blocks of 16: give --memory 221 kB or more"
     with pytest.raises(ConfigError, match=wanted):
         run(place, opened(place, 3), tmp_path / "cut")
@@ -266,7 +270,7 @@ def test_the_nearest_neighbour_is_the_same_in_blocks(place, resident_run, monkey
     from dmft.protocols import make_fold
 
     trained = load_run(resident_run)
-    fold = make_fold(trained.info.fold, opened(place), "loso")
+    fold = make_fold(trained.info.spec.fold, opened(place), "loso")
     held = baseline.neighbour_accuracy(trained, opened(place), fold)
     monkeypatch.setattr(baseline, "KNOWN_BLOCK", 7)
     monkeypatch.setattr(baseline, "PREDICT_BATCH", 5)
@@ -286,7 +290,9 @@ def test_a_student_is_distilled_from_several_teachers_of_a_streamed_cache(place,
         )
     teachers = [tmp_path / "teacher-0", tmp_path / "teacher-1"]
     distill(opened(place, 3), teachers, tmp_path / "streamed", device="cpu")
-    assert read_info(tmp_path / "streamed").window == Window(n_blocks=3, n_records=16)
+    assert read_info(tmp_path / "streamed").spec.shuffle_buffer == ShuffleBuffer(
+        n_blocks=3, n_records=16
+    )
     distill(opened(place, 9), teachers, tmp_path / "wide", device="cpu")
     distill(opened(place), teachers, tmp_path / "held", device="cpu")
     assert same(weights(tmp_path / "wide"), weights(tmp_path / "held"))
@@ -306,10 +312,10 @@ def test_a_chunk_that_is_damaged_while_training_is_named(tmp_path):
             chunk.write_bytes(content)
 
     with pytest.raises(ContractError, match=r"skeleton' is damaged .*c/7/0/0 is not what its"):
-        run(tmp_path, cache, tmp_path / "r", watcher=Damage(1))
+        run(tmp_path, cache, tmp_path / "r", callback=Damage(1))
     chunk.unlink()
     with pytest.raises(ContractError, match=r"skeleton' is damaged .*c/7/0/0 is missing"):
-        batches(cache, cache.window)
+        batches(cache, cache.shuffle_buffer)
 
 
 def test_a_record_that_is_not_finite_is_named_when_it_is_streamed(tmp_path):
@@ -320,7 +326,7 @@ def test_a_record_that_is_not_finite_is_named_when_it_is_streamed(tmp_path):
     cache = open_cache(path, memory=5 * BLOCK_BYTES)
     record = cache.record_ids[100]
     with pytest.raises(ContractError, match=rf"record '{record}' is marked present and is not"):
-        batches(cache, cache.window)
+        batches(cache, cache.shuffle_buffer)
 
 
 def test_the_commands_say_whether_they_stream(place, tmp_path):

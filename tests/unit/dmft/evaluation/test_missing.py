@@ -7,7 +7,7 @@ from dmft.config import load_config
 from dmft.data import open_cache
 from dmft.evaluation.evaluate import evaluate
 from dmft.evaluation.missing_modalities import missing_modalities
-from dmft.runs.folder import load_run
+from dmft.runs.trained import load_run
 from dmft.training.train import train
 from pipeline.contract import Presence
 from tests.factories import write_cache

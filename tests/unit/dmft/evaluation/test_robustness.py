@@ -16,7 +16,8 @@ from dmft.evaluation.robustness import FAULT_NAMES, read_faults, robustness, spo
 from dmft.protocols import choose_folds, load_protocol
 from dmft.reports.load import load_runs
 from dmft.reports.page.html import render_report
-from dmft.runs.folder import fold_folders, load_run, read_info
+from dmft.runs.folder import fold_folders, read_info
+from dmft.runs.trained import load_run
 from dmft.training.distill import distill
 from dmft.training.train import train
 from pipeline.contract import ContractError, Presence
@@ -111,7 +112,7 @@ def test_a_cache_that_has_changed_is_refused_unless_it_is_named(place, tmp_path)
     shutil.move(place / "c.zarr", place / "kept.zarr")
     shutil.copytree(other, place / "c.zarr")
     try:
-        with pytest.raises(ContractError, match=info["cache_fingerprint"][:12]):
+        with pytest.raises(ContractError, match=info["spec"]["cache_fingerprint"][:12]):
             robustness([place / "t/fold-subject-1"])
         assert robustness([place / "t/fold-subject-1"], cache_path=other)["n_runs"] == 1
     finally:
@@ -178,6 +179,8 @@ def test_saved_faults_that_are_damaged_or_of_another_run_are_refused(
 ):
     run = shutil.copytree(place / "t/fold-subject-1", tmp_path / "r", ignore=UNMEASURED)
     info = read_info(run)
-    (run / "robustness.json").write_text(json.dumps({"model_sha256": info.model_sha256} | content))
+    (run / "robustness.json").write_text(
+        json.dumps({"model_sha256": info.finished.model_sha256} | content)
+    )
     with pytest.raises(ContractError, match=match):
         read_faults(run, info)

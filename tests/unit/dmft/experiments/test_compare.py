@@ -12,7 +12,7 @@ from dmft.data import open_cache
 from dmft.data.cache import open_columns
 from dmft.experiments import load_experiment, plan_rows, read_results, run_experiment
 from dmft.experiments.compare import compare, load_votes, pair_up, select
-from dmft.training.train import resolve_device
+from dmft.training.device import resolve_device
 from pipeline.contract import ConfigError, ContractError
 from tests.factories import write_cache
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from dmft.commands.bench import bench as command
 from dmft.export.bench import bench, multiply_adds
-from dmft.runs.folder import load_run
+from dmft.runs.trained import load_run
 from pipeline.contract import ConfigError, ContractError
 from tests.trained import make_place
 
@@ -51,7 +51,7 @@ def test_multiply_adds_are_counted_attention_included(trained):
     first = sum(T * 48 * 4 * 48 + T * T * 2 * 48 + T * 2 * 48 * 56 for T in tokens)
     last = sum(T * 48 * 2 * 48 + 2 * 48 * 48 + T * 2 * 48 + 2 * 48 * 56 for T in tokens)
     into = 48 * (120 * 32 + 32 * 120 + 12 * 32 + 32 * 12)
-    heads = 4 * 48 * len(run.info.classes)
+    heads = 4 * 48 * len(run.info.spec.classes)
     pooling = 32 * 64 * 60 * 2 + 32 * 128 * 6 * 3
     assert multiply_adds(run) == first + last + into + heads + pooling
 

@@ -26,7 +26,7 @@ from dmft.export.build import check_agreement, describe, export, gather_records,
 from dmft.export.folder import start_session
 from dmft.export.graph import Recogniser, example_inputs
 from dmft.runs.files import file_sha256, read_file
-from dmft.runs.folder import load_run
+from dmft.runs.trained import load_run
 from dmft.training.train import train
 from pipeline.contract import ConfigError, ContractError
 from tests.trained import make_place, train_on
@@ -89,7 +89,7 @@ def test_an_export_says_what_it_is_inside_the_graph_and_beside_it(trained, whole
     info = read_export(whole)
     assert set(info.files) == {ARCHIVE_FILE, CARD_FILE, GRAPH_FILE, INT8_FILE}
     assert all(file_sha256(whole / name) == each.sha256 for name, each in info.files.items())
-    assert info.run_identity == load_run(trained.run).info.identity
+    assert info.run_identity == load_run(trained.run).info.spec.identity
     for name in (GRAPH_FILE, INT8_FILE):
         facts = {p.key: p.value for p in onnx.load(str(whole / name)).metadata_props}
         assert facts["classes"].split("\n") == list(info.classes)

@@ -155,13 +155,13 @@ def test_a_modalitys_fused_stream_is_the_mean_over_its_pairs():
     torch.manual_seed(0)
     widths = {"a": 4, "b": 8, "c": 6}
     fusion = MidFusion(widths, TeacherConfig(), EncoderConfig(dropout=0.0))
-    streams = {m: torch.randn(2, 5, width) for m, width in widths.items()}
+    branches = {m: torch.randn(2, 5, width) for m, width in widths.items()}
     present = torch.ones(2, 3, dtype=torch.bool)
     both = present[:, :2]
-    with_a = fusion.pairs["a-b"](streams["a"], streams["b"], both)[1]
-    with_c = fusion.pairs["b-c"](streams["b"], streams["c"], both)[0]
+    with_a = fusion.pairs["a-b"](branches["a"], branches["b"], both)[1]
+    with_c = fusion.pairs["b-c"](branches["b"], branches["c"], both)[0]
     assert with_a.shape == (2, 1, 8)
-    torch.testing.assert_close(fusion(streams, present)["b"], (with_a + with_c) / 2)
+    torch.testing.assert_close(fusion(branches, present)["b"], (with_a + with_c) / 2)
 
 
 def test_tokens_are_averaged_over_the_sides_that_are_present():
@@ -208,21 +208,21 @@ def test_a_stream_alone_is_what_the_teacher_says_where_the_others_are_absent(enc
     modalities = tuple(INPUTS)
     model, features = build(Teacher, encoder, modalities), some_features(modalities)
     present = torch.tensor([[True, True, True], [True, False, True]] * 2)
-    found = model(features, present, alone=True)
+    found = model(features, present, unimodal=True)
     assert found.shape == (4, 3, 2, 5)
     for column in range(3):
         only = present & (torch.arange(3) == column)
         there = present[:, column]
         assert torch.equal(found[there, column], model(features, only)[there, column])
     together = model(features, present)
-    assert torch.equal(found[:, :, 0], together[:, :, 0]), "spatial streams are never fused"
+    assert torch.equal(found[:, :, 0], together[:, :, 0]), "spatial branches are never fused"
     assert not torch.allclose(found[:, :, 1], together[:, :, 1])
 
 
 def test_a_teacher_of_one_modality_is_always_alone():
     model, features = build(Teacher, EncoderConfig(), ("skeleton",)), some_features(("skeleton",))
     present = torch.ones(4, 1, dtype=torch.bool)
-    assert torch.equal(model(features, present, alone=True), model(features, present))
+    assert torch.equal(model(features, present, unimodal=True), model(features, present))
 
 
 def test_the_votes_are_equations_11_and_12():
@@ -266,7 +266,7 @@ def test_a_teacher_without_fusion_layers_exchanges_nothing_and_holds_no_tokens()
     before = teacher(features, present)
     features["inertial"] = torch.randn(2, 8, 6)
     after = teacher(features, present)
-    assert torch.equal(before[:, 0], after[:, 0]), "the skeleton's streams saw the inertial ones"
+    assert torch.equal(before[:, 0], after[:, 0]), "the skeleton's branches saw the inertial ones"
     assert not torch.equal(before[:, 1], after[:, 1])
 
 

@@ -6,7 +6,7 @@ import torch
 
 from dmft.data import open_cache
 from dmft.recognise import load_recogniser, predict
-from dmft.runs.folder import load_run
+from dmft.runs.trained import load_run
 from pipeline.contract import ConfigError
 from pipeline.encoders.config import DepthEncoding, EncodingConfig
 from tests.fabricate import SMALL_FRAMES, encode_here, record_ids, write_raw
@@ -26,7 +26,7 @@ def trained(tmp_path_factory):
 
 def test_depth_passes_the_network_that_the_cache_was_made_with(trained):
     run = load_run(trained.run)
-    cache = open_cache(trained.cache, run.info.modalities)
+    cache = open_cache(trained.cache, run.info.spec.modalities)
     wanted = run.predict(cache, torch.arange(len(cache))).numpy()
     model = load_recogniser(trained.run)
     assert model.weights == "random:0"

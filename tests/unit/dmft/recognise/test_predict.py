@@ -13,7 +13,7 @@ from dmft.export.folder import INT8_FILE
 from dmft.recognise import load_recogniser, predict
 from dmft.recognise.recordings import group_files, place
 from dmft.runs.files import seal_of
-from dmft.runs.folder import load_run
+from dmft.runs.trained import load_run
 from pipeline.contract import ConfigError, ContractError, RecordingError
 from tests.fabricate import path_of
 from tests.trained import make_place
@@ -36,12 +36,12 @@ def files_of(place, record_id, *modalities):
 
 def test_raw_files_are_predicted_as_evaluate_predicts_them_from_the_cache(trained):
     run = load_run(trained.run)
-    cache = open_cache(trained.cache, run.info.modalities)
+    cache = open_cache(trained.cache, run.info.spec.modalities)
     wanted = run.predict(cache, torch.arange(len(cache))).numpy()
     files = [file for i in cache.record_ids for file in files_of(trained, i)]
     found = predict(trained.run, files)
     assert [each.recording for each in found] == list(cache.record_ids)
-    classes = run.info.classes
+    classes = run.info.spec.classes
     probabilities = [[each.probabilities[name] for name in classes] for each in found]
     np.testing.assert_allclose(probabilities, wanted, rtol=0, atol=1e-5)
     assert [each.activity for each in found] == [classes[k] for k in wanted.argmax(axis=1)]
@@ -171,7 +171,8 @@ def test_files_of_other_modalities_alone_are_nothing_to_recognise(trained, tmp_p
 
 
 def reseal(run, **entries):
-    said = json.loads((run / "run.json").read_text()) | entries
+    said = json.loads((run / "run.json").read_text())
+    said["source"] |= entries
     (run / "run.json").write_text(json.dumps(said | {"sha256": seal_of(said)}))
 
 
@@ -184,7 +185,7 @@ def test_a_run_that_does_not_say_how_its_cache_was_encoded_is_refused(trained, t
 
 def test_an_encoding_of_another_version_is_refused(trained, tmp_path):
     run = shutil.copytree(trained.run, tmp_path / "run")
-    encodings = json.loads((run / "run.json").read_text())["encodings"]
+    encodings = json.loads((run / "run.json").read_text())["source"]["encodings"]
     encodings["inertial"]["encoder_version"] = 99
     reseal(run, encodings=encodings)
     with pytest.raises(ContractError, match="inertial of encoder version 99: this software has"):

@@ -1,5 +1,6 @@
 """The report: what it reads, what it says, and that nothing in a file can break out of it."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -17,7 +18,8 @@ from dmft.reports.format import hits_of, interval
 from dmft.reports.load import Prediction, _short_names, load_runs
 from dmft.reports.page.html import render_report
 from dmft.reports.published import load_published
-from dmft.runs.folder import seal_of
+from dmft.runs.files import seal_of
+from dmft.runs.folder import read_info, write_info
 from dmft.training.distill import distill
 from dmft.training.train import train
 from pipeline.contract import ContractError
@@ -104,8 +106,8 @@ def test_runs_and_folds_stand_in_an_order_of_their_own_not_of_their_folders(plac
     for number, source in enumerate(("runs/distilled", "runs/student"), start=-2):
         shutil.copytree(place / source, tmp_path / f"{number}")
     loaded, _ = load_runs([tmp_path])
-    assert [run.info.kind for run in loaded] == ["teacher", "student", "distilled"]
-    assert [fold.info.fold.name for fold in loaded[0].folds] == ["subject-1", "subject-2"]
+    assert [run.info.spec.kind for run in loaded] == ["teacher", "student", "distilled"]
+    assert [fold.info.spec.fold.name for fold in loaded[0].folds] == ["subject-1", "subject-2"]
 
 
 def test_the_same_fold_twice_stays_two_runs(place):
@@ -116,9 +118,7 @@ def test_the_same_fold_twice_stays_two_runs(place):
 def test_a_run_that_cannot_be_shown_is_listed_with_the_reason(place, tmp_path):
     shutil.copytree(place / "runs/teacher", tmp_path / "r")
     first, second = (tmp_path / "r" / f"fold-subject-{n}" for n in (1, 2))
-    said = json.loads((first / "run.json").read_text())
-    said["status"] = "training"
-    (first / "run.json").write_text(json.dumps(said))
+    write_info(first, dataclasses.replace(read_info(first), outcome=None))
     (runs, skipped) = load_runs([tmp_path])
     assert len(runs[0].folds) == 1
     assert skipped == (
@@ -202,7 +202,7 @@ def test_words_from_files_cannot_become_markup(place, tmp_path):
     evil = "</script><script>alert(1)</script>"
     for name in ("run.json", "metrics.json"):
         said = json.loads((tmp_path / "r<b>" / name).read_text())
-        said["classes"][0] = evil
+        (said["spec"] if name == "run.json" else said)["classes"][0] = evil
         if name == "run.json":
             said["sha256"] = seal_of(said)
         (tmp_path / "r<b>" / name).write_text(json.dumps(said))
@@ -237,9 +237,18 @@ def as_if_of(run, protocol, **teacher):
     """The run, as if its protocol were another one, and its teacher had other settings."""
     folds = []
     for fold in run.folds:
-        config = replace(fold.info.config, teacher=replace(fold.info.config.teacher, **teacher))
-        named = replace(fold.info.protocol, name=protocol)
-        folds.append(replace(fold, info=replace(fold.info, protocol=named, config=config)))
+        config = replace(
+            fold.info.spec.config, teacher=replace(fold.info.spec.config.teacher, **teacher)
+        )
+        source = replace(
+            fold.info.source, protocol=replace(fold.info.source.protocol, name=protocol)
+        )
+        folds.append(
+            replace(
+                fold,
+                info=replace(fold.info, source=source, spec=replace(fold.info.spec, config=config)),
+            )
+        )
     return replace(run, folds=tuple(folds))
 
 
@@ -303,7 +312,7 @@ def test_forty_runs_of_27_classes_stay_a_small_page(place, monkeypatch):
     (run,), _ = load_runs([place / "runs/teacher"])
     names = tuple(f"an_action_called_{k}" for k in range(27))
     matrix = [[20 if i == j else (i + j) % 3 for j in range(27)] for i in range(27)]
-    infos = [replace(fold.info, classes=names) for fold in run.folds]
+    infos = [replace(fold.info, spec=replace(fold.info.spec, classes=names)) for fold in run.folds]
     modalities = {m: {**of, "confusion": matrix} for m, of in run.figures["modalities"].items()}
     figures = {**run.figures, "classes": list(names), "confusion": matrix, "modalities": modalities}
     wrong = tuple(

@@ -5,14 +5,15 @@ import torch
 
 from dmft.config import change_config
 from dmft.data import Batch, open_cache
-from dmft.runs.folder import load_run, read_info
+from dmft.runs.folder import read_info
+from dmft.runs.trained import load_run
 from dmft.training.distill import distill, soft_objective
 from dmft.training.train import train
 from pipeline.contract import ConfigError, ContractError
 from tests.factories import write_cache
 from tests.small_runs import (
+    Callback,
     PowerCutError,
-    Watcher,
     same,
     small,
     train_student,
@@ -24,10 +25,10 @@ from tests.small_runs import (
 def test_a_distilled_student_comes_from_the_teachers_run(place, cache, teacher, tmp_path):
     figures = distill(cache, [teacher], tmp_path / "student", device="cpu")
     info = read_info(tmp_path / "student")
-    assert figures["kind"] == info.kind == "distilled"
-    assert info.split_hash == read_info(teacher).split_hash
-    assert info.teacher_identities == (read_info(teacher).identity,)
-    assert info.n_parameters < read_info(teacher).n_parameters
+    assert figures["kind"] == info.spec.kind == "distilled"
+    assert info.spec.split_hash == read_info(teacher).spec.split_hash
+    assert info.spec.teachers == (read_info(teacher).spec.identity,)
+    assert info.finished.n_parameters < read_info(teacher).finished.n_parameters
     raw = train_student(place, cache, tmp_path / "raw")
     assert raw["kind"] == "student"
     assert not same(weights(tmp_path / "raw"), weights(tmp_path / "student"))
@@ -35,12 +36,12 @@ def test_a_distilled_student_comes_from_the_teachers_run(place, cache, teacher, 
 
 def test_what_is_taught_decides_the_student(cache, teacher, tmp_path):
     found = {}
-    for target in ("alone", "streams", "vote"):
+    for target in ("unimodal", "branches", "vote"):
         config = small("training.epochs=1", f"distill.target={target}")
         distill(cache, [teacher], tmp_path / target, config=config, device="cpu")
         found[target] = weights(tmp_path / target)
-    assert not same(found["alone"], found["streams"])
-    assert not same(found["vote"], found["streams"])
+    assert not same(found["unimodal"], found["branches"])
+    assert not same(found["vote"], found["branches"])
 
 
 def test_labels_teach_the_labelled_and_the_teacher_those_behind_them(cache, teacher):
@@ -48,13 +49,13 @@ def test_labels_teach_the_labelled_and_the_teacher_those_behind_them(cache, teac
     rows = torch.arange(4)
     patches = {m: x[rows] for m, x in cache.features.items()}
     present = cache.present[rows]
-    features = run.maker.make(patches, present)
+    features = run.transform.apply(patches, present)
     n_classes = len(cache.spec.classes)
     batch = Batch(
         features=features,
         present=present,
         targets=torch.eye(n_classes)[cache.labels[rows]],
-        inputs=run.maker.inputs,
+        inputs=run.transform.inputs,
     )
     batch = batch.with_unlabelled(batch)
     for hard, moved in ((1.0, slice(0, 4)), (0.0, slice(4, 8))):
@@ -69,17 +70,17 @@ def test_labels_teach_the_labelled_and_the_teacher_those_behind_them(cache, teac
 def test_a_view_of_its_own_decides_the_student_and_is_the_same_after_an_interruption(
     cache, teacher, tmp_path
 ):
-    def taught(name, *changes, watcher=None):
+    def distilled(name, *changes, callback=None):
         config = small("training.epochs=2", *changes)
-        distill(cache, [teacher], tmp_path / name, config=config, device="cpu", watcher=watcher)
+        distill(cache, [teacher], tmp_path / name, config=config, device="cpu", callback=callback)
         return weights(tmp_path / name)
 
-    whole = taught("whole")
-    assert not same(whole, taught("first view", "distill.transfer=false"))
-    assert not same(whole, taught("no cut", "transfer.cut=0"))
+    whole = distilled("whole")
+    assert not same(whole, distilled("first view", "distill.transfer=false"))
+    assert not same(whole, distilled("no cut", "transfer.cut=0"))
     with pytest.raises(PowerCutError):
-        taught("stopped", watcher=Watcher(2))
-    assert same(whole, taught("stopped"))
+        distilled("stopped", callback=Callback(2))
+    assert same(whole, distilled("stopped"))
 
 
 def test_two_teachers_teach_together_over_all_folds(place, cache, tmp_path):
@@ -118,7 +119,7 @@ def test_a_teacher_of_other_modalities_is_refused(place, teacher, tmp_path):
 
 
 def test_a_student_reads_its_teachers_features(cache, teacher, tmp_path):
-    config = change_config(read_info(teacher).config, ["modality.skeleton.velocities=false"])
+    config = change_config(read_info(teacher).spec.config, ["modality.skeleton.velocities=false"])
     with pytest.raises(ConfigError, match=r"modality is .*: wanted the teacher's settings"):
         distill(cache, [teacher], tmp_path / "out", config=config, device="cpu")
 
@@ -145,5 +146,5 @@ def test_what_is_hardly_meant_is_said(place, cache, teacher, tmp_path, caplog):
         "wider", teacher, "student.width=32"
     )
     never = train_teacher(place, cache, tmp_path / "never", "augment.drop_modality=0")
-    assert "has never missed a modality" in said("alone", never)
-    assert said("streams", never, "distill.target=streams") == ""
+    assert "has never missed a modality" in said("unimodal", never)
+    assert said("branches", never, "distill.target=branches") == ""

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from dmft.config import load_config
 from dmft.data import open_cache
+from dmft.data.shuffle import ShuffleBuffer
+from dmft.models import InputShape
 from dmft.reports.load import load_runs
 from dmft.reports.page.html import render_report
 from dmft.runs.files import file_sha256
-from dmft.runs.folder import MODEL_FILE, RUN_FILE, load_run, read_info
+from dmft.runs.folder import MODEL_FILE, RUN_FILE, RUN_VERSION, read_info, write_info
+from dmft.runs.spec import RunSpec
+from dmft.runs.trained import load_run
 from pipeline.contract import ContractError
 from tests.trained import make_place
 
@@ -26,31 +31,64 @@ def run(trained, tmp_path):
     return Path(shutil.copytree(trained.run, tmp_path / "run"))
 
 
-def change(run, **entries):
-    said = json.loads((run / RUN_FILE).read_text())
-    said |= entries
-    (run / RUN_FILE).write_text(json.dumps({k: v for k, v in said.items() if v is not None}))
+def change(run, section=None, **entries):
+    """Change entries of a section of run.json, or of the whole, as by hand; None takes them out."""
+    content = json.loads((run / RUN_FILE).read_text())
+    table = content[section] if section else content
+    table |= entries
+    for key in [key for key, value in entries.items() if value is None]:
+        del table[key]
+    (run / RUN_FILE).write_text(json.dumps(content))
 
 
 def test_a_run_knows_how_its_cache_was_encoded(run):
     info = read_info(run)
-    assert info.dataset == "utd-mhad"
-    assert list(info.encodings) == list(info.modalities)
-    assert info.encodings["skeleton"]["recentre"] == "first"
-    assert info.model_sha256 == file_sha256(run / MODEL_FILE)
-    assert info.manifest_sha256 == open_cache(info.cache_path).spec.provenance["manifest_sha256"]
-    assert len(info.manifest_sha256) == 64
+    source = info.source
+    assert source.dataset == "utd-mhad"
+    assert list(source.encodings) == list(info.spec.modalities)
+    assert source.encodings["skeleton"]["recentre"] == "first"
+    assert info.finished.model_sha256 == file_sha256(run / MODEL_FILE)
+    assert source.manifest_sha256 == open_cache(info.cache_path).spec.provenance["manifest_sha256"]
+    assert len(source.manifest_sha256) == 64
 
 
 def test_a_changed_entry_of_a_run_is_refused(run):
-    change(run, dataset="other")
+    change(run, "source", dataset="other")
     with pytest.raises(ContractError, match=r"run\.json is not what was written: .*SHA-256 '"):
         read_info(run)
-    change(run, dataset="utd-mhad")
-    assert read_info(run).dataset == "utd-mhad"
+    change(run, "source", dataset="utd-mhad")
+    assert read_info(run).source.dataset == "utd-mhad"
     change(run, sha256=None)
     with pytest.raises(ContractError, match=r"run\.json is not what was written: .*says 'None'"):
         read_info(run)
+
+
+def test_every_field_of_a_spec_decides_the_identity_and_nothing_else_does(run):
+    info = read_info(run)
+    others = {
+        "kind": "teacher" if info.spec.kind != "teacher" else "student",
+        "config": load_config("paper"),
+        "fold": dataclasses.replace(info.spec.fold, name="other"),
+        "stored": {**info.spec.stored, "other": InputShape(n_patches=1, n_features=1)},
+        "classes": (*info.spec.classes, "other"),
+        "shuffle_buffer": ShuffleBuffer(n_blocks=1, n_records=1),
+        "teachers": ("other",),
+        **dict.fromkeys(("split_hash", "cache_fingerprint", "device"), "other"),
+        **dict.fromkeys(("n_train", "n_test", "seed"), 12345),
+    }
+    assert others.keys() == {field.name for field in dataclasses.fields(RunSpec)}
+    for name, other in others.items():
+        changed = dataclasses.replace(info.spec, **{name: other})
+        assert changed.identity != info.spec.identity, name
+    turned = dict(reversed(info.spec.stored.items()))
+    assert dataclasses.replace(info.spec, stored=turned).identity != info.spec.identity
+
+
+def test_a_run_of_another_version_is_refused(run):
+    change(run, version=RUN_VERSION - 1)
+    wanted = rf"has run version {RUN_VERSION - 1}; this software reads {RUN_VERSION}\. Train again"
+    with pytest.raises(ContractError, match=wanted):
+        load_run(run)
 
 
 def test_a_moved_cache_may_be_noted_by_hand(run):
@@ -58,19 +96,12 @@ def test_a_moved_cache_may_be_noted_by_hand(run):
     assert read_info(run).cache_path == "elsewhere.zarr"
 
 
-def test_a_run_of_an_earlier_version_without_hashes_still_loads(run):
-    new = ("sha256", "dataset", "encodings", "encoder_weights", "model_sha256")
-    change(run, **dict.fromkeys((*new, "manifest_sha256")))
-    assert load_run(run).info.encodings == {}
-
-
-def test_the_manifests_hash_does_not_decide_what_a_run_is(run):
-    """So that runs made before it was noted keep their identity, and their weights."""
+def test_the_manifests_hash_stands_in_the_report(run):
     info = read_info(run)
-    assert dataclasses.replace(info, manifest_sha256="").identity == info.identity
     (shown,), _ = load_runs([run])
-    assert info.manifest_sha256 in render_report([shown])
-    change(run, sha256=None, encodings=None, model_sha256=None, manifest_sha256=None)
+    assert info.source.manifest_sha256 in render_report([shown])
+    source = dataclasses.replace(info.source, manifest_sha256="")
+    write_info(run, dataclasses.replace(info, source=source))
     (shown,), _ = load_runs([run])
     assert "SHA-256</dt><dd>not recorded" in render_report([shown])
 

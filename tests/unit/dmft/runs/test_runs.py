@@ -9,15 +9,18 @@ import torch
 from dmft.config import load_config
 from dmft.data import open_cache
 from dmft.evaluation.evaluate import evaluate
-from dmft.runs.folder import load_run, read_info
+from dmft.runs.files import seal_of
+from dmft.runs.folder import read_info
+from dmft.runs.trained import load_run
+from dmft.training.device import resolve_device
 from dmft.training.schedule import learning_rate
-from dmft.training.train import resolve_device, train
+from dmft.training.train import train
 from pipeline.contract import ConfigError, ContractError, Presence
 from tests.factories import write_cache
 from tests.small_runs import (
     PROTOCOL,
+    Callback,
     PowerCutError,
-    Watcher,
     same,
     small,
     train_student,
@@ -27,12 +30,12 @@ from tests.small_runs import (
 
 def test_a_run_folder_says_what_it_is(teacher, cache):
     said = json.loads((teacher / "run.json").read_text())
-    assert said["status"] == "complete"
-    assert said["cache_fingerprint"] == cache.spec.fingerprint
-    assert said["classes"] == list(cache.spec.classes)
-    assert said["n_parameters"] == sum(p.numel() for p in load_run(teacher).model.parameters())
-    assert said["saved_bytes"] == (teacher / "model.safetensors").stat().st_size
-    assert said["versions"]["torch"]
+    outcome = said["outcome"]
+    assert said["spec"]["cache_fingerprint"] == cache.spec.fingerprint
+    assert said["spec"]["classes"] == list(cache.spec.classes)
+    assert outcome["n_parameters"] == sum(p.numel() for p in load_run(teacher).model.parameters())
+    assert outcome["saved_bytes"] == (teacher / "model.safetensors").stat().st_size
+    assert said["source"]["versions"]["torch"]
     lines = [json.loads(x) for x in (teacher / "epochs.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3]
     assert list(teacher.glob("events.out.tfevents.*"))
@@ -52,32 +55,32 @@ def test_an_interrupted_training_ends_with_the_same_weights(place, cache, tmp_pa
     changes = ("training.average_decay=0.9", "augment.mixup=0.3", "augment.drop_modality=0.2")
     train_student(place, cache, tmp_path / "whole", *changes)
     with pytest.raises(PowerCutError):
-        train_student(place, cache, tmp_path / "cut", *changes, watcher=Watcher(stop_after))
+        train_student(place, cache, tmp_path / "cut", *changes, callback=Callback(stop_after))
     with pytest.raises(ContractError, match="cut holds a training that has not ended"):
         load_run(tmp_path / "cut")
     torch.rand(7)  # The state of the world's generator must not matter.
-    watcher = Watcher()
-    train_student(place, cache, tmp_path / "cut", *changes, watcher=watcher)
-    assert watcher.starts == [("subject-1", stop_after - 1)]
+    callback = Callback()
+    train_student(place, cache, tmp_path / "cut", *changes, callback=callback)
+    assert callback.starts == [("subject-1", stop_after - 1)]
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
     lines = [json.loads(x) for x in (tmp_path / "cut" / "epochs.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3]
 
 
 def test_a_finished_run_is_not_trained_again(place, cache, teacher):
-    watcher = Watcher()
+    callback = Callback()
     before = (teacher / "model.safetensors").stat().st_mtime_ns
-    train(cache, str(place / "loso.toml"), teacher, config=small(), device="cpu", watcher=watcher)
-    assert watcher.epochs == []
+    train(cache, str(place / "loso.toml"), teacher, config=small(), device="cpu", callback=callback)
+    assert callback.epochs == []
     assert (teacher / "model.safetensors").stat().st_mtime_ns == before
 
 
 def test_figures_lost_at_the_very_end_are_measured_again(place, cache, tmp_path):
     figures = train_student(place, cache, tmp_path / "run")
     (tmp_path / "run" / "metrics.json").unlink()
-    watcher = Watcher()
-    again = train_student(place, cache, tmp_path / "run", watcher=watcher)
-    assert watcher.epochs == []
+    callback = Callback()
+    again = train_student(place, cache, tmp_path / "run", callback=callback)
+    assert callback.epochs == []
     assert again["confusion"] == figures["confusion"]
 
 
@@ -103,7 +106,7 @@ def test_a_folder_with_something_else_is_refused(place, cache, tmp_path, fold):
 def test_a_checkpoint_of_another_run_is_refused(place, cache, tmp_path):
     for seed in (0, 1):
         with pytest.raises(PowerCutError):
-            train_student(place, cache, tmp_path / f"s{seed}", watcher=Watcher(2), seed=seed)
+            train_student(place, cache, tmp_path / f"s{seed}", callback=Callback(2), seed=seed)
     shutil.copy(tmp_path / "s0/checkpoint.safetensors", tmp_path / "s1/checkpoint.safetensors")
     with pytest.raises(ContractError, match=r"checkpoint\.safetensors is of another run"):
         train_student(place, cache, tmp_path / "s1", seed=1)
@@ -111,7 +114,7 @@ def test_a_checkpoint_of_another_run_is_refused(place, cache, tmp_path):
 
 def test_a_truncated_checkpoint_is_refused(place, cache, tmp_path):
     with pytest.raises(PowerCutError):
-        train_student(place, cache, tmp_path / "run", watcher=Watcher(2))
+        train_student(place, cache, tmp_path / "run", callback=Callback(2))
     file = tmp_path / "run" / "checkpoint.safetensors"
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(ContractError, match=r"checkpoint\.safetensors cannot be read"):
@@ -215,13 +218,14 @@ def test_what_is_no_run_is_named(tmp_path):
     with pytest.raises(ContractError, match="does not describe a run: wanted 'dmft-run'"):
         read_info(tmp_path)
     (tmp_path / "run.json").write_text('{"format": "dmft-run", "version": 9}')
-    with pytest.raises(ContractError, match="has run version 9; this software reads 1"):
+    with pytest.raises(ContractError, match="has run version 9; this software reads 2"):
         read_info(tmp_path)
 
 
 def test_a_run_of_an_unknown_kind_is_refused(teacher, tmp_path):
-    said = json.loads((teacher / "run.json").read_text()) | {"kind": "pupil"}
-    (tmp_path / "run.json").write_text(json.dumps(said))
+    said = json.loads((teacher / "run.json").read_text())
+    said["spec"]["kind"] = "pupil"
+    (tmp_path / "run.json").write_text(json.dumps(said | {"sha256": seal_of(said)}))
     with pytest.raises(ConfigError, match="kind is 'pupil': wanted one of teacher, student"):
         read_info(tmp_path)
 

@@ -10,7 +10,7 @@ from dmft.training.losses import (
     HARD_LOSSES,
     LossWeights,
     divergence,
-    per_stream_loss,
+    per_branch_loss,
     resolve_weights,
     soft_loss,
     soft_targets,
@@ -40,7 +40,7 @@ def test_one_cross_entropy_a_stream_is_torchs_averaged():
         for m in range(2)
         for s in range(2)
     ]
-    torch.testing.assert_close(per_stream_loss(logits, EVERYONE, TARGETS), torch.stack(each).mean())
+    torch.testing.assert_close(per_branch_loss(logits, EVERYONE, TARGETS), torch.stack(each).mean())
 
 
 def test_the_loss_on_the_vote_is_the_log_of_equation_12():
@@ -76,9 +76,9 @@ def test_temperature_softens_as_equation_13_means():
 def test_equation_14_is_student_against_teacher_and_its_mirror_the_usual_one():
     student, teacher = some_logits(0).log_softmax(-1), some_logits(1).log_softmax(-1)
     printed = (student.exp() * (student / 1 - teacher)).sum(-1)
-    torch.testing.assert_close(divergence(student, teacher, "student_teacher"), printed)
+    torch.testing.assert_close(divergence(student, teacher, "reverse_kl"), printed)
     usual = torch.nn.functional.kl_div(student, teacher, reduction="none", log_target=True).sum(-1)
-    torch.testing.assert_close(divergence(student, teacher, "teacher_student"), usual)
+    torch.testing.assert_close(divergence(student, teacher, "forward_kl"), usual)
 
 
 def test_weights_are_shared_out_equally_where_none_are_given():
@@ -103,7 +103,7 @@ def test_weights_that_do_not_sum_to_one_are_refused():
         LossWeights(hard=0.5, soft={"a_spatial": 0.3})
 
 
-@pytest.mark.parametrize("direction", ["student_teacher", "teacher_student"])
+@pytest.mark.parametrize("direction", ["reverse_kl", "forward_kl"])
 def test_the_soft_loss_is_nothing_when_the_student_agrees_and_something_when_not(direction):
     config = DistillConfig(direction=direction)
     weights = torch.full((2, 2), 0.125)
@@ -137,17 +137,17 @@ def test_absent_modalities_drop_out_of_the_soft_loss():
 
 def test_several_teachers_answer_in_turn():
     def teacher(number):
-        def answer(features, present, *, alone):
-            assert alone
+        def answer(features, present, *, unimodal):
+            assert unimodal
             return (features["a"] + number)[:, None, None, :1]
 
         return answer
 
     features, present = {"a": torch.arange(5.0)[:, None]}, torch.ones(5, 1, dtype=torch.bool)
-    found = ask_in_turn([teacher(100), teacher(200)], features, present, alone=True)
+    found = ask_in_turn([teacher(100), teacher(200)], features, present, unimodal=True)
     assert found.flatten().tolist() == [100, 201, 102, 203, 104]
     three = [teacher(100), teacher(200), teacher(300)]
-    found = ask_in_turn(three, {"a": features["a"][:2]}, present[:2], alone=True)
+    found = ask_in_turn(three, {"a": features["a"][:2]}, present[:2], unimodal=True)
     assert found.flatten().tolist() == [100, 201]
 
 
@@ -183,8 +183,8 @@ def test_absent_modalities_get_no_gradient_from_the_vote(rule):
     config = DistillConfig(target="vote")
     present = torch.tensor([[True, False], [True, True], [False, False]])
     student = some_logits(0).requires_grad_()
-    taught = softened_vote(some_logits(1), present, rule, 4.0)
-    loss = vote_loss(softened_vote(student, present, rule, 4.0), taught, present, config)
+    teacher_logits = softened_vote(some_logits(1), present, rule, 4.0)
+    loss = vote_loss(softened_vote(student, present, rule, 4.0), teacher_logits, present, config)
     (gradient,) = torch.autograd.grad(loss, student)
     assert torch.isfinite(gradient).all()
     assert gradient[0, 0].abs().sum() > 0

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from dmft.config import RunConfig, load_config
-from dmft.data import Cache, FeatureMaker, make_features, open_cache
+from dmft.data import Cache, FeatureTransform, make_features, open_cache
 from dmft.data.sources import choose_source
 from dmft.models import ModelShape, Student, Teacher
 from dmft.protocols import Fold, choose_folds, load_protocol
-from dmft.runs.folder import TrainedRun, load_run, read_info
+from dmft.runs.folder import read_info
+from dmft.runs.trained import TrainedRun, load_run
 from dmft.training import EpochReport, Learner, TrainingData, fit, fit_together
+from dmft.training.checkpoint import TrainingState
 from dmft.training.distill import distill, load_teachers, plan_distillation, soft_objective
 from dmft.training.together import Stack
 from dmft.training.train import Training, hard_objective, plan_training, train, train_together
@@ -80,17 +82,17 @@ def folds(place: Path, cache: Cache) -> Sequence[Fold]:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DoubleMaker:
+class DoubleTransform:
     """Makes features of 64 bits, so that rounding is far below any difference that matters."""
 
-    maker: FeatureMaker
+    transform: FeatureTransform
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        return self.maker.inputs
+        return self.transform.inputs
 
-    def make(self, *arguments: Any) -> dict[str, Tensor]:
-        return {name: each.double() for name, each in self.maker.make(*arguments).items()}
+    def apply(self, *arguments: Any) -> dict[str, Tensor]:
+        return {name: each.double() for name, each in self.transform.apply(*arguments).items()}
 
 
 def new_learner(
@@ -100,11 +102,12 @@ def new_learner(
     seed: int,
     kind: type[Student] | type[Teacher] = Student,
     teacher: Learner | None = None,
+    second_view: bool = False,
     **options: Any,
 ) -> Learner:
     """A training of 64 bits on some rows."""
-    maker = make_features(cache, config, rows)
-    shape = ModelShape(inputs=maker.inputs, n_classes=len(cache.spec.classes))
+    transform = make_features(cache, config, rows)
+    shape = ModelShape(inputs=transform.inputs, n_classes=len(cache.spec.classes))
     torch.manual_seed(seed)
     model: nn.Module = (
         Student(shape, config.student, config.encoder)
@@ -113,17 +116,42 @@ def new_learner(
     )
     data = TrainingData(
         source=choose_source(cache, rows, None, CPU),
-        maker=DoubleMaker(maker=maker),  # type: ignore[arg-type]
+        transform=DoubleTransform(transform=transform),  # type: ignore[arg-type]
         n_classes=shape.n_classes,
+        second_view=second_view,
     )
     objective = hard_objective(config)
     if teacher is not None:
         info: Any = None
         run = TrainedRun(
-            folder=Path(), info=info, model=copy.deepcopy(teacher.model).eval(), maker=maker
+            folder=Path(), info=info, model=copy.deepcopy(teacher.model).eval(), transform=transform
         )
         objective = soft_objective(config, [run], cache.modalities)
     return Learner(model.double(), objective, data, config, seed=seed, **options)
+
+
+class Kept:
+    """Keeps reports in a list and checkpoints in a file, until the power is cut."""
+
+    def __init__(
+        self, reports: list[EpochReport], file: Path | None = None, *, cut_at: int = 0
+    ) -> None:
+        self.reports, self.file, self.cut_at = reports, file, cut_at
+        self.resumed = 0
+
+    def resume(self, state: TrainingState) -> None:
+        """Go on where the file is."""
+        if self.file is not None and self.file.exists():
+            state.load(self.file, "x")
+        self.resumed = state.done
+
+    def epoch(self, report: EpochReport, state: TrainingState) -> None:
+        """Keep it, or break off before the checkpoint."""
+        self.reports.append(report)
+        if report.epoch == self.cut_at:
+            raise PowerCutError
+        if self.file is not None:
+            state.save(self.file, "x")
 
 
 def weights_of(learner: Learner) -> Tensor:
@@ -168,7 +196,7 @@ def test_students_of_teachers_of_their_own_get_what_each_gets_alone(
 
     def learners() -> list[Learner]:
         return [
-            new_learner(cache, fold.train, config, 0, Student, teacher, transfer=transfer)
+            new_learner(cache, fold.train, config, 0, Student, teacher, second_view=transfer)
             for fold, teacher in zip(folds, teachers, strict=True)
         ]
 
@@ -208,10 +236,10 @@ def test_epochs_are_reported_with_the_figures_of_a_run_alone(
     config = load_config("default", SMALL)
     alone: list[EpochReport] = []
     beside: list[EpochReport] = []
-    fit(new_learner(cache, folds[0].train, config, 0, on_epoch=alone.append))
+    fit(new_learner(cache, folds[0].train, config, 0, recorder=Kept(alone)))
     fit_together(
         [
-            new_learner(cache, folds[0].train, config, 0, on_epoch=beside.append),
+            new_learner(cache, folds[0].train, config, 0, recorder=Kept(beside)),
             new_learner(cache, folds[1].train, config, 0),
         ]
     )
@@ -224,6 +252,7 @@ def test_epochs_are_reported_with_the_figures_of_a_run_alone(
 def test_a_stacked_model_is_computed_on_its_own_weights(cache: Cache) -> None:
     config = load_config("default", [*SMALL, "encoder.dropout=0"])
     learners = [new_learner(cache, torch.arange(6), config, seed) for seed in (0, 1)]
+    learners[0].begin()
     (batch, *_) = [step.batch for step in learners[0].steps()]
     wanted = [learner.model(batch.features, batch.present) for learner in learners]
     stack = Stack([learner.model for learner in learners])
@@ -242,25 +271,19 @@ def test_a_group_that_is_cut_off_between_two_checkpoints_goes_on(
 ) -> None:
     config = load_config("default", SMALL)
 
-    def cut(report: EpochReport) -> None:
-        if report.epoch == 2:
-            raise PowerCutError
-
-    def learners(**second: Any) -> list[Learner]:
-        names = ("first", "second")
-        options: list[dict[str, Any]] = [{"checkpoint": tmp_path / name} for name in names]
-        options[1] |= second
+    def learners(recorders: Sequence[Kept]) -> list[Learner]:
         return [
-            new_learner(cache, fold.train, config, 0, identity="x", **each)
-            for fold, each in zip(folds, options, strict=False)
+            new_learner(cache, fold.train, config, 0, recorder=recorder)
+            for fold, recorder in zip(folds, recorders, strict=False)
         ]
 
+    first, second = (tmp_path / name for name in ("first", "second"))
     with pytest.raises(PowerCutError):
-        fit_together(learners(on_epoch=cut))
-    resumed: list[int] = []
-    again = learners(on_resume=resumed.append)
+        fit_together(learners([Kept([], first), Kept([], second, cut_at=2)]))
+    kept = [Kept([], first), Kept([], second)]
+    again = learners(kept)
     fit_together(again)
-    assert resumed == [1], "its second epoch is not in a checkpoint, that of the first model is"
+    assert [one.resumed for one in kept] == [2, 1], "the second model's epoch was not kept"
     for fold, learner in zip(folds, again, strict=False):
         alone = new_learner(cache, fold.train, config, 0)
         fit(alone)
@@ -309,8 +332,8 @@ def test_folders_of_a_group_hold_what_those_of_runs_alone_hold(
         assert found["n_records"] == json.loads((one / "metrics.json").read_text())["n_records"]
         names = [{p.name.split(".tfevents")[0] for p in each.iterdir()} for each in (one, other)]
         assert names[0] == names[1]
-        assert read_info(one).identity == read_info(other).identity
-        assert read_info(other).status == "complete"
+        assert read_info(one).spec.identity == read_info(other).spec.identity
+        assert read_info(other).outcome is not None
         assert len((other / "epochs.jsonl").read_text().splitlines()) == 2
         logits = [load_run(each).logits(cache, fold.test) for each in (one, other)]
         torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=1e-3)

@@ -1,0 +1,213 @@
+"""What a run is: what decides its weights, where that came from, and what came of it.
+
+``run.json`` holds the three beside each other. Only :class:`RunSpec` is hashed into the run's
+identity, and it is hashed whole: whatever decides a weight is a field of it, and no field of it
+decides none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any
+
+from dmft.config import RunConfig
+from dmft.data import Cache
+from dmft.data.shuffle import ShuffleBuffer
+from dmft.models import InputShape
+from dmft.protocols import Fold, FoldRule, Protocol
+from pipeline.common.settings import to_table
+from pipeline.contract import ConfigError, ContractError
+
+KINDS = ("teacher", "student", "distilled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """All that decides a run's weights."""
+
+    kind: str
+    """teacher, student (trained on labels alone) or distilled."""
+    config: RunConfig
+    """In full."""
+    fold: FoldRule
+    """What selects the records of both sides."""
+    split_hash: str
+    """SHA-256 of the record identities on both sides."""
+    n_train: int
+    """Training records."""
+    n_test: int
+    """Test records."""
+    cache_fingerprint: str
+    """The cache's own SHA-256."""
+    stored: Mapping[str, InputShape]
+    """P and D of each modality in the cache, in the order of the model."""
+    classes: tuple[str, ...]
+    """Class names."""
+    seed: int
+    """Source of everything random."""
+    device: str
+    """cpu or cuda; another device gives other bits."""
+    shuffle_buffer: ShuffleBuffer | None = None
+    """Over which an out-of-core training's epochs were mixed; None where it was all records."""
+    teachers: tuple[str, ...] = ()
+    """Identities of the runs that taught a distilled student."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ConfigError(f"kind is {self.kind!r}: wanted one of {', '.join(KINDS)}")
+
+    @classmethod
+    def of(
+        cls,
+        cache: Cache,
+        fold: Fold,
+        *,
+        kind: str,
+        config: RunConfig,
+        seed: int,
+        device: str,
+        shuffle_buffer: ShuffleBuffer | None = None,
+        teachers: Sequence[str] = (),
+    ) -> RunSpec:
+        """Gather what decides the weights of a model that is trained on a fold of a cache."""
+        specs = {name: cache.modality_spec(name) for name in cache.modalities}
+        return cls(
+            kind=kind,
+            config=config,
+            fold=fold.rule,
+            split_hash=fold.split_hash,
+            n_train=len(fold.train),
+            n_test=len(fold.test),
+            cache_fingerprint=cache.spec.fingerprint,
+            stored={
+                name: InputShape(n_patches=spec.n_patches, n_features=spec.n_features)
+                for name, spec in specs.items()
+            },
+            classes=cache.spec.classes,
+            seed=seed,
+            device=device,
+            shuffle_buffer=shuffle_buffer,
+            teachers=tuple(teachers),
+        )
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """In the order of the model."""
+        return tuple(self.stored)
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 over every field, and over the order of the modalities."""
+        table = {**to_table(self), "modalities": list(self.stored)}
+        return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+
+    def difference_from(self, wanted: RunSpec) -> str:
+        """Name up to three settings in which this run differs from the wanted one."""
+        there, here = _flat(to_table(self)), _flat(to_table(wanted))
+        differing = [
+            f"{key} is {there.get(key)!r} there and {here.get(key)!r} here"
+            for key in sorted(there.keys() | here.keys())
+            if there.get(key) != here.get(key)
+        ]
+        return "; ".join(differing[:3]) or "the order of its modalities differs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSource:
+    """Where what decides a run came from, and how raw recordings become its inputs."""
+
+    protocol: Protocol
+    """The protocol that the fold belongs to."""
+    dataset: str
+    """Data set of the cache: names the readers that raw files of it need."""
+    encodings: Mapping[str, Mapping[str, Any]]
+    """How the cache says that each modality was encoded."""
+    encoder_weights: str = ""
+    """Name of the weights that the cache's frames passed; their hash stands in ``encodings``."""
+    manifest_sha256: str = ""
+    """Of the manifest that the cache was encoded from; empty where the cache does not say."""
+    teachers: tuple[str, ...] = ()
+    """Folders of the teachers of a distilled student."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of the software that trained it."""
+
+    @classmethod
+    def of(cls, cache: Cache, protocol: Protocol, teachers: Sequence[str] = ()) -> RunSource:
+        """Gather it from the cache and the protocol."""
+        weights = cache.spec.provenance.get("weights")
+        return cls(
+            protocol=protocol,
+            dataset=cache.spec.dataset,
+            encodings={name: dict(cache.modality_spec(name).encoding) for name in cache.modalities},
+            encoder_weights=str(weights.get("name", "")) if isinstance(weights, Mapping) else "",
+            manifest_sha256=str(cache.spec.provenance.get("manifest_sha256", "")),
+            teachers=tuple(teachers),
+            versions=software_versions(),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """What came of a run."""
+
+    n_parameters: int
+    """Weights that are learnt."""
+    saved_bytes: int
+    """Size of ``model.safetensors``."""
+    seconds_per_epoch: float
+    """Median over the epochs."""
+    model_sha256: str
+    """Of ``model.safetensors``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """Everything that ``run.json`` says."""
+
+    spec: RunSpec
+    """What decides the weights."""
+    source: RunSource
+    """Where that came from."""
+    cache_path: str
+    """Where the cache was; ``evaluate`` looks there again. A cache may be moved."""
+    outcome: RunOutcome | None = None
+    """What came of it; None while it trains."""
+
+    @property
+    def finished(self) -> RunOutcome:
+        """What came of it.
+
+        Raises:
+            ContractError: its training has not ended.
+        """
+        if self.outcome is None:
+            raise ContractError(
+                f"run {self.spec.identity[:12]!r} is a training that has not ended: run the same "
+                "command again to finish it"
+            )
+        return self.outcome
+
+
+def software_versions() -> dict[str, str]:
+    """Versions that a run is made with, by package."""
+    versions = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in ("dmft", "torch", "numpy", "zarr", "safetensors"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested table as one, ``training.epochs`` to its value."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        nested = isinstance(value, dict)
+        flat |= _flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
+    return flat
