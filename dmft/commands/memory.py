@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 memory_option = click.option(
     "--memory",
     metavar="SIZE",
-    help="Memory for the cache's patches, as 8GB; if they need more they are streamed. "
+    help="Memory for the cache's patches, as 8GB; if they need more they stay on the disk. "
     "[default: half of what is free]",
 )
 
@@ -22,7 +22,7 @@ memory_option = click.option(
 def open_within(
     cache: Path, modalities: Sequence[str] | None, memory: str | None, device: str
 ) -> Cache:
-    """Open a cache within an amount of memory, and say whether it is held or streamed."""
+    """Open a cache within an amount of memory, and say whether it is held or stays on the disk."""
     from dmft.data import memory_budget, open_cache
     from dmft.training.device import resolve_device
 

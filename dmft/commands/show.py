@@ -100,7 +100,7 @@ def figures_text(report: dict[str, Any]) -> str:
         )
         lines.append(f"  {name:<22}" + "".join(f"{figure:>10.2%}" for figure in figures))
     if report["kind"] == "teacher" and len(report["modalities"]) > 1:
-        lines.append("  (a teacher's temporal streams have seen the other modalities)")
+        lines.append("  (a teacher's temporal branches have seen the other modalities)")
     for fold_report in report.get("folds", []):
         lines.append(f"  fold {fold_report['fold']:<17}{fold_report['accuracy']:>10.2%}")
     worst = worst_confusions(report)

@@ -39,7 +39,7 @@ from pipeline.contract import (
 
 log = logging.getLogger(__name__)
 
-WINDOW_BLOCKS = 64
+BUFFER_BLOCKS = 64
 """Blocks that a training mixes where there is room: a step's records then seldom share one."""
 SPARE_BLOCKS = 2
 """Blocks' room beside the shuffle buffer: for the one that is read and the batches made ahead."""
@@ -69,7 +69,7 @@ class Cache:
     present: Tensor
     """Shapes: (N, M) bool, in the order of ``modalities``."""
     shuffle_buffer: ShuffleBuffer | None = None
-    """What there is room for while the cache is streamed; None where all of it is in memory."""
+    """What there is room for while patches stay on the disk; None where all are in memory."""
     residency: str = ""
     """Whether it is in memory, why, and the bytes, for people."""
 
@@ -110,10 +110,10 @@ def open_cache(
         path: The cache.
         modalities: Which to open, in this order.
         memory: Bytes that their patches may take. If they need more they stay on the disk and
-            are streamed. None holds them in memory whatever they need.
+            stay on the disk. None holds them in memory whatever they need.
 
     Raises:
-        ConfigError: there is too little memory even for streaming.
+        ConfigError: there is too little memory even for that.
         ContractError: it is not a complete cache of this schema version with these modalities.
     """
     path = Path(path)
@@ -201,7 +201,7 @@ def choose_shuffle_buffer(
         return None, f"resident: {fits}"
     n_records = max(each.records_per_chunk for each in stored.values())
     block_bytes = n_records * row_bytes
-    n_blocks = min(memory // block_bytes - SPARE_BLOCKS, WINDOW_BLOCKS)
+    n_blocks = min(memory // block_bytes - SPARE_BLOCKS, BUFFER_BLOCKS)
     if n_blocks < 2:
         least = size_text((2 + SPARE_BLOCKS) * block_bytes)
         raise ConfigError(
@@ -211,7 +211,7 @@ def choose_shuffle_buffer(
         )
     shuffle_buffer = ShuffleBuffer(n_blocks=n_blocks, n_records=n_records)
     return shuffle_buffer, (
-        f"streaming: {names} take {size_text(n_bytes)}, more than {size_text(memory)} of memory; "
+        f"out of core: {names} take {size_text(n_bytes)}, more than {size_text(memory)} of memory; "
         f"a shuffle buffer of {n_blocks} blocks of {n_records} records holds "
         f"{size_text(n_blocks * block_bytes)}"
     )

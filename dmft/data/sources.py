@@ -117,7 +117,7 @@ class ResidentSource:
     rows: Tensor
     """Shapes: (n,) int64 on the host, the training records."""
     shuffle_buffer: ShuffleBuffer | None = None
-    """Of the run; a streamed training that was interrupted may go on in memory."""
+    """Of the run; an out-of-core training that was interrupted may go on in memory."""
 
     @property
     def n_records(self) -> int:

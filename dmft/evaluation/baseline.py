@@ -1,6 +1,6 @@
 """What one nearest neighbour achieves on the features that a model sees: no training, no network.
 
-Of a cache in memory all features are compared at once; of a streamed one a part of the test
+Of a cache in memory all features are compared at once; of one on the disk a part of the test
 records, as many as its shuffle buffer has room for, with one block of training records at a time.
 """
 
@@ -19,7 +19,7 @@ from dmft.runs.trained import PREDICT_BATCH, TrainedRun, present_of
 VALUES = 8192
 """Most values of a modality that are compared."""
 KNOWN_BLOCK = 1024
-"""Training records of a streamed cache that are compared at a time."""
+"""Training records of a cache on the disk that are compared at a time."""
 
 
 def neighbour_accuracy(run: TrainedRun, cache: Cache, fold: Fold) -> float:

@@ -82,8 +82,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure a run folder, or every fold of one; by default on the cache it was trained on.
 
-    A cache whose patches need more than ``memory`` bytes is streamed. ``on_cache`` is called with
-    each that is opened.
+    A cache whose patches need more than ``memory`` bytes stays on the disk. ``on_cache`` is called
+    with each that is opened.
 
     Raises:
         ContractError: the folder is not a finished run, or the cache has changed.

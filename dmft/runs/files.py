@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.common.files import replacing
 from pipeline.contract import ContractError
 
 UNSEALED = ("sha256", "cache_path")
@@ -65,18 +65,5 @@ def read_json(path: Path, wanted: str) -> dict[str, Any]:
 
 def write_json(path: Path, content: Mapping[str, Any], *, indent: int | None = 2) -> None:
     """Write a JSON file, atomically."""
-    temporary = temporary_beside(path)
-    temporary.write_text(json.dumps(content, indent=indent) + "\n")
-    replace_durably(temporary, path)
-
-
-def temporary_beside(path: Path) -> Path:
-    """Return the name under which a file is written before it gets its own."""
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
-
-
-def replace_durably(temporary: Path, path: Path) -> None:
-    """Give a written file its name once its bytes are on the disk."""
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=indent) + "\n")

@@ -12,19 +12,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dmft.runs.files import replace_durably, temporary_beside
+from pipeline.common.files import replacing
 from pipeline.contract import ContractError
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
     """Write a safetensors file with a JSON header, atomically."""
-    temporary = temporary_beside(path)
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(on_cpu, str(temporary), metadata={"dmft": json.dumps(header, sort_keys=True)})
-    umask = os.umask(0)
-    os.umask(umask)
-    temporary.chmod(0o666 & ~umask)  # safetensors makes files that only their owner can read
-    replace_durably(temporary, path)
+    with replacing(path) as partial:
+        save_file(on_cpu, str(partial), metadata={"dmft": json.dumps(header, sort_keys=True)})
+        umask = os.umask(0)
+        os.umask(umask)
+        partial.chmod(0o666 & ~umask)  # safetensors makes files that only their owner can read
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

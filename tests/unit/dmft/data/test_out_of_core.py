@@ -116,7 +116,7 @@ def test_what_fits_is_held_and_what_does_not_is_streamed(place, caplog):
     assert "resident: skeleton, inertial take 221 kB, within 221 kB of memory" in caplog.text
     assert opened(place, 3).shuffle_buffer == ShuffleBuffer(n_blocks=3, n_records=16)
     assert (
-        "streaming: skeleton, inertial take 221 kB, more than 92.2 kB of memory; "
+        "out of core: skeleton, inertial take 221 kB, more than 92.2 kB of memory; "
         "a shuffle buffer of 3 blocks of 16 records holds 55.3 kB" in caplog.text
     )
 
@@ -181,7 +181,7 @@ def test_each_block_is_read_once_an_epoch(place, monkeypatch):
     )
 
 
-def test_streaming_holds_its_window_and_not_the_cache(tmp_path):
+def test_out_of_core_holds_its_window_and_not_the_cache(tmp_path):
     path = write_cache(tmp_path / "c.zarr", modalities={"rgb": (32, 256)}, n_trials=96)
     row_bytes, n_blocks = 32 * 256 * 2, 4
     cache = open_cache(path, memory=(n_blocks + 2) * 16 * row_bytes)
@@ -341,11 +341,11 @@ def test_the_commands_say_whether_they_stream(place, tmp_path):
     device = ("--device", "cpu")
     common = ("--protocol", place / "loso.toml", "--epochs", 1, *small, *device)
     said = call("train", cache, *common, "--out", tmp_path / "t", "--memory", "90KiB")
-    assert "streaming: skeleton, inertial take 221 kB" in said
+    assert "out of core: skeleton, inertial take 221 kB" in said
     said = call(
         "distill", cache, "--teacher", tmp_path / "t", "--out", tmp_path / "d", *device,
         "--memory", "1GB",
     )  # fmt: skip
     assert "resident: skeleton, inertial take 221 kB, within 1 GB of memory" in said
-    assert "streaming: " in call("evaluate", tmp_path / "d", *device, "--memory", "90KiB")
+    assert "out of core: " in call("evaluate", tmp_path / "d", *device, "--memory", "90KiB")
     assert "resident: " in call("evaluate", tmp_path / "d", *device)

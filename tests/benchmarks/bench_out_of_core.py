@@ -1,11 +1,11 @@
-"""Training records a second from a cache in memory and from one that is streamed, and their ratio.
+"""Training records a second from a cache in memory and from one out of core, and their ratio.
 
-Each pass trains a new model for one epoch, first from memory, then streamed with the chunks in
-the page cache, then streamed with them written out and dropped from it (POSIX_FADV_DONTNEED).
+Each pass trains a new model for one epoch, first from memory, then out of core with the chunks in
+the page cache, then out of core with them written out and dropped from it (POSIX_FADV_DONTNEED).
 One thread computes. Wide patches (colour, 128 KiB a record) cost reading, narrow ones (a
 skeleton, 15 KiB) cost the work a record that is not computing.
 
-python -m tests.benchmarks.bench_streaming [--records 4096] [--memory 200MB] [--passes 3]
+python -m tests.benchmarks.bench_out_of_core [--records 4096] [--memory 200MB] [--passes 3]
 """
 
 from __future__ import annotations
@@ -73,21 +73,25 @@ def compare(folder: Path, modality: ModalitySpec, memory: int, n_passes: int) ->
     resident = open_cache(folder)
     print(f"{resident.residency}\n{streamed.residency}")
     if streamed.shuffle_buffer is None:
-        raise SystemExit("nothing is streamed: give less --memory or more --records")
+        raise SystemExit("nothing is out of core: give less --memory or more --records")
     config = load_config("default", ["training.epochs=1"])
     transform = make_features(resident, config, torch.arange(256))
     for kind in KINDS:
-        rates: dict[str, list[float]] = {"in memory": [], "streamed": [], "streamed, cold": []}
+        rates: dict[str, list[float]] = {
+            "in memory": [],
+            "out of core": [],
+            "out of core, cold": [],
+        }
         for _ in range(n_passes):
             rates["in memory"].append(rate(resident, transform, kind, config))
-            rates["streamed"].append(rate(streamed, transform, kind, config))
+            rates["out of core"].append(rate(streamed, transform, kind, config))
             drop_pages(folder)
-            rates["streamed, cold"].append(rate(streamed, transform, kind, config))
+            rates["out of core, cold"].append(rate(streamed, transform, kind, config))
         middle = {way: statistics.median(values) for way, values in rates.items()}
         title = f"{kind}, {modality.name}"
         for way, value in middle.items():
             say(f"{title}, {way}", value, "records/s")
-        for way in ("streamed", "streamed, cold"):
+        for way in ("out of core", "out of core, cold"):
             say(f"{title}, {way} / in memory", middle[way] / middle["in memory"], "", "0.7")
 
 

@@ -1,4 +1,4 @@
-"""Laws of streaming: the order of an epoch, reading ranges of chunks, working ahead."""
+"""Laws of out of core: the order of an epoch, reading ranges of chunks, working ahead."""
 
 import time
 
