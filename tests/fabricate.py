@@ -23,7 +23,8 @@ from pipeline.encode.options import EncodeOptions
 from pipeline.encoders.weights import load_weights
 from pipeline.manifests import Manifest, build, save_manifest
 from pipeline.raw.tree import RawTree
-from pipeline.synthetic.utd_mhad import FOLDERS, avi_bytes, mat_bytes
+from pipeline.synthetic.films import avi_bytes
+from pipeline.synthetic.utd_mhad import FOLDERS, mat_bytes
 
 SIGNALS = ("skeleton", "inertial")
 SMALL_FRAMES = {"image_size": 32, "dtype": "float32", "patches": 4}

@@ -6,12 +6,18 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.common.cores import n_cores
+
+if TYPE_CHECKING:
+    from pipeline.synthetic.tree import Progress, Written
+
+_option = partial(click.option, show_default=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,17 +30,57 @@ def synth() -> None:
     """
 
 
-def _some_of(*known: str) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
+def _tree_options(known: str, default: str, files: str, drawn: str) -> Callable[[Any], Any]:
+    """What every tree is asked: OUT, --modalities, --seed, --jobs and --force.
+
+    Args:
+        known: The modalities there are, with commas between.
+        default: Those written unless others are asked for.
+        files: Help text of ``--modalities``.
+        drawn: What the seed draws.
+    """
+    options = (
+        click.argument("out", type=click.Path(file_okay=False, path_type=Path)),
+        _option("--modalities", default=default, callback=_some_of(known), help=files),
+        _option(
+            "--seed",
+            default=0,
+            type=click.IntRange(0),
+            help=f"Draws {drawn}; the same seed writes the same bytes.",
+        ),
+        click.option(
+            "--jobs",
+            type=click.IntRange(1),
+            help="Processes; changes no file.  [default: one a core]",
+        ),
+        click.option(
+            "--force", is_flag=True, help="Write into OUT although it holds something already."
+        ),
+    )
+
+    def add(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def _some_of(known: str) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
     """A callback that takes names with commas between."""
 
     def split(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
-        names = tuple(name.strip() for name in value.split(",") if name.strip())
-        unknown = [name for name in names if name not in known]
-        if unknown or not names:
-            raise click.BadParameter(f"{value!r}: wanted some of {','.join(known)}")
-        return tuple(dict.fromkeys(names))
+        names = _names(value)
+        if not names or not set(names) <= set(known.split(",")):
+            raise click.BadParameter(f"{value!r}: wanted some of {known}")
+        return names
 
     return split
+
+
+def _names(value: str) -> tuple[str, ...]:
+    """Names with commas between, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
 
 
 def _refuse_occupied(out: Path, force: bool) -> None:
@@ -45,51 +91,46 @@ def _refuse_occupied(out: Path, force: bool) -> None:
         )
 
 
-def _bar(n_records: int) -> Any:
-    return click.progressbar(length=n_records, label="Fabricating", show_pos=True, file=sys.stderr)
+def _fabricate(
+    write: Callable[[Progress], Written], n_trials: int, what: str, out: Path
+) -> Written:
+    """Write a tree under a progress bar and say what came of it."""
+    started = time.monotonic()
+    bar: Any = click.progressbar(
+        length=n_trials, label="Fabricating", show_pos=True, file=sys.stderr
+    )
+    with bar:
+        written = write(lambda _: bar.update(1))
+    size, took = f"{written.n_bytes / 1e6:.1f} MB", f"{time.monotonic() - started:.0f} s"
+    click.echo(f"{n_trials} {what}; {size}) in {out} after {took}")
+    return written
+
+
+def _say_next(data_set: str, out: Path) -> None:
+    click.echo(f"Next: dmft manifest build {data_set} {out} -o {out.resolve().name}.jsonl")
 
 
 @synth.command("utd-mhad")
-@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--subjects", default=4, show_default=True, type=click.IntRange(1, 999), help="How many people."
-)
-@click.option(
+@_option("--subjects", default=4, type=click.IntRange(1, 999), help="How many people.")
+@_option(
     "--actions",
     default=8,
-    show_default=True,
     type=click.IntRange(1, 27),
     help="How many of the 27 classes. Fewer than 27 are a fixed choice that mixes near neighbours "
     "(circles either way, knock and wave, push, throw) with unlike ones (walk, jog).",
 )
-@click.option(
+@_option(
     "--trials",
     default=2,
-    show_default=True,
     type=click.IntRange(1, 999),
     help="How often each person performs each action.",
 )
-@click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(0),
-    help="Draws the people and the trials; the same seed writes the same bytes.",
-)
-@click.option(
-    "--modalities",
+@_tree_options(
+    "rgb,depth,skeleton,inertial",
     default="rgb,depth,skeleton,inertial",
-    show_default=True,
-    callback=_some_of("rgb", "depth", "skeleton", "inertial"),
-    help="Which files to write, with commas between.",
+    files="Which files to write, with commas between.",
+    drawn="the people and the trials",
 )
-@click.option(
-    "--jobs",
-    default=None,
-    type=click.IntRange(1),
-    help="Processes; changes no file.  [default: one a core]",
-)
-@click.option("--force", is_flag=True, help="Write into OUT although it holds something already.")
 def utd_mhad(
     out: Path,
     subjects: int,
@@ -115,25 +156,18 @@ def utd_mhad(
 
     _refuse_occupied(out, force)
     records = plan(seed=seed, n_actions=actions, n_subjects=subjects, n_trials=trials)
-    started = time.monotonic()
-    with _bar(len(records)) as bar:
-        written = write_tree(
-            out,
-            records,
-            modalities,
-            n_jobs=jobs or n_cores(),
-            progress=lambda _: bar.update(1),
-        )
-    click.echo(
-        f"{len(records)} records ({', '.join(modalities)}; {written / 1e6:.1f} MB) in {out} "
-        f"after {time.monotonic() - started:.0f} s"
+    write = partial(write_tree, out, records, modalities, n_jobs=jobs or n_cores())
+    _fabricate(
+        lambda progress: write(progress=progress),
+        len(records),
+        f"records ({', '.join(modalities)}",
+        out,
     )
-    click.echo(f"Next: dmft manifest build utd-mhad {out} -o {out.resolve().name}.jsonl")
+    _say_next("utd-mhad", out)
 
 
-def _size(
-    _ctx: click.Context, _param: click.Parameter, value: str | None
-) -> tuple[int, int] | None:
+def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Any:
+    """Width and height, where they are given."""
     if value is None:
         return None
     width, _, height = value.partition("x")
@@ -143,37 +177,31 @@ def _size(
 
 
 @synth.command("mmact")
-@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
+@_option(
     "--subjects",
     default="4",
-    show_default=True,
     help="How many people, or which: 4, or 1-3,17. A number alone takes them in an order in which "
     "both sides of cross-subject come early: 1, 17, 11, 2, 18.",
 )
-@click.option("--scenes", default="1", show_default=True, help="How many scenes, or which of 1-4.")
-@click.option(
+@_option("--scenes", default="1", help="How many scenes, or which of 1-4.")
+@_option(
     "--sessions",
     default="2",
-    show_default=True,
     help="How many sessions, or which. A number alone takes 1, 5, 2, 3, 4 in this order.",
 )
-@click.option(
+@_option(
     "--cameras",
     default="4",
-    show_default=True,
     help="How many cameras, or which of 1-4. A number alone takes 1, 4, 2, 3 in this order.",
 )
-@click.option(
+@_option(
     "--classes",
     default="8",
-    show_default=True,
     help="How many of the 35 classes, or which by name. A number alone takes a fixed choice among "
     "those done in the scenes, which mixes near neighbours with unlike ones.",
 )
 @click.option(
     "--seconds",
-    default=None,
     type=click.FloatRange(0.5, 60),
     help="Length of a middling clip; classes keep their real proportions, from half as long "
     "(jumping) to 2.7 times (carrying_heavy). 7 is the real length.  [default: 4; 2 with "
@@ -181,18 +209,9 @@ def _size(
 )
 @click.option(
     "--size",
-    default=None,
     callback=_size,
     help="Width and height of the videos; the real ones are 1920x1080.  [default: 320x180; 64x36 "
     "with --structure]",
-)
-@click.option(
-    "--modalities",
-    default="rgb,inertial",
-    show_default=True,
-    callback=_some_of("rgb", "inertial", "skeleton", "wifi", "pressure"),
-    help="Which files to write, with commas between: also skeleton (COCO keypoints as JSON), wifi "
-    "and pressure.",
 )
 @click.option(
     "--structure",
@@ -207,10 +226,9 @@ def _size(
     default="",
     help="What to do wrong, with commas between, or all; the names are below.",
 )
-@click.option(
+@_option(
     "--share",
     default=0.1,
-    show_default=True,
     type=click.FloatRange(0, 1),
     help="Share of the trials that suffer each irregularity of single trials, one at least.",
 )
@@ -221,20 +239,13 @@ def _size(
     help="Where to write what was done to which file, as JSON lines.  [default: "
     "OUT.irregular.jsonl beside OUT]",
 )
-@click.option(
-    "--seed",
-    default=0,
-    show_default=True,
-    type=click.IntRange(0),
-    help="Draws the people, the trials and what is irregular; the same seed writes the same bytes.",
+@_tree_options(
+    "rgb,inertial,skeleton,wifi,pressure",
+    default="rgb,inertial",
+    files="Which files to write, with commas between: also skeleton (COCO keypoints as JSON), "
+    "wifi and pressure.",
+    drawn="the people, the trials and what is irregular",
 )
-@click.option(
-    "--jobs",
-    default=None,
-    type=click.IntRange(1),
-    help="Processes; changes no file.  [default: one a core]",
-)
-@click.option("--force", is_flag=True, help="Write into OUT although it holds something already.")
 def mmact(
     out: Path,
     subjects: str,
@@ -287,18 +298,15 @@ def mmact(
     else:
         people = tree.choose(subjects, tree.SUBJECTS, 999)
         places = tree.choose(scenes, tree.SCENES, 4)
-        names = (
-            tree.some_classes(int(classes), places, people)
-            if classes.isdigit()
-            else tuple(sorted({name.strip() for name in classes.split(",")}))
-        )
         trials = tree.plan(
             seed=seed,
             subjects=people,
             scenes=places,
             sessions=tree.choose(sessions, tree.SESSIONS, 99),
             cameras=tree.choose(cameras, tree.CAMERAS, 4),
-            classes=names,
+            classes=tree.some_classes(int(classes), places, people)
+            if classes.isdigit()
+            else sorted(_names(classes)),
             seconds=length_s,
         )
     if not trials:
@@ -306,24 +314,15 @@ def mmact(
             f"nobody of --subjects {subjects} does any of --classes {classes} in --scenes "
             f"{scenes}: name others."
         )
-    asked = [name.strip() for name in irregular.split(",") if name.strip()]
-    faults = chosen(asked, modalities, max(len(trial.clips) for trial in trials))
-    started = time.monotonic()
-    with _bar(len(trials)) as bar:
-        written = tree.write_tree(
-            out,
-            trials,
-            form,
-            irregular=faults,
-            share=share,
-            link_films=structure is not None,
-            n_jobs=jobs or n_cores(),
-            progress=lambda _: bar.update(1),
-        )
-    n_clips = sum(len(trial.clips) for trial in trials)
-    click.echo(
-        f"{len(trials)} trials, {n_clips} views ({', '.join(modalities)}; "
-        f"{written.n_bytes / 1e6:.1f} MB) in {out} after {time.monotonic() - started:.0f} s"
+    n_views = [len(trial.clips) for trial in trials]
+    faults = chosen(_names(irregular), modalities, max(n_views))
+    linked = structure is not None
+    write = partial(tree.write_tree, out, trials, form, irregular=faults, share=share)
+    written = _fabricate(
+        lambda progress: write(link_films=linked, n_jobs=jobs or n_cores(), progress=progress),
+        len(trials),
+        f"trials, {sum(n_views)} views ({', '.join(modalities)}",
+        out,
     )
     if faults:
         target = list_file or out.resolve().with_name(f"{out.resolve().name}.irregular.jsonl")
@@ -332,4 +331,4 @@ def mmact(
         for name, count in sorted(Counter(i.irregularity for i in written.irregular).items()):
             click.echo(f"  {name}: {count}, first {first[name].path} ({first[name].detail})")
         click.echo(f"All of them: {target}")
-    click.echo(f"Next: dmft manifest build mmact {out} -o {out.resolve().name}.jsonl")
+    _say_next("mmact", out)

@@ -15,28 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Point = tuple[float, float, float]
 
+_ARM, _LEG = ("shoulder", "elbow", "wrist", "hand"), ("hip", "knee", "ankle", "foot")
 JOINTS = (
-    "head",
-    "shoulder_center",
-    "spine",
-    "hip_center",
-    "left_shoulder",
-    "left_elbow",
-    "left_wrist",
-    "left_hand",
-    "right_shoulder",
-    "right_elbow",
-    "right_wrist",
-    "right_hand",
-    "left_hip",
-    "left_knee",
-    "left_ankle",
-    "left_foot",
-    "right_hip",
-    "right_knee",
-    "right_ankle",
-    "right_foot",
+    *("head", "shoulder_center", "spine", "hip_center"),
+    *(f"{side}_{name}" for limb in (_ARM, _LEG) for side in ("left", "right") for name in limb),
 )
 """The Kinect's 20 joints in UTD-MHAD's order; indices into every (T, 20, 3) array here."""
 
@@ -151,6 +135,14 @@ class Pose:
     thigh: Floats
     """Right thigh: first axis from hip to knee, second backward, third to the left."""
 
+    def joint(self, name: str) -> Floats:
+        """Where one joint of :data:`JOINTS` is. Shapes: -> (T, 3) metres."""
+        return self.joints[:, JOINT[name]]
+
+    def on_thigh(self, share: float) -> Floats:
+        """A point of the right thigh, from 0 at the hip to 1 at the knee. Shapes: -> (T, 3)."""
+        return (1 - share) * self.joint("right_hip") + share * self.joint("right_knee")
+
 
 def pose(body: Body, stance: Stance, tracks: Mapping[str, Floats]) -> Pose:
     """Joints and sensor frames of a body that follows its tracks.
@@ -158,7 +150,7 @@ def pose(body: Body, stance: Stance, tracks: Mapping[str, Floats]) -> Pose:
     Shapes: every track (T, 3) -> joints (T, 20, 3), frames (T, 3, 3).
 
     Args:
-        body: Proportions.
+        body: Body.
         stance: Place and heading, constant over the record.
         tracks: One array for each key of :data:`TRACKS`.
     """
@@ -170,7 +162,7 @@ def pose(body: Body, stance: Stance, tracks: Mapping[str, Floats]) -> Pose:
     trunk = heading @ _turn(_UP, turn) @ _turn(_RIGHT, -lean) @ _turn(_BACK, -tilt)
 
     floor = np.array([stance.x_m, stance.ankle_y_m, stance.z_m])
-    hip = floor + body.leg * _apply(heading, _forward_to_back(tracks["pelvis"], 1.0))
+    hip = floor + body.leg * _outward(heading, tracks["pelvis"], 1.0)
     hip = hip + np.array([0.0, body.hip_height, 0.0])
     spine = hip + body.lower_trunk * trunk[:, :, 1]
     shoulder = spine + body.upper_trunk * trunk[:, :, 1]
@@ -178,40 +170,33 @@ def pose(body: Body, stance: Stance, tracks: Mapping[str, Floats]) -> Pose:
     joints[:, JOINT["hip_center"]] = hip
     joints[:, JOINT["spine"]] = spine
     joints[:, JOINT["shoulder_center"]] = shoulder
-    joints[:, JOINT["head"]] = shoulder + body.head * _apply(trunk, np.array([0.0, 0.98, -0.199]))
+    joints[:, JOINT["head"]] = shoulder + body.head * _outward(trunk, (0.0, 0.98, 0.199), 1.0)
 
-    frames: dict[str, Floats] = {}
     for side, sign in (("left", -1.0), ("right", 1.0)):
-        root = shoulder + _apply(
-            trunk, np.array([sign * body.shoulder_half_width, -body.shoulder_drop, 0.0])
-        )
-        reach = body.arm * _apply(trunk, _forward_to_back(tracks[f"{side}_hand"], sign))
-        ahead = _apply(trunk, _forward_to_back(np.array(_ARM_AHEAD), sign))
-        aside = _apply(trunk, _forward_to_back(np.array(_ARM_ASIDE), sign))
-        elbow, wrist, arm = _two_bones(
-            root, reach, (body.upper_arm, body.forearm), (ahead, aside), _ARM_GIVE
-        )
-        hand = wrist + body.hand * arm[:, :, 0]
-        for name, place in (("shoulder", root), ("elbow", elbow), ("wrist", wrist), ("hand", hand)):
-            joints[:, JOINT[f"{side}_{name}"]] = place
+        shoulder_at = (body.shoulder_half_width, -body.shoulder_drop, 0.0)
+        arm_root = shoulder + _outward(trunk, shoulder_at, sign)
+        reach = body.arm * _outward(trunk, tracks[f"{side}_hand"], sign)
+        bent = (_outward(trunk, _ARM_AHEAD, sign), _outward(trunk, _ARM_ASIDE, sign))
+        bones = (body.upper_arm, body.forearm)
+        elbow, wrist, forearm = _two_bones(arm_root, reach, bones, bent, _ARM_GIVE)
+        hand = wrist + body.hand * forearm[:, :, 0]
 
-        root = hip + _apply(pelvis, np.array([sign * body.hip_half_width, -body.hip_drop, 0.0]))
+        leg_root = hip + _outward(pelvis, (body.hip_half_width, -body.hip_drop, 0.0), sign)
+        stand = floor + _outward(heading, (body.hip_half_width, 0.0, 0.0), sign)
         step = tracks[f"{side}_foot"] + np.array([stance.width, 0.0, 0.0])
-        stand = floor + sign * body.hip_half_width * heading[:, :, 0]
-        target = stand + body.leg * _apply(heading, _forward_to_back(step, sign))
-        ahead = _apply(pelvis, _forward_to_back(np.array(_LEG_AHEAD), sign))
-        aside = _apply(pelvis, _forward_to_back(np.array(_LEG_ASIDE), sign))
-        knee, ankle, _ = _two_bones(
-            root, target - root, (body.thigh, body.shank), (ahead, aside), _LEG_GIVE
-        )
-        foot = ankle + body.foot * _apply(heading, np.array([sign * 0.25, -0.82, -0.52]))
-        for name, place in (("hip", root), ("knee", knee), ("ankle", ankle), ("foot", foot)):
+        reach = stand + body.leg * _outward(heading, step, sign) - leg_root
+        bent = (_outward(pelvis, _LEG_AHEAD, sign), _outward(pelvis, _LEG_ASIDE, sign))
+        bones = (body.thigh, body.shank)
+        knee, ankle, _ = _two_bones(leg_root, reach, bones, bent, _LEG_GIVE)
+        foot = ankle + body.foot * _outward(heading, (0.25, -0.82, 0.52), sign)
+        places = (arm_root, elbow, wrist, hand, leg_root, knee, ankle, foot)
+        for name, place in zip((*_ARM, *_LEG), places, strict=True):
             joints[:, JOINT[f"{side}_{name}"]] = place
-        frames[f"{side}_arm"] = arm
-        frames[f"{side}_thigh"] = _segment_frame(knee - root, pelvis[:, :, 0])
 
+    # The right side comes last, and it is the one that wears the sensors.
     roll = _turn(_RIGHT, tracks["forearm_roll"][:, 0])
-    return Pose(joints=joints, forearm=frames["right_arm"] @ roll, thigh=frames["right_thigh"])
+    thigh = _segment_frame(knee - leg_root, pelvis[:, :, 0])
+    return Pose(joints=joints, forearm=forearm @ roll, thigh=thigh)
 
 
 def carry(body: Pose, stance: Stance, floor: Floats) -> Pose:
@@ -283,15 +268,10 @@ def _segment_frame(along: Floats, rightward: Floats) -> Floats:
     return np.stack([first, np.cross(third, first), third], axis=-1)
 
 
-def _forward_to_back(values: Floats, sign: float) -> Floats:
-    """(outward, up, forward) of one side to (right, up, backward)."""
-    return np.asarray(values * np.array([sign, 1.0, -1.0]))
-
-
-def _apply(rotation: Floats, vector: Floats) -> Floats:
-    return np.asarray(
-        np.einsum("tij,tj->ti", rotation, np.broadcast_to(vector, (len(rotation), 3)))
-    )
+def _outward(rotation: Floats, values: Floats | Point, sign: float) -> Floats:
+    """(outward, up, forward) of one side, turned. Shapes: (T, 3, 3), (T, 3) or (3,) -> (T, 3)."""
+    backward = np.broadcast_to(values * np.array([sign, 1.0, -1.0]), (len(rotation), 3))
+    return np.asarray(np.einsum("tij,tj->ti", rotation, backward))
 
 
 def _turn(axis: Floats, degrees: Floats) -> Floats:

@@ -7,21 +7,15 @@ cameras do not mirror. They film H.264, and a keypoint detector looks at what th
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.synthetic.body import JOINT, Floats
-from pipeline.synthetic.render import Camera, colour_image, grainy, room, see
+from pipeline.synthetic.render import Camera, colour_film, room
 from pipeline.synthetic.scene import Person
-
-FRAME_RATE = Fraction(2997, 100)
-"""Of MMAct's clips, frames a second."""
 
 _MIDDLE = np.array([-0.09, 0.0, 2.88])
 """Where people stand, in the coordinates of a body."""
@@ -86,11 +80,15 @@ class View:
             noise: Draws light and grain of this film.
         """
         background = room(self.lens, floor_y_m - _CAMERA_RISE_M, place, wall_m=_WALL_M)
-        lit = background * float(np.clip(1 + 0.05 * noise.standard_normal(), 0.85, 1.15))
-        rooms = [grainy(np.clip(lit, 0, 255).astype(np.uint8), 1.0, noise) for _ in range(4)]
-        for index, frame in enumerate(self.turned(joints)):
-            surface = see(frame, self.lens, person.body.girth)
-            yield colour_image(surface, rooms[index % 4], person.wardrobe)
+        return colour_film(
+            self.turned(joints),
+            self.lens,
+            person.body.girth,
+            person.wardrobe,
+            background,
+            grain=1.0,
+            noise=noise,
+        )
 
     def detect(self, joints: Floats, noise: np.random.Generator) -> list[Floats | None]:
         """What a keypoint detector finds in each frame; in one of a hundred, nobody.
@@ -100,9 +98,9 @@ class View:
         pixels = self.lens.project(self.turned(_coco(joints)))
         off = 0.0025 * self.width * noise.standard_normal(pixels.shape)
         score = np.clip(0.88 + 0.07 * noise.standard_normal(pixels.shape[:2]), 0.3, 1.0)
-        found = np.concatenate([pixels + off, score[..., None]], axis=-1)
-        missed = noise.random(len(found)) < 0.01
-        return [None if lost else frame for lost, frame in zip(missed.tolist(), found, strict=True)]
+        keypoints = np.concatenate([pixels + off, score[..., None]], axis=-1)
+        missed = (noise.random(len(keypoints)) < 0.01).tolist()
+        return [None if miss else frame for miss, frame in zip(missed, keypoints, strict=True)]
 
 
 def _coco(joints: Floats) -> Floats:
@@ -123,18 +121,3 @@ def _coco(joints: Floats) -> Floats:
     return np.stack(
         [face[name] if name in face else joints[:, JOINT[name]] for name in COCO], axis=1
     )
-
-
-def mp4_bytes(images: Iterable[NDArray[np.uint8]], width: int, height: int) -> bytes:
-    """An H.264 .mp4 at MMAct's rate. Shapes: each image (height, width, 3) uint8, both even."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libx264", rate=FRAME_RATE)
-        stream.width, stream.height = width, height
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1
-        stream.codec_context.options = {"flags": "+bitexact", "preset": "superfast", "crf": "25"}
-        for image in images:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode(None))
-    return buffer.getvalue()

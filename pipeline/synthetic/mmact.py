@@ -13,17 +13,16 @@ import gzip
 import json
 import shutil
 import tarfile
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from multiprocessing import get_context
+from itertools import product
 from pathlib import Path
 
-from pipeline.common.cores import n_cores
 from pipeline.contract import ConfigError
 from pipeline.synthetic.irregular import STRAY_FILES, Irregular, assign
-from pipeline.synthetic.mmact_files import Written, write_trial
-from pipeline.synthetic.mmact_trial import CLASSES, SPREAD, Form, Trial, film
+from pipeline.synthetic.mmact_files import write_trial
+from pipeline.synthetic.mmact_trial import CLASSES, SPREAD, Clip, Form, MmactTrial, film
+from pipeline.synthetic.tree import Progress, Written, write_trials
 from pipeline.synthetic.wearables import RATES_HZ
 
 SUBJECTS = (1, 17, 11, 2, 18, 12, 3, 13, 4, 19, 5, 14, 6, 15, 7, 16, 8, 20, 9, 10)
@@ -39,7 +38,7 @@ CARRIERS_FROM = 11
 """carrying_heavy and carrying_light are not done by subjects before this one."""
 
 COLUMNS = ("subject", "camera", "scene", "session", "file_stem", "n_frames")
-"""Of a list of clips."""
+"""What a list of clips has."""
 
 
 def choose(value: str, order: Sequence[int], most: int) -> tuple[int, ...]:
@@ -79,23 +78,32 @@ def plan(
     cameras: Sequence[int],
     classes: Sequence[str],
     seconds: float,
-) -> list[Trial]:
+) -> list[MmactTrial]:
     """Every trial that the people, places and classes allow, in the order of their numbers."""
+    everything = product(subjects, scenes, sessions, classes)
+    clips = {
+        (subject, scene, session, action): [(camera, action) for camera in cameras]
+        for subject, scene, session, action in everything
+        if is_done(action, scene, subject)
+    }
+    return _trials(clips, seed, seconds)
+
+
+def _trials(
+    clips: Mapping[tuple[int, int, int, str], Iterable[Clip]], seed: int, seconds: float
+) -> list[MmactTrial]:
+    """Trials by subject, scene, session and class, with the clips that show each."""
     return [
-        Trial(
+        MmactTrial(
             seed=seed,
             subject=subject,
             scene=scene,
             session=session,
             action=action,
             seconds=seconds,
-            clips=tuple((camera, action) for camera in cameras),
+            clips=tuple(sorted(shown)),
         )
-        for subject in subjects
-        for scene in scenes
-        for session in sessions
-        for action in classes
-        if is_done(action, scene, subject)
+        for (subject, scene, session, action), shown in clips.items()
     ]
 
 
@@ -116,14 +124,14 @@ def some_classes(count: int, scenes: Sequence[int], subjects: Sequence[int]) -> 
     return tuple(sorted(held[:count]))
 
 
-def read_structure(path: Path, *, seed: int, seconds: float) -> list[Trial]:
+def read_structure(path: Path, *, seed: int, seconds: float) -> list[MmactTrial]:
     """The trials of a list of clips, columns :data:`COLUMNS`.
 
     Raises:
         ConfigError: the file has other columns, a value is no number or no class, or none is
             there.
     """
-    clips: dict[tuple[int, int, int, str], list[tuple[int, str]]] = {}
+    clips: dict[tuple[int, int, int, str], list[Clip]] = {}
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         if tuple(rows.fieldnames or ()) != COLUMNS:
@@ -146,30 +154,19 @@ def read_structure(path: Path, *, seed: int, seconds: float) -> list[Trial]:
             clips.setdefault(key, []).append((camera, stem))
     if not clips:
         raise ConfigError(f"{path}: has no rows: wanted one a clip")
-    return [
-        Trial(
-            seed=seed,
-            subject=subject,
-            scene=scene,
-            session=session,
-            action=action,
-            seconds=seconds,
-            clips=tuple(sorted(seen)),
-        )
-        for (subject, scene, session, action), seen in sorted(clips.items())
-    ]
+    return _trials(dict(sorted(clips.items())), seed, seconds)
 
 
 def write_tree(
     out: Path,
-    trials: Sequence[Trial],
+    trials: Sequence[MmactTrial],
     form: Form,
     *,
     irregular: Sequence[str] = (),
     share: float = 0.1,
     link_films: bool = False,
     n_jobs: int = 1,
-    progress: Callable[[int], None] = lambda n_bytes: None,
+    progress: Progress = lambda n_bytes: None,
 ) -> Written:
     """Write a raw tree of fabricated trials.
 
@@ -192,14 +189,11 @@ def write_tree(
     faults = assign(irregular, len(trials), share, trials[0].seed)
     form = replace(form, wide=frozenset(irregular))
     out.mkdir(parents=True, exist_ok=True)
-    total = Written(irregular=_of_the_tree(form))
     if link_films and "rgb" in form.kinds:
         form = replace(form, films=_class_films(out, trials, form))
-    jobs = zip(trials, faults, strict=True)
-    for done in _each(out, form, jobs, min(n_jobs, len(trials))):
-        total.n_bytes += done.n_bytes
-        total.irregular += done.irregular
-        progress(done.n_bytes)
+    jobs = [(out, form, *job) for job in zip(trials, faults, strict=True)]
+    total = write_trials(write_trial, jobs, n_jobs=n_jobs, progress=progress)
+    total.irregular += _of_the_tree(form)
     if form.films:
         shutil.rmtree(form.films)
     if "stray-files" in form.wide:
@@ -235,22 +229,7 @@ def _of_the_tree(form: Form) -> list[Irregular]:
     ]
 
 
-def _each(
-    out: Path, form: Form, jobs: Iterable[tuple[Trial, tuple[str, ...]]], n_jobs: int
-) -> Iterable[Written]:
-    """Trials written, as they come."""
-    if n_jobs == 1:
-        for trial, faults in jobs:
-            yield write_trial(out, form, trial, faults)
-        return
-    workers = min(n_jobs, n_cores())
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(write_trial, out, form, trial, faults) for trial, faults in jobs]
-        for done in as_completed(waiting):
-            yield done.result()
-
-
-def _class_films(out: Path, trials: Sequence[Trial], form: Form) -> Path:
+def _class_films(out: Path, trials: Sequence[MmactTrial], form: Form) -> Path:
     """A folder with one film of every class, by the first trial that shows it."""
     folder = out / ".films"
     folder.mkdir()

@@ -7,12 +7,15 @@ in which files are written or on the number of processes. This module writes not
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.contract import ConfigError
-from pipeline.synthetic.cameras import FRAME_RATE, View, mp4_bytes
+from pipeline.synthetic.body import Floats
+from pipeline.synthetic.cameras import View
+from pipeline.synthetic.films import MP4_HZ, mp4_bytes
 from pipeline.synthetic.motion import Variation
 from pipeline.synthetic.scene import Draws, Scene, stage
 from pipeline.synthetic.vocabulary import read_vocabulary
@@ -32,9 +35,12 @@ _ROOM = 7919  # sets the random numbers of rooms apart from those of people
 _VARIATION = Variation(shortest_s=0.8, longest_s=60.0)
 _FLOOR_BELOW_ANKLES_M = 0.1
 
+Clip = tuple[int, str]
+"""Camera and file stem."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class MmactTrial:
     """One performance: what its sensors' bytes follow from, and the clips that show it."""
 
     seed: int
@@ -45,8 +51,8 @@ class Trial:
     """One of :data:`CLASSES`."""
     seconds: float
     """How long a middling trial of the tree is."""
-    clips: tuple[tuple[int, str], ...]
-    """Camera and file stem of every clip."""
+    clips: tuple[Clip, ...]
+    """What the cameras show of it."""
 
     def __post_init__(self) -> None:
         if self.action not in MOTIONS:
@@ -69,6 +75,10 @@ class Trial:
             subject=self.subject,
             trial=100 * self.scene + self.session,
         )
+
+    def camera_draws(self, camera: int) -> Draws:
+        """Where the random numbers of one camera come from."""
+        return replace(self.draws, trial=10 * self.draws.trial + camera)
 
     @property
     def began(self) -> np.datetime64:
@@ -101,7 +111,7 @@ class Form:
             if getattr(self, name) < 16 or getattr(self, name) % 2:
                 raise ConfigError(f"{name} is {getattr(self, name)}: wanted 16 or more, even")
 
-    def clip(self, top: str, trial: Trial, camera: int, name: str) -> str:
+    def clip(self, top: str, trial: MmactTrial, camera: int, name: str) -> str:
         """Path of what one camera saw."""
         digits = 2 if "zero-padded" in self.wide else 1
         levels = {
@@ -115,23 +125,34 @@ class Form:
         return f"{top}/{folders}/{name}"
 
 
-def view_of(trial: Trial) -> Scene:
+@lru_cache(maxsize=1)
+def scene_of(trial: MmactTrial) -> Scene:
     """The moving person of one trial, before any sensor looks."""
     motion = MOTIONS[trial.action].lasting(trial.seconds / MIDDLING_S)
     return stage(trial.draws, motion, _VARIATION)
 
 
-def film(trial: Trial, camera: int, width: int, height: int, *, n_fewer: int = 0) -> bytes:
-    """What one camera recorded, as an .mp4."""
-    view = view_of(trial)
-    times = view.frame_times_s(float(FRAME_RATE))
-    joints = view.pose(times[: len(times) - n_fewer]).joints
-    draws = trial.draws
+def joints_of(trial: MmactTrial, n_fewer: int = 0) -> Floats:
+    """The true body in every frame but the last few. Shapes: -> (T, 20, 3) metres."""
+    scene = scene_of(trial)
+    times = scene.frame_times_s(float(MP4_HZ))
+    return scene.pose(times[: len(times) - n_fewer]).joints
+
+
+def film(trial: MmactTrial, camera: int, width: int, height: int, *, n_fewer: int = 0) -> bytes:
+    """What one camera recorded, as an H.264 .mp4."""
+    scene = scene_of(trial)
     images = View(number=camera, width=width, height=height).film(
-        joints,
-        view.person,
-        view.stance.ankle_y_m - _FLOOR_BELOW_ANKLES_M,
+        joints_of(trial, n_fewer),
+        scene.person,
+        scene.stance.ankle_y_m - _FLOOR_BELOW_ANKLES_M,
         place=np.random.default_rng([trial.seed, _ROOM, trial.scene, camera]),
-        noise=replace(draws, trial=10 * draws.trial + camera).for_("rgb"),
+        noise=trial.camera_draws(camera).for_("rgb"),
     )
-    return mp4_bytes(images, width, height)
+    return mp4_bytes(images)
+
+
+def keypoints(trial: MmactTrial, camera: int, width: int, height: int) -> list[Floats | None]:
+    """What a detector finds in one camera's frames: see :meth:`View.detect`."""
+    noise = trial.camera_draws(camera).for_("keypoints")
+    return View(number=camera, width=width, height=height).detect(joints_of(trial), noise)

@@ -14,12 +14,11 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.synthetic.body import TRACKS, Floats
+from pipeline.synthetic.body import TRACKS, Floats, Point
 
 GRID_HZ = 200.0
 """Rate at which motions are computed; every sensor reads between its points."""
 
-Point = tuple[float, float, float]
 Key = tuple[float, Point]
 """A point of a track: its place in the cycle, 0 to 1, and its value."""
 
@@ -68,7 +67,7 @@ class Manner:
     """Faster than 1 makes records shorter."""
     amplitude: float = 1.0
     """Scale of the way from rest."""
-    hand_shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    hand_shift: Point = (0.0, 0.0, 0.0)
     """Where this person's hands go instead: outward, up, forward, arm lengths."""
     skew: float = 0.0
     """Above 0 hurries the start of a motion and takes time at its end."""

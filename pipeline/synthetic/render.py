@@ -8,7 +8,9 @@ rays. Both cameras look along +z from near the origin and mirror, as the Kinect'
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +47,7 @@ DISPARITY_STEP = 2.95e-3
 """Steps of 1/z, in 1/m, in which a Kinect measures depth: 13 mm at 2.1 m, 30 mm at 3.2 m."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limb:
+class Limb(NamedTuple):
     """One capsule of the body's surface."""
 
     start: str
@@ -57,38 +58,29 @@ class Limb:
     """What it wears: ``skin``, ``shirt``, ``trousers`` or ``shoe``."""
 
 
-def _limbs() -> tuple[Limb, ...]:
-    both = [
-        ("shoulder", "elbow", 0.062, 0.05, "shirt"),
-        ("elbow", "wrist", 0.048, 0.036, "shirt"),
-        ("wrist", "hand", 0.036, 0.045, "skin"),
-        ("hip", "knee", 0.088, 0.062, "trousers"),
-        ("knee", "ankle", 0.06, 0.048, "trousers"),
-        ("ankle", "foot", 0.048, 0.046, "shoe"),
-    ]
-    middle = [
-        ("shoulder_center", "head", 0.058, 0.07, "skin"),
-        ("shoulder_center", "left_shoulder", 0.062, 0.072, "shirt"),
-        ("shoulder_center", "right_shoulder", 0.062, 0.072, "shirt"),
-        ("left_shoulder", "left_hip", 0.08, 0.095, "shirt"),
-        ("right_shoulder", "right_hip", 0.08, 0.095, "shirt"),
-        ("shoulder_center", "hip_center", 0.1, 0.125, "shirt"),
-        ("left_hip", "right_hip", 0.1, 0.1, "trousers"),
-        ("head", "head", 0.1, 0.1, "skin"),
-    ]
-    limbs = [
-        Limb(start=f"{side}_{a}", end=f"{side}_{b}", start_radius_m=r, end_radius_m=s, part=part)
+_PAIRED = (
+    Limb("shoulder", "elbow", 0.062, 0.05, "shirt"),
+    Limb("elbow", "wrist", 0.048, 0.036, "shirt"),
+    Limb("wrist", "hand", 0.036, 0.045, "skin"),
+    Limb("hip", "knee", 0.088, 0.062, "trousers"),
+    Limb("knee", "ankle", 0.06, 0.048, "trousers"),
+    Limb("ankle", "foot", 0.048, 0.046, "shoe"),
+)
+LIMBS = (
+    *(
+        limb._replace(start=f"{side}_{limb.start}", end=f"{side}_{limb.end}")
         for side in ("left", "right")
-        for a, b, r, s, part in both
-    ]
-    limbs += [
-        Limb(start=a, end=b, start_radius_m=r, end_radius_m=s, part=part)
-        for a, b, r, s, part in middle
-    ]
-    return tuple(limbs)
-
-
-LIMBS = _limbs()
+        for limb in _PAIRED
+    ),
+    Limb("shoulder_center", "head", 0.058, 0.07, "skin"),
+    Limb("shoulder_center", "left_shoulder", 0.062, 0.072, "shirt"),
+    Limb("shoulder_center", "right_shoulder", 0.062, 0.072, "shirt"),
+    Limb("left_shoulder", "left_hip", 0.08, 0.095, "shirt"),
+    Limb("right_shoulder", "right_hip", 0.08, 0.095, "shirt"),
+    Limb("shoulder_center", "hip_center", 0.1, 0.125, "shirt"),
+    Limb("left_hip", "right_hip", 0.1, 0.1, "trousers"),
+    Limb("head", "head", 0.1, 0.1, "skin"),
+)
 """The body's surface; radii before a person's girth."""
 
 
@@ -147,11 +139,11 @@ def see(joints: Floats, camera: Camera, girth: float) -> Surface:
         # Between the ends 1/z, not z, is linear in the image.
         far = 1.0 / (np.float32(1 / z_a) + along * np.float32(1 / z_b - 1 / z_a))
         near = far - (np.float32(r_a) + along * np.float32(r_b - r_a)) * bulge
-        window = (slice(top, bottom), slice(left, right))
-        seen = (bulge > 0) & (near < depth[window])
-        depth[window][seen] = near[seen]
-        index[window][seen] = number
-        facing[window][seen] = bulge[seen]
+        area = (slice(top, bottom), slice(left, right))
+        seen = (bulge > 0) & (near < depth[area])
+        depth[area][seen] = near[seen]
+        index[area][seen] = number
+        facing[area][seen] = bulge[seen]
     return Surface(depth_m=depth, limb=index, facing=facing)
 
 
@@ -207,10 +199,8 @@ def room(
     )
     for _ in range(2):
         left = camera.width * (0.05 + 0.75 * place.random())
-        width, height = (
-            camera.width * (0.09 + 0.08 * place.random()),
-            (90 + 190 * place.random()) * scale,
-        )
+        width = camera.width * (0.09 + 0.08 * place.random())
+        height = (90 + 190 * place.random()) * scale
         paint = 70 + 110 * place.random(3)
         box = (columns > left) & (columns < left + width) & (rows > foot - height) & (rows < foot)
         image[box] = paint
@@ -249,3 +239,33 @@ def colour_image(
     image = background.copy()
     image.reshape(-1, 3)[body] = paint[surface.limb.ravel()[body]] * light[:, None]
     return image
+
+
+def colour_film(
+    joints: Floats,
+    camera: Camera,
+    girth: float,
+    wardrobe: Wardrobe,
+    background: NDArray[np.uint8],
+    *,
+    grain: float,
+    noise: np.random.Generator,
+) -> Iterator[NDArray[np.uint8]]:
+    """Colour images of a moving body, one by one.
+
+    Shapes: joints (T, 20, 3) metres, background (H, W, 3) uint8 -> T times (H, W, 3) uint8.
+
+    Args:
+        joints: In front of the camera.
+        camera: Who looks.
+        girth: Scale of the limbs' radii.
+        wardrobe: What the body wears.
+        background: From :func:`room`.
+        grain: Of the camera's noise, standard deviation in grey levels.
+        noise: Draws light and grain of this film.
+    """
+    lit = background * float(np.clip(1 + 0.05 * noise.standard_normal(), 0.85, 1.15))
+    # Four grains in turn look alive to a network and cost a twentieth of one a frame.
+    rooms = [grainy(np.clip(lit, 0, 255).astype(np.uint8), grain, noise) for _ in range(4)]
+    for index, frame in enumerate(joints):
+        yield colour_image(see(frame, camera, girth), rooms[index % 4], wardrobe)

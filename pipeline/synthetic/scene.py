@@ -14,25 +14,18 @@ from pipeline.synthetic.body import Body, Floats, Pose, Stance, carry, pose
 from pipeline.synthetic.motion import Manner, Motion, Performance, Variation, perform
 from pipeline.synthetic.render import Wardrobe
 
-_SCOPES: dict[str, tuple[str, ...]] = {
+_PURPOSES = (
+    *("person", "habit", "trial", "stance", "mount", "inertial", "skeleton", "depth", "room"),
+    *("rgb", "phone", "watch", "clock", "keypoints", "surroundings", "faults"),
+)
+"""What random numbers are for; append, never reorder."""
+_SHARED: dict[str, tuple[str, ...]] = {
     "person": ("subject",),
     "habit": ("motion", "subject"),
-    "trial": ("motion", "subject", "trial"),
-    "stance": ("motion", "subject", "trial"),
     "mount": ("subject",),
-    "inertial": ("motion", "subject", "trial"),
-    "skeleton": ("motion", "subject", "trial"),
-    "depth": ("motion", "subject", "trial"),
     "room": (),
-    "rgb": ("motion", "subject", "trial"),
-    "phone": ("motion", "subject", "trial"),
-    "watch": ("motion", "subject", "trial"),
-    "clock": ("motion", "subject", "trial"),
-    "keypoints": ("motion", "subject", "trial"),
-    "surroundings": ("motion", "subject", "trial"),
-    "faults": ("motion", "subject", "trial"),
 }
-"""What each purpose's random numbers depend on besides the seed; append, never reorder."""
+"""What the numbers of a purpose depend on besides the seed where not on the record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +40,11 @@ class Draws:
 
     def for_(self, purpose: str) -> np.random.Generator:
         """Random numbers for one purpose, that depend on what it depends on and nothing else."""
-        scope = _SCOPES[purpose]
+        scope = _SHARED.get(purpose, ("motion", "subject", "trial"))
         numbers = [
             getattr(self, name) if name in scope else 0 for name in ("motion", "subject", "trial")
         ]
-        return np.random.default_rng([self.seed, list(_SCOPES).index(purpose), *numbers])
+        return np.random.default_rng([self.seed, _PURPOSES.index(purpose), *numbers])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,11 +89,11 @@ def person(draws: Draws) -> Person:
         if name != "girth"
     }
     body = Body(**bones, girth=float(np.clip(1 + 0.09 * draw.standard_normal(), 0.8, 1.25)))
-    shift = 0.09 * draw.standard_normal(3)
+    shift_x, shift_y, shift_z = (0.09 * draw.standard_normal(3)).tolist()
     manner = Manner(
         speed=float(np.exp(0.13 * np.clip(draw.standard_normal(), -1.7, 1.7))),
         amplitude=float(np.clip(1 + 0.11 * draw.standard_normal(), 0.75, 1.2)),
-        hand_shift=(float(shift[0]), float(shift[1]), float(shift[2])),
+        hand_shift=(shift_x, shift_y, shift_z),
         skew=float(0.12 * draw.standard_normal()),
         softness_s=float(0.045 * np.exp(0.25 * draw.standard_normal())),
         trunk_share=float(9 * draw.random()),

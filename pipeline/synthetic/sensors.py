@@ -14,6 +14,8 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from pipeline.synthetic.body import JOINTS, Floats
+from pipeline.synthetic.motion import GRID_HZ
+from pipeline.synthetic.scene import Scene
 
 STANDARD_GRAVITY = 9.80665
 """Metres per second squared that one g stands for."""
@@ -54,7 +56,6 @@ def ideal_inertial(place: Floats, frame: Floats, rate_hz: float) -> Floats:
 
 def measure_inertial(
     ideal: Floats,
-    grid_hz: float,
     n_rows: int,
     unit: InertialUnit,
     *,
@@ -67,7 +68,6 @@ def measure_inertial(
 
     Args:
         ideal: From :func:`ideal_inertial`.
-        grid_hz: Rate of the ideal reading.
         n_rows: Rows wanted, spread over the whole span.
         unit: The instrument.
         mount: Draws how it is strapped on: the same for all trials of a person.
@@ -79,15 +79,40 @@ def measure_inertial(
     turned = np.concatenate([ideal[:, :3] @ turn, ideal[:, 3:] @ turn], axis=1)
     # The unit averages over its own interval, as its low-pass filter does.
     spread = 0.25 * len(ideal) / n_rows
-    filtered = gaussian_filter1d(turned, spread, axis=0, mode="nearest")
-    at = np.linspace(0, len(ideal) - 1, n_rows)
-    rows = np.stack([np.interp(at, np.arange(len(ideal)), column) for column in filtered.T], axis=1)
+    rows = spread_rows(gaussian_filter1d(turned, spread, axis=0, mode="nearest"), n_rows)
     biases = np.repeat([unit.acceleration_bias_g, unit.rate_bias_deg_s], 3)
     noises = np.repeat([unit.acceleration_noise_g, unit.rate_noise_deg_s], 3)
     steps = np.repeat([unit.acceleration_step_g, unit.rate_step_deg_s], 3)
     limits = np.repeat([unit.acceleration_limit_g, unit.rate_limit_deg_s], 3)
     rows = rows + biases * noise.standard_normal(6) + noises * noise.standard_normal(rows.shape)
     return np.asarray(np.clip(np.round(rows / steps) * steps, -limits, limits))
+
+
+def read_inertial(scene: Scene, place: Floats, frame: Floats, n_rows: int, purpose: str) -> Floats:
+    """What an inertial unit on a person records of their performance.
+
+    Shapes: place (G, 3) metres, frame (G, 3, 3) -> (n_rows, 6): g and deg/s.
+
+    Args:
+        scene: The performance.
+        place: Where the unit is on the grid of the performance.
+        frame: The axes of what it is strapped to.
+        n_rows: Rows wanted.
+        purpose: Names its noise, see :class:`~pipeline.synthetic.scene.Draws`.
+    """
+    return measure_inertial(
+        ideal_inertial(place, frame, GRID_HZ),
+        n_rows,
+        InertialUnit(),
+        mount=scene.draws.for_("mount"),
+        noise=scene.draws.for_(purpose),
+    )
+
+
+def spread_rows(rows: Floats, n_rows: int) -> Floats:
+    """Rows read at evenly spread times over the same span. Shapes: (G, C) -> (n_rows, C)."""
+    at = np.linspace(0, len(rows) - 1, n_rows)
+    return np.stack([np.interp(at, np.arange(len(rows)), column) for column in rows.T], axis=1)
 
 
 def track_joints(

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from pipeline.synthetic.body import TRACKS
-from pipeline.synthetic.motion import Key, Motion, Point
+from pipeline.synthetic.body import TRACKS, Point
+from pipeline.synthetic.motion import Key, Motion
 
 _NUDGE = (0.02, 0.03, -0.02)
 """By how much hands move within a posture that is kept."""

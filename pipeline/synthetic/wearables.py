@@ -14,15 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from pipeline.synthetic.body import JOINT, Floats
-from pipeline.synthetic.motion import GRID_HZ
+from pipeline.synthetic.body import Floats
 from pipeline.synthetic.scene import Scene
-from pipeline.synthetic.sensors import (
-    STANDARD_GRAVITY,
-    InertialUnit,
-    ideal_inertial,
-    measure_inertial,
-)
+from pipeline.synthetic.sensors import STANDARD_GRAVITY, read_inertial, spread_rows
 
 Times = NDArray[np.datetime64]
 
@@ -50,26 +44,26 @@ class Readings:
     values: Floats
 
 
-def read_sensor(view: Scene, sensor: str, began: np.datetime64, rate_hz: float) -> Readings:
+def read_sensor(scene: Scene, sensor: str, began: np.datetime64, rate_hz: float) -> Readings:
     """What one sensor recorded of a performance.
 
     Shapes: -> three columns for the inertial sensors, one for those of the surroundings.
 
     Args:
-        view: The performance.
+        scene: The performance.
         sensor: One of :data:`RATES_HZ` or :data:`SURROUNDINGS_HZ`.
         began: What the device's clock said at the first row.
         rate_hz: Rows a second.
     """
-    n_rows = max(2, round(view.performance.duration_s * rate_hz))
+    n_rows = max(2, round(scene.performance.duration_s * rate_hz))
     if sensor in SURROUNDINGS_HZ:
-        values = _surroundings(view, sensor, n_rows)
+        values = _surroundings(scene, sensor, n_rows)
     elif sensor == "orientation":
-        values = _orientation(view, n_rows)
+        values = _orientation(scene, n_rows)
     else:
-        values = _inertial(view, sensor, n_rows)
+        values = _inertial(scene, sensor, n_rows)
     number = [*RATES_HZ, *SURROUNDINGS_HZ].index(sensor)
-    clock = np.random.default_rng([*view.draws.for_("clock").integers(2**31, size=2), number])
+    clock = np.random.default_rng([*scene.draws.for_("clock").integers(2**31, size=2), number])
     milliseconds = np.arange(n_rows) * (1000.0 / rate_hz * _STRETCH) + clock.uniform(0, 8)
     late = clock.random(n_rows) < _LATE_SHARE
     milliseconds[late] += clock.uniform(*_LATE_MS, size=int(late.sum()))
@@ -87,55 +81,44 @@ def csv_lines(readings: Readings) -> list[str]:
     ]
 
 
-def _device(view: Scene, sensor: str) -> tuple[Floats, Floats]:
+def _device(scene: Scene, sensor: str) -> tuple[Floats, Floats]:
     """Where a device is, and its axes. Shapes: -> (G, 3) metres, (G, 3, 3)."""
-    moving = view.pose(view.performance.grid_s)
+    moving = scene.pose(scene.performance.grid_s)
     if sensor == "acc_watch":
-        place, segment, axes = moving.joints[:, JOINT["right_wrist"]], moving.forearm, _WATCH_AXES
+        place, segment, axes = moving.joint("right_wrist"), moving.forearm, _WATCH_AXES
     else:
-        hip, knee = moving.joints[:, JOINT["right_hip"]], moving.joints[:, JOINT["right_knee"]]
-        place, segment, axes = 0.7 * hip + 0.3 * knee, moving.thigh, _PHONE_AXES
+        place, segment, axes = moving.on_thigh(0.3), moving.thigh, _PHONE_AXES
     return place, np.stack([sign * segment[:, :, column] for column, sign in axes], axis=-1)
 
 
-def _inertial(view: Scene, sensor: str, n_rows: int) -> Floats:
+def _inertial(scene: Scene, sensor: str, n_rows: int) -> Floats:
     """Acceleration in m/s^2 or angular rate in rad/s. Shapes: -> (n_rows, 3)."""
-    place, frame = _device(view, sensor)
-    rows = measure_inertial(
-        ideal_inertial(place, frame, GRID_HZ),
-        GRID_HZ,
-        n_rows,
-        InertialUnit(),
-        mount=view.draws.for_("mount"),
-        noise=view.draws.for_("watch" if sensor == "acc_watch" else "phone"),
-    )
+    purpose = "watch" if sensor == "acc_watch" else "phone"
+    rows = read_inertial(scene, *_device(scene, sensor), n_rows, purpose)
     return np.radians(rows[:, 3:]) if sensor == "gyro" else rows[:, :3] * STANDARD_GRAVITY
 
 
-def _orientation(view: Scene, n_rows: int) -> Floats:
+def _orientation(scene: Scene, n_rows: int) -> Floats:
     """Azimuth, pitch and roll as Android's getOrientation has them. Shapes: -> (n_rows, 3) rad."""
-    _, frame = _device(view, "orientation")
-    noise = view.draws.for_("phone")
+    _, frame = _device(scene, "orientation")
+    noise = scene.draws.for_("phone")
     # East, north and up are to the right of the room, towards its end, and up.
     east, north, up = frame[:, 0], -frame[:, 2], frame[:, 1]
     azimuth = np.unwrap(np.arctan2(east[:, 1], north[:, 1]))
     pitch = np.arcsin(np.clip(-up[:, 1], -1, 1))
     roll = np.unwrap(np.arctan2(-up[:, 0], up[:, 2]))
-    at = np.linspace(0, len(frame) - 1, n_rows)
-    rows = np.stack(
-        [np.interp(at, np.arange(len(frame)), column) for column in (azimuth, pitch, roll)], axis=1
-    )
+    rows = spread_rows(np.stack([azimuth, pitch, roll], axis=1), n_rows)
     rows = rows + 0.05 * noise.standard_normal(3) + 0.006 * noise.standard_normal(rows.shape)
     rows[:, 1] = np.clip(rows[:, 1], -np.pi / 2, np.pi / 2)
     rows[:, ::2] = (rows[:, ::2] + np.pi) % (2 * np.pi) - np.pi
     return np.asarray(rows)
 
 
-def _surroundings(view: Scene, sensor: str, n_rows: int) -> Floats:
+def _surroundings(scene: Scene, sensor: str, n_rows: int) -> Floats:
     """What the phone hears and feels around it. Shapes: -> (n_rows, 1)."""
-    noise = view.draws.for_("surroundings")
-    at = np.linspace(0, view.performance.duration_s, n_rows)
-    hip = view.pose(at).joints[:, JOINT["hip_center"]]
+    noise = scene.draws.for_("surroundings")
+    at = np.linspace(0, scene.performance.duration_s, n_rows)
+    hip = scene.pose(at).joint("hip_center")
     if sensor == "pressure":
         weather = 1013.0 + 6.0 * noise.standard_normal()
         return np.asarray(weather - 0.12 * hip[:, 1:2] + 0.01 * noise.standard_normal((n_rows, 1)))

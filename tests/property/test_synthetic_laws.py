@@ -11,10 +11,10 @@ from scipy.spatial.transform import Rotation
 from pipeline.synthetic.body import JOINT, bone_lengths
 from pipeline.synthetic.motion import GRID_HZ
 from pipeline.synthetic.sensors import STANDARD_GRAVITY, ideal_inertial
-from pipeline.synthetic.utd_mhad import SKELETON_HZ, Trial, inertial, scene
+from pipeline.synthetic.utd_mhad import SKELETON_HZ, UtdTrial, inertial, scene_of
 
 trials = st.builds(
-    Trial,
+    UtdTrial,
     seed=st.integers(0, 10**6),
     action=st.integers(1, 27),
     subject=st.integers(1, 30),
@@ -24,8 +24,8 @@ trials = st.builds(
 
 @settings(max_examples=25, deadline=None)
 @given(trials)
-def test_bones_keep_their_length_and_frames_stay_rotations(trial: Trial) -> None:
-    view = scene(trial)
+def test_bones_keep_their_length_and_frames_stay_rotations(trial: UtdTrial) -> None:
+    view = scene_of(trial)
     moving = view.pose(view.performance.grid_s)
     lengths = bone_lengths(moving.joints)
     np.testing.assert_allclose(lengths, np.broadcast_to(lengths[0], lengths.shape), atol=1e-9)
@@ -38,9 +38,9 @@ def test_bones_keep_their_length_and_frames_stay_rotations(trial: Trial) -> None
 @settings(max_examples=25, deadline=None)
 @given(trials)
 def test_a_body_stays_in_front_of_the_camera_and_a_record_is_as_long_as_real_ones(
-    trial: Trial,
+    trial: UtdTrial,
 ) -> None:
-    view = scene(trial)
+    view = scene_of(trial)
     assert 41 <= len(view.frame_times_s(SKELETON_HZ)) <= 125
     joints = view.pose(view.performance.grid_s).joints
     assert np.isfinite(joints).all()
@@ -51,8 +51,8 @@ def test_a_body_stays_in_front_of_the_camera_and_a_record_is_as_long_as_real_one
 
 @settings(max_examples=15, deadline=None)
 @given(trials)
-def test_an_accelerometer_at_rest_reads_one_g(trial: Trial) -> None:
-    view = scene(trial)
+def test_an_accelerometer_at_rest_reads_one_g(trial: UtdTrial) -> None:
+    view = scene_of(trial)
     rows = inertial(view)
     assert np.abs(rows[:, :3]).max() <= 8.0
     assert np.abs(rows[:, 3:]).max() <= 1000.5
@@ -66,8 +66,8 @@ def test_an_accelerometer_at_rest_reads_one_g(trial: Trial) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(trials)
-def test_a_gyroscope_integrates_to_the_change_of_orientation(trial: Trial) -> None:
-    view = scene(trial)
+def test_a_gyroscope_integrates_to_the_change_of_orientation(trial: UtdTrial) -> None:
+    view = scene_of(trial)
     moving = view.pose(view.performance.grid_s)
     place = moving.joints[:, JOINT["right_wrist"]]
     reading = ideal_inertial(place, moving.forearm, GRID_HZ)
@@ -82,9 +82,9 @@ def test_a_gyroscope_integrates_to_the_change_of_orientation(trial: Trial) -> No
 @settings(max_examples=15, deadline=None)
 @given(trials)
 def test_an_accelerometer_turned_back_and_without_gravity_is_the_second_derivative(
-    trial: Trial,
+    trial: UtdTrial,
 ) -> None:
-    view = scene(trial)
+    view = scene_of(trial)
     moving = view.pose(view.performance.grid_s)
     place = moving.joints[:, JOINT["right_wrist"]]
     felt = ideal_inertial(place, moving.forearm, GRID_HZ)[:, :3]

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from pipeline.synthetic.body import JOINT
-from pipeline.synthetic.cameras import COCO, FRAME_RATE, View, mp4_bytes
-from pipeline.synthetic.mmact_trial import Trial, film, view_of
+from pipeline.synthetic.cameras import COCO, View
+from pipeline.synthetic.films import MP4_HZ, mp4_bytes
+from pipeline.synthetic.mmact_trial import MmactTrial, film, scene_of
 
-WAVING = Trial(
+WAVING = MmactTrial(
     seed=0, subject=1, scene=1, session=1, action="waving_hand", seconds=1.0, clips=((1, ""),)
 )
 
@@ -22,8 +23,8 @@ def view(number: int, width: int = 160, height: int = 90) -> View:
 
 
 def joints() -> np.ndarray:
-    scene = view_of(WAVING)
-    return scene.pose(scene.frame_times_s(float(FRAME_RATE))).joints
+    scene = scene_of(WAVING)
+    return scene.pose(scene.frame_times_s(float(MP4_HZ))).joints
 
 
 def test_all_cameras_keep_distances_and_stand_on_four_sides() -> None:
@@ -95,8 +96,8 @@ def test_what_moves_in_a_film_is_where_its_camera_sees_the_body() -> None:
 def test_an_mp4_is_h264_at_the_real_rate_and_the_same_bytes_twice() -> None:
     draw = np.random.default_rng(0)
     images = list(draw.integers(0, 256, size=(7, 48, 64, 3), dtype=np.uint8))
-    content = mp4_bytes(images, 64, 48)
-    assert content == mp4_bytes(images, 64, 48)
+    content = mp4_bytes(images)
+    assert content == mp4_bytes(images)
     with av.open(io.BytesIO(content)) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264"

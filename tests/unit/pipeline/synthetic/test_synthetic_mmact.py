@@ -14,7 +14,7 @@ from cli import dmft, main
 from pipeline.contract import ConfigError
 from pipeline.synthetic import mmact
 from pipeline.synthetic.mmact import choose, is_done, plan, read_structure, some_classes, write_tree
-from pipeline.synthetic.mmact_trial import CLASSES, SPREAD, Form, Trial, view_of
+from pipeline.synthetic.mmact_trial import CLASSES, SPREAD, Form, MmactTrial, scene_of
 
 SMALL = Form(kinds=("rgb", "inertial", "skeleton", "wifi", "pressure"), width=64, height=36)
 COUNTS = {
@@ -87,7 +87,7 @@ def test_a_tree_of_everything_has_mmacts_classes_in_mmacts_scenes() -> None:
 
 def test_clips_of_a_trial_have_as_many_frames_as_its_performance_lasts(tree: Path) -> None:
     for trial in plan(**COUNTS):
-        duration = view_of(trial).performance.duration_s
+        duration = scene_of(trial).performance.duration_s
         for camera, stem in trial.clips:
             path = tree / SMALL.clip("trainval", trial, camera, f"{stem}.mp4")
             with av.open(str(path)) as container:
@@ -106,7 +106,7 @@ def test_clips_of_a_trial_have_as_many_frames_as_its_performance_lasts(tree: Pat
 
 def test_classes_last_in_the_proportion_of_the_real_ones() -> None:
     lengths = {
-        trial.action: view_of(trial).performance.duration_s
+        trial.action: scene_of(trial).performance.duration_s
         for trial in plan(**{**COUNTS, "classes": CLASSES, "seconds": 7.0})
     }
     assert 1.6 < lengths["carrying_heavy"] / lengths["using_phone"] < 3.2
@@ -235,7 +235,7 @@ def test_a_list_without_rows_or_with_other_columns_is_refused(tmp_path: Path) ->
 def test_a_trial_out_of_range_is_refused(field: str, value: object, message: str) -> None:
     right = {"seed": 0, "subject": 1, "scene": 1, "session": 1, "seconds": 1.0}
     with pytest.raises(ConfigError, match=message):
-        Trial(**{**right, "action": "walking", "clips": (), field: value})  # type: ignore[arg-type]
+        MmactTrial(**{**right, "action": "walking", "clips": (), field: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from pipeline.synthetic.body import JOINT, JOINTS, TRACKS, Body, Stance, pose
 from pipeline.synthetic.motion import Motion
 from pipeline.synthetic.sensors import InertialUnit, measure_inertial, track_joints
-from pipeline.synthetic.utd_mhad import ACTIONS, MOTIONS, Trial, scene
+from pipeline.synthetic.utd_mhad import ACTIONS, MOTIONS, UtdTrial, scene_of
 
 
 def still(n: int = 5) -> dict[str, np.ndarray]:
@@ -64,7 +64,7 @@ def test_a_motion_with_wrong_keys_is_refused(cycle: dict, message: str) -> None:
 
 def test_every_action_begins_and_ends_at_rest() -> None:
     for action in range(1, len(ACTIONS) + 1):
-        view = scene(Trial(seed=3, action=action, subject=2, trial=1))
+        view = scene_of(UtdTrial(seed=3, action=action, subject=2, trial=1))
         joints = view.pose(view.performance.grid_s).joints
         speed = np.linalg.norm(np.diff(joints, axis=0), axis=-1) * 200.0
         assert speed[:5].max() < 0.2, ACTIONS[action - 1]
@@ -76,7 +76,9 @@ def test_a_circle_turns_the_way_its_name_says() -> None:
     """The drawer sees x to the right and y up; clockwise has negative area there."""
     for name, sign in (("draw_circle_cw", -1), ("draw_circle_ccw", 1)):
         for subject in (1, 2, 3):
-            view = scene(Trial(seed=0, action=ACTIONS.index(name) + 1, subject=subject, trial=1))
+            view = scene_of(
+                UtdTrial(seed=0, action=ACTIONS.index(name) + 1, subject=subject, trial=1)
+            )
             joints = view.pose(view.performance.grid_s).joints
             x, y = (joints[:, JOINT["right_wrist"]] - joints[:, JOINT["hip_center"]]).T[:2]
             area = 0.5 * np.sum(x[:-1] * np.diff(y) - y[:-1] * np.diff(x))
@@ -88,7 +90,7 @@ def test_an_inertial_unit_clips_and_counts_in_its_own_steps() -> None:
     ideal[:, 0], ideal[:, 5] = 30.0, -9000.0
     unit = InertialUnit(mount_deg=0.0)
     draw = np.random.default_rng(0)
-    rows = measure_inertial(ideal, 200.0, 100, unit, mount=draw, noise=draw)
+    rows = measure_inertial(ideal, 100, unit, mount=draw, noise=draw)
     assert rows.shape == (100, 6)
     assert np.all(rows[:, 0] == 8.0)
     assert np.all(rows[:, 5] == -1000.5)

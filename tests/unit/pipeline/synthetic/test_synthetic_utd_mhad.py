@@ -13,10 +13,12 @@ from scipy.io import loadmat
 from cli import dmft
 from pipeline.contract import ConfigError
 from pipeline.synthetic import utd_mhad
+from pipeline.synthetic.body import JOINT
+from pipeline.synthetic.films import AVI_HZ
 from pipeline.synthetic.render import COLOUR_CAMERA, DEPTH_CAMERA, LIMBS, see
-from pipeline.synthetic.utd_mhad import SPREAD, Trial, plan, scene, write_tree
+from pipeline.synthetic.utd_mhad import SPREAD, UtdTrial, plan, scene_of, write_tree
 
-WAVE = Trial(seed=0, action=3, subject=1, trial=1)
+WAVE = UtdTrial(seed=0, action=3, subject=1, trial=1)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def test_files_have_the_names_keys_shapes_and_types_of_the_real_ones(tree: Path)
         "RGB/a3_s1_t1_color.avi",
         "Skeleton/a3_s1_t1_skeleton.mat",
     ]
-    n = round(scene(WAVE).performance.duration_s * utd_mhad.SKELETON_HZ)
+    n = round(scene_of(WAVE).performance.duration_s * utd_mhad.SKELETON_HZ)
     skeleton = loadmat(tree / found[3])["d_skel"]
     depth = loadmat(tree / found[0])["d_depth"]
     inertial = loadmat(tree / found[1])["d_iner"]
@@ -62,12 +64,12 @@ def test_the_colour_video_holds_the_frames_that_its_header_promises(tree: Path) 
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
         assert stream.frames == len(frames)
         assert stream.average_rate == 15
-    assert len(frames) == round(scene(WAVE).performance.duration_s * 15)
+    assert len(frames) == round(scene_of(WAVE).performance.duration_s * 15)
     assert frames[0].shape == (480, 640, 3)
 
 
 def test_the_colour_silhouette_lies_on_the_depth_silhouette() -> None:
-    view = scene(WAVE)
+    view = scene_of(WAVE)
     joints = view.pose(np.array([view.performance.duration_s / 2])).joints[0]
     girth = view.person.body.girth
     depth = see(joints, DEPTH_CAMERA, girth)
@@ -82,11 +84,11 @@ def test_the_colour_silhouette_lies_on_the_depth_silhouette() -> None:
 
 
 def test_what_moves_in_colour_is_where_the_body_is(tree: Path) -> None:
-    view = scene(WAVE)
+    view = scene_of(WAVE)
     with av.open(str(tree / "RGB/a3_s1_t1_color.avi")) as container:
         frames = np.stack([f.to_ndarray(format="gray") for f in container.decode(video=0)])
     spread = frames[:, :-1, :-1].astype(np.float32).std(axis=0)
-    joints = view.pose(view.frame_times_s(utd_mhad.COLOUR_HZ)).joints
+    joints = view.pose(view.frame_times_s(float(AVI_HZ))).joints
     ever = np.zeros(spread.shape, dtype=bool)
     for frame in joints:
         ever |= see(frame, COLOUR_CAMERA, view.person.body.girth).limb[:-1, :-1] >= 0
@@ -96,13 +98,13 @@ def test_what_moves_in_colour_is_where_the_body_is(tree: Path) -> None:
 
 def test_depth_at_a_joint_is_the_joints_depth_less_at_most_a_limbs_radius(tree: Path) -> None:
     depth = loadmat(tree / "Depth/a3_s1_t1_depth.mat")["d_depth"]
-    view = scene(WAVE)
+    view = scene_of(WAVE)
     joints = view.pose(view.frame_times_s(utd_mhad.SKELETON_HZ)).joints
     widest = 1000 * view.person.body.girth * max(limb.end_radius_m for limb in LIMBS)
     step = 40  # a Kinect's depth step at this distance, and its noise
     pixels = DEPTH_CAMERA.project(joints).astype(int)
     for name in ("shoulder_center", "left_elbow", "left_knee", "right_knee"):
-        joint = utd_mhad.JOINT[name]
+        joint = JOINT[name]
         for t in range(len(joints)):
             seen = int(depth[pixels[t, joint, 1], pixels[t, joint, 0], t])
             assert seen > 0, name
@@ -112,7 +114,7 @@ def test_depth_at_a_joint_is_the_joints_depth_less_at_most_a_limbs_radius(tree: 
 def test_the_same_numbers_write_the_same_bytes_in_any_order_by_any_number_of_processes(
     tmp_path: Path,
 ) -> None:
-    records = [Trial(seed=5, action=a, subject=s, trial=1) for a in (1, 22) for s in (1, 2)]
+    records = [UtdTrial(seed=5, action=a, subject=s, trial=1) for a in (1, 22) for s in (1, 2)]
     small = ["skeleton", "inertial"]
     write_tree(tmp_path / "one", records, small)
     write_tree(tmp_path / "two", records[::-1], small, n_jobs=2)
@@ -129,17 +131,17 @@ def test_images_are_the_same_bytes_twice(tree: Path, tmp_path: Path) -> None:
 
 def test_subjects_trials_and_seeds_differ() -> None:
     base = {"seed": 0, "action": 3, "subject": 1, "trial": 1}
-    first = utd_mhad.skeleton(scene(Trial(**base)))
+    first = utd_mhad.skeleton(scene_of(UtdTrial(**base)))
     for name in base:
-        other = utd_mhad.skeleton(scene(Trial(**{**base, name: base[name] + 1})))
+        other = utd_mhad.skeleton(scene_of(UtdTrial(**{**base, name: base[name] + 1})))
         n = min(first.shape[2], other.shape[2])
         assert np.abs(first[:, :, :n] - other[:, :, :n]).max() > 0.02, name
 
 
 def test_records_of_a_subject_share_one_body() -> None:
-    one, two = (scene(Trial(seed=0, action=a, subject=4, trial=2)).person for a in (1, 22))
+    one, two = (scene_of(UtdTrial(seed=0, action=a, subject=4, trial=2)).person for a in (1, 22))
     assert one == two
-    assert one.body != scene(Trial(seed=0, action=1, subject=5, trial=2)).person.body
+    assert one.body != scene_of(UtdTrial(seed=0, action=1, subject=5, trial=2)).person.body
 
 
 def test_a_plan_has_every_record_once_and_a_smaller_one_is_part_of_a_greater() -> None:
@@ -175,7 +177,7 @@ def test_a_plan_out_of_range_is_refused(counts: dict[str, int], message: str) ->
 )
 def test_a_trial_out_of_range_is_refused(field: str, value: int, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Trial(**{"seed": 0, "action": 1, "subject": 1, "trial": 1, field: value})
+        UtdTrial(**{"seed": 0, "action": 1, "subject": 1, "trial": 1, field: value})
 
 
 @pytest.mark.parametrize("names", [["rgb", "sound"], []])

@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from pipeline.synthetic.mmact_trial import CLASSES, MOTIONS, Trial, view_of
+from pipeline.synthetic.mmact_trial import CLASSES, MOTIONS, MmactTrial, scene_of
 from pipeline.synthetic.wearables import (
     RATES_HZ,
     SURROUNDINGS_HZ,
@@ -19,8 +19,8 @@ from pipeline.synthetic.wearables import (
 from tests.real_recordings import MMACT_CLIP
 
 
-def trial(action: str, *, subject: int = 1, session: int = 1, seconds: float = 4.0) -> Trial:
-    return Trial(
+def trial(action: str, *, subject: int = 1, session: int = 1, seconds: float = 4.0) -> MmactTrial:
+    return MmactTrial(
         seed=0,
         subject=subject,
         scene=1,
@@ -31,9 +31,9 @@ def trial(action: str, *, subject: int = 1, session: int = 1, seconds: float = 4
     )
 
 
-def readings(of: Trial, sensor: str, rate_hz: float | None = None) -> Readings:
+def readings(of: MmactTrial, sensor: str, rate_hz: float | None = None) -> Readings:
     rate = rate_hz or {**RATES_HZ, **SURROUNDINGS_HZ}[sensor]
-    return read_sensor(view_of(of), sensor, of.began, rate)
+    return read_sensor(scene_of(of), sensor, of.began, rate)
 
 
 def test_a_phone_upside_down_in_the_pocket_reads_gravity_along_minus_y() -> None:
@@ -93,7 +93,7 @@ def test_rows_come_at_the_sensors_rate_for_as_long_as_the_trial(
 ) -> None:
     of = trial("talking")
     found = readings(of, sensor)
-    duration = view_of(of).performance.duration_s
+    duration = scene_of(of).performance.duration_s
     assert len(found.times) == round(duration * rate_hz)
     step = np.median(np.diff(found.times).astype(np.int64)) / 1e6
     assert step == pytest.approx(1 / rate_hz, rel=0.12)
@@ -152,7 +152,7 @@ def test_every_class_has_a_motion_of_its_own() -> None:
 
 
 def test_classes_can_be_told_apart_from_the_sensors_of_other_people() -> None:
-    def summary(of: Trial) -> np.ndarray:
+    def summary(of: MmactTrial) -> np.ndarray:
         values = [
             readings(of, sensor).values / scale
             for sensor, scale in (("acc_phone", 9.81), ("acc_watch", 9.81), ("gyro", 2.0))
