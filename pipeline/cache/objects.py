@@ -109,10 +109,10 @@ class Objects:
         """Remove what a kill left half-written, and count it."""
         if not self.is_local:
             return 0
-        left = [path for path in self.path.rglob(f"*{PARTIAL}") if path.is_file()]
-        for path in left:
+        partials = [path for path in self.path.rglob(f"*{PARTIAL}") if path.is_file()]
+        for path in partials:
             path.unlink(missing_ok=True)
-        return len(left)
+        return len(partials)
 
     def zarr_store(self, *, read_only: bool = False) -> Any:
         """The same location as a Zarr store."""

@@ -234,36 +234,40 @@ class CacheStore:
             (len(rows), spec.n_patches, spec.n_features), np.nan, dtype=np.dtype(spec.dtype)
         )
         content = self.objects.read(self.chunk_key(modality, chunk))
-        hit = set(self.unsound(modality, chunk, ledger.entries, content))
-        entries = {e.record_id: e for e in ledger.entries if e.record_id not in hit}
+        damaged = set(self.unsound(modality, chunk, ledger.entries, content))
+        entries = {e.record_id: e for e in ledger.entries if e.record_id not in damaged}
+        little_endian = np.dtype(spec.dtype).newbyteorder("<")
         for entry in entries.values():
             if entry.presence == Presence.PRESENT:
-                assert content is not None
-                at = entry.row - rows.start
-                row = content[at * spec.row_bytes : (at + 1) * spec.row_bytes]
-                little = np.dtype(spec.dtype).newbyteorder("<")
-                sound[at] = np.frombuffer(row, little).reshape(sound.shape[1:])
+                row = np.frombuffer(self._row(modality, chunk, entry, content), little_endian)
+                sound[entry.row - rows.start] = row.reshape(sound.shape[1:])
         return entries, sound
 
     def unsound(
         self, modality: str, chunk: int, entries: Iterable[Entry], content: bytes | None
     ) -> list[str]:
         """Records of a chunk whose rows in its object's bytes are not what was written."""
-        size, rows = self.spec.modalities[modality].row_bytes, self.rows_of(modality, chunk)
-        hit = []
-        for entry in entries:
-            if entry.presence == Presence.PRESENT:
-                at = entry.row - rows.start
-                row = content[at * size : (at + 1) * size] if content and entry.row in rows else b""
-                if hashlib.sha256(row).hexdigest() != entry.digest:
-                    hit.append(entry.record_id)
-        return hit
+        return [
+            entry.record_id
+            for entry in entries
+            if entry.presence == Presence.PRESENT
+            and hashlib.sha256(self._row(modality, chunk, entry, content)).hexdigest()
+            != entry.digest
+        ]
+
+    def _row(self, modality: str, chunk: int, entry: Entry, content: bytes | None) -> bytes:
+        """One record's bytes in its chunk's; none where the chunk does not hold it."""
+        rows, size = self.rows_of(modality, chunk), self.spec.modalities[modality].row_bytes
+        if not content or entry.row not in rows:
+            return b""
+        start = (entry.row - rows.start) * size
+        return content[start : start + size]
 
     def is_whole(self, modality: str, chunk: int) -> bool:
         """Whether a chunk's object is as long as it must be and its CRC-32C is right."""
         try:
-            at = self.rows_of(modality, chunk)
-            self.group(read_only=True)[feature_array(modality)][at.start : at.stop]
+            stored = self.rows_of(modality, chunk)
+            self.group(read_only=True)[feature_array(modality)][stored.start : stored.stop]
         except (ValueError, KeyError, TypeError):
             return False
         spec = self.spec.modalities[modality]
@@ -274,8 +278,8 @@ class CacheStore:
         """Take records out of a chunk's ledger: they are to be encoded again."""
         ledger = read_ledger(self.objects, modality, chunk)
         if ledger is not None:
-            left = tuple(entry for entry in ledger.entries if entry.record_id not in record_ids)
-            write_ledger(self.objects, replace(ledger, entries=left))
+            kept = tuple(entry for entry in ledger.entries if entry.record_id not in record_ids)
+            write_ledger(self.objects, replace(ledger, entries=kept))
 
     def _check_owner(self, session: str) -> None:
         if (self.objects.read(SESSION) or b"").decode() != session:
@@ -316,16 +320,16 @@ class CacheStore:
         if not present:
             self.objects.delete(self.chunk_key(modality, chunk))
         else:
-            at = self.rows_of(modality, chunk)
-            self.group()[feature_array(modality)][at.start : at.stop] = rows
+            stored = self.rows_of(modality, chunk)
+            self.group()[feature_array(modality)][stored.start : stored.stop] = rows
             self.objects.flush(self.chunk_key(modality, chunk))
             back = self.objects.read(self.chunk_key(modality, chunk))
-            hit = self.unsound(modality, chunk, present, back)
-            if hit:
+            damaged = self.unsound(modality, chunk, present, back)
+            if damaged:
+                where = f"{self.objects.location}/{self.chunk_key(modality, chunk)}"
                 raise ContractError(
-                    f"{self.objects.location}/{self.chunk_key(modality, chunk)}: record {hit[0]} "
-                    "reads back as other bytes than were written. The disk or its memory is "
-                    "faulty; nothing was recorded as done."
+                    f"{where}: record {damaged[0]} reads back as other bytes than were written. "
+                    "The disk or its memory is faulty; nothing was recorded as done."
                 )
         self._check_owner(session)
         write_ledger(

@@ -56,23 +56,23 @@ def status(location: str, as_json: bool) -> None:
     """Show how far the encode of CACHE is, also while it runs."""
     from pipeline.encode.progress import read_status
 
-    found = read_status(location)
+    progress = read_status(location)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(progress, indent=2))
         return
-    for name, count in found["modalities"].items():
+    for name, count in progress["modalities"].items():
         click.echo(
             f"{name:10} {count['done']:6} done {count['absent']:5} absent {count['failed']:5} "
             f"failed {count['pending']:6} pending"
         )
-    if found["running"]:
-        left = found["seconds_left"]
+    if progress["running"]:
+        left = progress["seconds_left"]
         click.echo(
-            f"running: {found['rate']:.1f} records a second, "
+            f"running: {progress['rate']:.1f} records a second, "
             + (f"about {left:.0f} s left" if left is not None else "time left not known yet")
         )
     else:
-        click.echo(f"not running; the cache is {found['state']}")
+        click.echo(f"not running; the cache is {progress['state']}")
 
 
 @cache.command()
@@ -130,8 +130,8 @@ def verify(
     for finding in findings:
         shown = ", ".join(finding.record_ids[:5])
         more = f" and {len(finding.record_ids) - 5} more" if len(finding.record_ids) > 5 else ""
-        hit = f" [{shown}{more}]" if shown else ""
-        click.echo(f"{finding.kind}: {finding.where}: {finding.message}{hit}", err=True)
+        records = f" [{shown}{more}]" if shown else ""
+        click.echo(f"{finding.kind}: {finding.where}: {finding.message}{records}", err=True)
     looked = [f"{report.n_objects} objects"]
     looked += [f"{report.n_bytes / 1e6:,.1f} MB read"] if how == "full" else ["sizes only"]
     looked += [f"{outside.n_sources} raw files"] if source else []

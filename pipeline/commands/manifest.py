@@ -136,29 +136,29 @@ def check_command(
     file: Path, raw: str | None, against: str | None, jobs: int | None, as_json: bool
 ) -> None:
     """Name every problem of the manifest FILE; exit 1 if there is one."""
-    found, problems = parse_manifest(file.read_bytes())
-    other = _other(against, found) if against else None
-    if found is not None:
+    checked, problems = parse_manifest(file.read_bytes())
+    other = _other(against, checked) if against else None
+    if checked is not None:
         with _progress("Checking files") as progress:
-            problems += check(found, RawTree(raw) if raw else None, progress=progress, jobs=jobs)
+            problems += check(checked, RawTree(raw) if raw else None, progress=progress, jobs=jobs)
         if other is not None:
-            problems += compare(found, other)
+            problems += compare(checked, other)
     if as_json:
-        click.echo(json.dumps(_report(file, found, other, problems), indent=2))
+        click.echo(json.dumps(_report(file, checked, other, problems), indent=2))
     else:
         for problem in problems:
             click.echo(f"{problem.kind}: {problem.where}: {problem.message}")
-        click.echo(_verdict(file, found, other, problems), err=bool(problems))
+        click.echo(_verdict(file, checked, other, problems), err=bool(problems))
     sys.exit(1 if problems else 0)
 
 
-def _other(against: str, found: Manifest | None) -> Manifest:
-    """The manifest to compare with; a shipped one counts its classes as the one found does."""
+def _other(against: str, checked: Manifest | None) -> Manifest:
+    """The manifest to compare with; a shipped one counts its classes as the one checked does."""
     try:
         if Path(against).exists():
             return load_manifest(against)
-        same = found is not None and found.dataset == against
-        return shipped_manifest(against, len(found.classes) if found and same else None)
+        same = checked is not None and checked.dataset == against
+        return shipped_manifest(against, len(checked.classes) if checked and same else None)
     except ConfigError as error:
         raise click.UsageError(f"--against {against}: no such file, and {error}") from error
     except DmftError as error:
@@ -191,33 +191,33 @@ def _list(title: str, lines: list[str]) -> None:
             click.echo(f"  and {len(lines) - _SHOWN} more")
 
 
-def _common(found: Manifest, other: Manifest) -> int:
-    return len({record.id for record in found.records} & {record.id for record in other.records})
+def _common(checked: Manifest, other: Manifest) -> int:
+    return len({record.id for record in checked.records} & {record.id for record in other.records})
 
 
 def _verdict(
-    file: Path, found: Manifest | None, other: Manifest | None, problems: list[Problem]
+    file: Path, checked: Manifest | None, other: Manifest | None, problems: list[Problem]
 ) -> str:
     if problems:
         kinds = Counter(str(problem.kind) for problem in problems)
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
         return f"{file}: {len(problems)} problems ({counts})"
-    assert found is not None
+    assert checked is not None
     agreed = ""
     if other is not None:
-        agreed = f", {_common(found, other)} of them in both manifests and in agreement"
-    return f"{file}: {len(found.records)} records{agreed}, no problems"
+        agreed = f", {_common(checked, other)} of them in both manifests and in agreement"
+    return f"{file}: {len(checked.records)} records{agreed}, no problems"
 
 
 def _report(
-    file: Path, found: Manifest | None, other: Manifest | None, problems: list[Problem]
+    file: Path, checked: Manifest | None, other: Manifest | None, problems: list[Problem]
 ) -> dict[str, object]:
     return {
         "file": str(file),
         "ok": not problems,
-        "n_records": len(found.records) if found else None,
-        "n_compared": _common(found, other) if found and other else None,
-        "sha256": found.sha256 if found else None,
+        "n_records": len(checked.records) if checked else None,
+        "n_compared": _common(checked, other) if checked and other else None,
+        "sha256": checked.sha256 if checked else None,
         "problems": [
             {"kind": str(problem.kind), "where": problem.where, "message": problem.message}
             for problem in problems

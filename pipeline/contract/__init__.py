@@ -1,10 +1,8 @@
 """What the encoder and the trainer both know: errors, records, and the cache's layout.
 
-This is the only part of ``pipeline`` that ``dmft`` may import. It is plain Python: it imports
-no array library, no storage library and no framework, and it opens no cache and no recording.
-
-Two things stand beside the contract proper, so that there is one of each: reading settings
-(``settings``) and the look of the pages that both programs write (``page``).
+It is plain Python: it imports no array library, no storage library and no framework, and it opens
+no cache and no recording. ``dmft`` may import it and :mod:`pipeline.common`, and nothing else of
+``pipeline``.
 """
 
 from pipeline.contract.cache import (
@@ -20,7 +18,7 @@ from pipeline.contract.cache import (
     length_array,
     presence_array,
 )
-from pipeline.contract.errors import ConfigError, ContractError, DmftError, RecordingError
+from pipeline.contract.errors import ConfigError, ContractError, DmftError, RecordingError, refuse
 from pipeline.contract.records import Record, StreamRef, check_modality_name
 
 __all__ = [
@@ -42,4 +40,5 @@ __all__ = [
     "feature_array",
     "length_array",
     "presence_array",
+    "refuse",
 ]

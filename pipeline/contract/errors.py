@@ -38,5 +38,10 @@ class RecordingError(DmftError):
         return (_rebuild_recording_error, (str(self), self.stage, self.path))
 
 
+def refuse(path: str, reason: str, stage: str = "check") -> RecordingError:
+    """A file that cannot be read or encoded, to raise: its path, and what is wrong with it."""
+    return RecordingError(f"{path} {reason}", stage=stage, path=path)
+
+
 def _rebuild_recording_error(message: str, stage: str, path: str | None) -> RecordingError:
     return RecordingError(message, stage=stage, path=path)

@@ -163,22 +163,22 @@ def assemble(layout: Layout, files: Sequence[tuple[Place, StreamRef]]) -> Manife
     views: dict[tuple[int, ...], dict[int, Place]] = {}
     streams: dict[tuple[int, ...], dict[str, list[StreamRef]]] = {}
     for place, ref in files:
-        seen = views.setdefault(place.trial, {})
+        by_view = views.setdefault(place.trial, {})
         if place.modality not in layout.shared:
-            seen[place.view] = place
+            by_view[place.view] = place
         streams.setdefault(_owner(layout, place), {}).setdefault(place.modality, []).append(ref)
     for place, _ in files:
         if not views[place.trial]:
             views[place.trial][place.view] = place
     records = []
-    for place in sorted((p for seen in views.values() for p in seen.values()), key=_order):
-        found = streams.get(place.trial, {}) | streams.get((*place.trial, place.view), {})
+    for place in sorted((p for by_view in views.values() for p in by_view.values()), key=_order):
+        by_modality = streams.get(place.trial, {}) | streams.get((*place.trial, place.view), {})
         records.append(
             Record(
                 id=place.record_id,
                 label=place.label,
                 attributes=place.attributes,
-                streams={m: tuple(sorted(refs, key=_name)) for m, refs in found.items()},
+                streams={m: tuple(sorted(refs, key=_name)) for m, refs in by_modality.items()},
             )
         )
     return Manifest(dataset=layout.dataset, classes=layout.classes, records=tuple(records))

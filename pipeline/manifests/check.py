@@ -45,9 +45,9 @@ def check(
     present = frozenset(survey.paths)
     escaping = {refusal.path: refusal.reason for refusal in survey.refused if refusal.escapes}
     entries = [(record, stream) for record, _, stream in manifest.streams()]
-    look = partial(_look, raw, present, escaping)
+    check_file = partial(_check_file, raw, present, escaping)
     with ThreadPoolExecutor(jobs or default_jobs()) as pool:
-        for done, problem in enumerate(pool.map(look, entries), start=1):
+        for done, problem in enumerate(pool.map(check_file, entries), start=1):
             if problem is not None:
                 problems.append(problem)
             if progress is not None:
@@ -93,11 +93,11 @@ def compare(manifest: Manifest, other: Manifest) -> list[Problem]:
                 if stream.name not in mine:
                     continue
                 for what in ("path", "n_bytes", "sha256", "n_frames"):
-                    found, wanted = getattr(mine[stream.name], what), getattr(stream, what)
-                    if what == "path" and _same_place(manifest.dataset, found, wanted):
+                    ours, theirs = getattr(mine[stream.name], what), getattr(stream, what)
+                    if what == "path" and _same_place(manifest.dataset, ours, theirs):
                         continue
-                    if None not in (found, wanted) and found != wanted:
-                        disagree(record.id, f"{what} of {modality}", found, wanted)
+                    if None not in (ours, theirs) and ours != theirs:
+                        disagree(record.id, f"{what} of {modality}", ours, theirs)
     return problems
 
 
@@ -125,7 +125,7 @@ def _same_content(manifest: Manifest) -> Iterator[Problem]:
         first.setdefault(stream.sha256, (record.id, stream.path))
 
 
-def _look(
+def _check_file(
     raw: RawTree,
     present: frozenset[str],
     escaping: dict[str, str],
@@ -149,12 +149,12 @@ def _look(
             )
         if stream.sha256 is None:
             return None
-        found = raw.digest(stream.path)[1]
+        sha256 = raw.digest(stream.path)[1]
     except RecordingError as error:
         return problem(ProblemKind.MISSING, str(error))
-    if found != stream.sha256:
+    if sha256 != stream.sha256:
         return problem(
-            ProblemKind.CHANGED, f"{stream.path} has SHA-256 {found}: wanted {stream.sha256}"
+            ProblemKind.CHANGED, f"{stream.path} has SHA-256 {sha256}: wanted {stream.sha256}"
         )
     return None
 

@@ -43,9 +43,9 @@ def utd_mhad_from_facts(checksums: str, frames: str, raw: RawTree | None = None)
             raise ContractError(f"line {number} of the checksums is {line!r}: wanted a new file")
         n_bytes = None
         if raw is not None and match[2] in present:
-            n_bytes, found = raw.digest(match[2])
-            if found != match[1]:
-                raise ContractError(f"{match[2]} has SHA-256 {found}: the list says {match[1]}")
+            n_bytes, sha256 = raw.digest(match[2])
+            if sha256 != match[1]:
+                raise ContractError(f"{match[2]} has SHA-256 {sha256}: the list says {match[1]}")
         refs[match[2]] = StreamRef(name="file", path=match[2], n_bytes=n_bytes, sha256=match[1])
     for row in csv.DictReader(frames.splitlines()):
         try:

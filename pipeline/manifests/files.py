@@ -90,9 +90,10 @@ def parse_manifest(content: bytes) -> tuple[Manifest | None, list[Problem]]:
         report(numbers[index], text, kind)
     if n_records != len(lines):
         report(
-            1, f"n_records is {n_records} and {len(lines)} record lines follow: the file was cut "
+            1,
+            f"n_records is {n_records} and {len(lines)} record lines follow: the file was cut "
             "short or edited",
-        )  # fmt: skip
+        )
     if problems:
         return None, problems
     return Manifest(dataset=dataset, classes=classes, records=tuple(records)), []
@@ -149,12 +150,12 @@ def _parse_header(line: bytes) -> tuple[_Header | None, list[str]]:
 
 
 def _parse_record(line: bytes) -> tuple[Record | None, list[tuple[ProblemKind, str]]]:
-    found, texts = _parse_line(line, _RECORD, "the record", _Record)
+    entry, texts = _parse_line(line, _RECORD, "the record", _Record)
     faults = [(ProblemKind.STRUCTURE, text) for text in texts]
-    if found is None:
+    if entry is None:
         return None, faults
-    streams: dict[str, list[StreamRef]] = {modality: [] for modality in found["streams"]}
-    for modality, refs in found["streams"].items():
+    streams: dict[str, list[StreamRef]] = {modality: [] for modality in entry["streams"]}
+    for modality, refs in entry["streams"].items():
         for ref in refs:
             try:
                 streams[modality].append(StreamRef(**ref))
@@ -166,9 +167,9 @@ def _parse_record(line: bytes) -> tuple[Record | None, list[tuple[ProblemKind, s
         return None, faults
     try:
         return Record(
-            id=found["id"],
-            label=found["label"],
-            attributes=found["attributes"],
+            id=entry["id"],
+            label=entry["label"],
+            attributes=entry["attributes"],
             streams={modality: tuple(refs) for modality, refs in streams.items()},
         ), []
     except ContractError as error:
@@ -183,8 +184,8 @@ def _parse_line(
 ) -> tuple[Line | None, list[str]]:
     """The object of one line; None, and everything that is wrong with it."""
     try:
-        found = json.loads(line.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
-        return adapter.validate_python(found), []
+        parsed = json.loads(line.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
+        return adapter.validate_python(parsed), []
     except ValidationError as error:
         return None, [_reason(fault, what, kind) for fault in error.errors()]
     except (ValueError, RecursionError) as error:
@@ -199,27 +200,27 @@ def _reason(fault: ErrorDetails, what: str, kind: type) -> str:
         return f"{owner} has the unknown key {name!r}"
     if fault["type"] == "missing":
         return f"{owner} lacks the key {name!r}"
-    found = _brief(fault["input"])
+    value = _brief(fault["input"])
     if not name:
-        return f"{what} is {found}: wanted an object with {', '.join(kind.__annotations__)}"
+        return f"{what} is {value}: wanted an object with {', '.join(kind.__annotations__)}"
     path = ".".join(map(str, fault["loc"]))
-    return f"{path} is {found}: {fault['msg'].replace('Input should be', 'wanted')}"
+    return f"{path} is {value}: {fault['msg'].replace('Input should be', 'wanted')}"
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    table = dict(pairs)
+    if len(table) != len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"the keys {sorted({n for n in names if names.count(n) > 1})} repeat")
-    return found
+    return table
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not a number of JSON")
 
 
-def _brief(found: Any) -> str:
-    text = repr(found)
+def _brief(value: Any) -> str:
+    text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

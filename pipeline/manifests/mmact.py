@@ -63,9 +63,11 @@ def place(path: str, classes: tuple[str, ...] = MMACT_CLASSES) -> Place | None:
                 )
     if modality is None or not levels:
         return None
-    wanted = ("subject", "cam", "scene", "session") if modality in VIEWED else (
-        "subject", "scene", "session"
-    )  # fmt: skip
+    wanted = (
+        ("subject", "cam", "scene", "session")
+        if modality in VIEWED
+        else ("subject", "scene", "session")
+    )
     if missing := [level for level in wanted if levels.get(level, 0) < 1]:
         raise ContractError(
             f"{path} has no folder that names its {' and '.join(missing)}: wanted "

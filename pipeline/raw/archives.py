@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from pipeline import contract
 from pipeline.contract import ContractError, RecordingError, StreamRef
 from pipeline.raw.seekable_gzip import SeekableGzip
 
@@ -161,7 +162,7 @@ def leads_out(path: str) -> bool:
 
 def refuse(path: str, reason: str) -> RecordingError:
     """A file of the tree that cannot be opened."""
-    return RecordingError(f"{path} {reason}", stage="open", path=path)
+    return contract.refuse(path, reason, stage="open")
 
 
 def _enter(

@@ -95,14 +95,14 @@ class RawTree:
         Raises:
             RecordingError: as :meth:`read`.
         """
-        found, digest = 0, hashlib.sha256()
+        n_read, digest = 0, hashlib.sha256()
         with self.open(path) as (file, n_bytes):
             while block := _checked_read(file, _STEP, path):
                 digest.update(block)
-                found += len(block)
-        if found != n_bytes:
-            raise refuse(path, f"holds {found} bytes where {n_bytes} are declared")
-        return found, digest.hexdigest()
+                n_read += len(block)
+        if n_read != n_bytes:
+            raise refuse(path, f"holds {n_read} bytes where {n_bytes} are declared")
+        return n_read, digest.hexdigest()
 
     def size(self, path: str) -> int:
         """Size in bytes, without reading the file.
@@ -152,15 +152,15 @@ class RawTree:
         paths: list[str] = []
         refused: list[Refusal] = []
         for folder, folders, files in os.walk(self._real_root, followlinks=False):
-            here = Path(folder)
-            for name in files + [f for f in folders if (here / f).is_symlink()]:
-                path = (here / name).relative_to(self._real_root).as_posix()
-                if refusal := self._why_not(here / name, path):
+            parent = Path(folder)
+            for name in files + [f for f in folders if (parent / f).is_symlink()]:
+                path = (parent / name).relative_to(self._real_root).as_posix()
+                if refusal := self._why_not(parent / name, path):
                     refused.append(refusal)
                 elif folder == str(self._real_root) and (ending := ending_of(name)):
                     top = name.removesuffix(ending)
-                    if (here / top).exists() or self._archive_of(top) != name:
-                        beside = self._archive_of(top) if not (here / top).exists() else None
+                    if (parent / top).exists() or self._archive_of(top) != name:
+                        beside = self._archive_of(top) if not (parent / top).exists() else None
                         what = beside or f"the folder {top}"
                         reason = f"not read while {what} is beside it"
                         refused.append(Refusal(path=path, reason=reason))

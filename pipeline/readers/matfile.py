@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pipeline.contract import RecordingError
 
 DEFAULT_MAX_BYTES = 1 << 30
-"""Of the array as stored."""
+"""The limit for the array as stored."""
 _HEADER = 128
 _PEEK = 4096
 """Bytes inflated to read a variable's class, dimensions and name."""
@@ -199,10 +199,10 @@ def _values(
 ) -> NDArray[Any]:
     name, dims = variable.name, variable.dims
     if variable.class_code not in _NUMERIC or variable.is_complex:
-        found = _CLASSES.get(variable.class_code, f"unknown ({variable.class_code})")
+        kind_name = _CLASSES.get(variable.class_code, f"unknown ({variable.class_code})")
         if variable.is_complex:
-            found = "complex"
-        raise _MatError(f"holds {name!r} of class {found}: wanted real numbers")
+            kind_name = "complex"
+        raise _MatError(f"holds {name!r} of class {kind_name}: wanted real numbers")
     _check_shape(name, dims, shape)
     if variable.stored not in _STORED:
         raise _MatError(f"stores {name!r} as type {variable.stored}: wanted numbers")
@@ -302,12 +302,12 @@ def _check_shape(name: str, found: tuple[int, ...], wanted: Shape) -> None:
         for n, w in zip(found, wanted, strict=True)
     )
     if not fits:
-        raise _MatError(f"holds {name!r} of shape {found}: wanted {_say(wanted)}")
+        raise _MatError(f"holds {name!r} of shape {found}: wanted {_shape_text(wanted)}")
 
 
-def _say(shape: Shape) -> str:
-    said = [
+def _shape_text(shape: Shape) -> str:
+    lengths = [
         "any" if n is None else f"{n.start} to {n.stop - 1}" if isinstance(n, range) else str(n)
         for n in shape
     ]
-    return f"({', '.join(said)})"
+    return f"({', '.join(lengths)})"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.contract import RecordingError, StreamRef
+from pipeline.contract import RecordingError, StreamRef, refuse
 from pipeline.readers.timed_csv import read_rows
 from pipeline.signals.recording import Signal, Streams
 
@@ -43,10 +43,8 @@ def read_inertial(opened: Sequence[tuple[bytes, StreamRef]]) -> Streams:
     signals: dict[str, Signal] = {}
     for content, ref in opened:
         if ref.name not in SENSORS:
-            raise RecordingError(
-                f"{ref.path} is the stream {ref.name!r}: wanted one of {', '.join(SENSORS)}",
-                stage="check",
-                path=ref.path,
+            raise refuse(
+                ref.path, f"is the stream {ref.name!r}: wanted one of {', '.join(SENSORS)}"
             )
         signal = _read(content, ref, len(SENSORS[ref.name]))
         if signal is None:
@@ -75,17 +73,15 @@ def read_series(opened: Sequence[tuple[bytes, StreamRef]]) -> Streams:
     content, ref = opened[0]
     signal = _read(content, ref, 1)
     if signal is None:
-        raise RecordingError(f"{ref.path} has no rows", stage="read", path=ref.path)
+        raise refuse(ref.path, "has no rows", "read")
     return Streams(widths={ref.name: 1}, signals={ref.name: signal})
 
 
 def _read(content: bytes, ref: StreamRef, n_values: int) -> Signal | None:
     times_s, values = read_rows(content, n_values, ref.path)
     if ref.n_frames is not None and len(times_s) != ref.n_frames:
-        raise RecordingError(
-            f"{ref.path} holds {len(times_s)} rows of different times where the manifest lists "
-            f"{ref.n_frames}",
-            stage="check",
-            path=ref.path,
+        raise refuse(
+            ref.path,
+            f"holds {len(times_s)} rows of different times where the manifest lists {ref.n_frames}",
         )
     return Signal(values=values.astype(np.float32), times_s=times_s) if len(times_s) else None

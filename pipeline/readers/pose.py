@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import RecordingError, StreamRef
+from pipeline.contract import StreamRef, refuse
 from pipeline.signals.recording import Signal
 
 JOINTS = (
@@ -35,7 +35,7 @@ COLUMNS = tuple(
     for axis in ("x", "y", "z")
 )
 RATE_HZ = 30.0
-"""Of the video that the poses were found in, nominal."""
+"""The rate of the video that the poses were found in, nominal."""
 MAX_FRAMES = 100_000
 MAX_PIXEL = 1e6
 
@@ -51,15 +51,17 @@ def read_pose(content: bytes, ref: StreamRef) -> Signal:
     try:
         frames = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise _refuse(ref, f"is not JSON: {error}") from error
+        raise refuse(ref.path, f"is not JSON: {error}") from error
     if not isinstance(frames, list) or not 0 < len(frames) <= MAX_FRAMES:
         found = f"{len(frames)} entries" if isinstance(frames, list) else type(frames).__name__
-        raise _refuse(ref, f"holds {found}: wanted a list of 1 to {MAX_FRAMES} frames")
+        raise refuse(ref.path, f"holds {found}: wanted a list of 1 to {MAX_FRAMES} frames")
     if ref.n_frames is not None and len(frames) != ref.n_frames:
-        raise _refuse(ref, f"holds {len(frames)} frames where the manifest lists {ref.n_frames}")
+        raise refuse(
+            ref.path, f"holds {len(frames)} frames where the manifest lists {ref.n_frames}"
+        )
     persons = [_persons(frame, at, ref) for at, frame in enumerate(frames)]
-    if not any(np.isfinite(each).any() for each in persons):
-        raise _refuse(ref, f"shows no person in any of its {len(frames)} frames: wanted one")
+    if not any(np.isfinite(joints).any() for joints in persons):
+        raise refuse(ref.path, f"shows no person in any of its {len(frames)} frames: wanted one")
     joints = _follow(persons)
     first = _fill(joints[:, 0])
     hips = np.repeat(first[:, HIPS].mean(axis=1, keepdims=True), len(JOINTS), axis=1)
@@ -77,31 +79,34 @@ def _persons(frame: Any, at: int, ref: StreamRef) -> NDArray[np.float64]:
     persons = frame.get("persons") if isinstance(frame, dict) else None
     if not isinstance(persons, list) or len(persons) > N_PERSONS:
         found = f"{len(persons)} persons" if isinstance(persons, list) else "no list of persons"
-        raise _refuse(ref, f"has {found} in frame {at}: wanted 0 to {N_PERSONS}")
+        raise refuse(ref.path, f"has {found} in frame {at}: wanted 0 to {N_PERSONS}")
     if not persons:
         return np.empty((0, len(JOINTS), 2))
     try:
         joints = np.array([person["keypoints"] for person in persons], dtype=np.float64)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise _refuse(ref, f"has a person in frame {at} that cannot be read: {error!r}") from error
+        raise refuse(
+            ref.path, f"has a person in frame {at} that cannot be read: {error!r}"
+        ) from error
     wanted = (len(persons), len(JOINTS), 3)
     if joints.shape != wanted or not (np.abs(joints) <= MAX_PIXEL).all():
-        raise _refuse(
-            ref, f"has keypoints of shape {joints.shape} in frame {at}: wanted {wanted}, each x, y "
+        raise refuse(
+            ref.path,
+            f"has keypoints of shape {joints.shape} in frame {at}: wanted {wanted}, each x, y "
             f"and score finite and at most {MAX_PIXEL:.0f}",
-        )  # fmt: skip
+        )
     seen = joints[:, :, 2:] > 0
     return np.where(seen, joints[:, :, :2], np.nan)
 
 
-def _follow(found: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+def _follow(persons_of: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Persons in one order through all frames; NaN where one is not there.
 
-    Shapes: found T times (n, 17, 2) -> (T, 2, 17, 2).
+    Shapes: persons_of T times (n, 17, 2) -> (T, 2, 17, 2).
     """
-    joints = np.full((len(found), N_PERSONS, len(JOINTS), 2), np.nan)
+    joints = np.full((len(persons_of), N_PERSONS, len(JOINTS), 2), np.nan)
     last = np.full((N_PERSONS, 2), np.nan)
-    for at, persons in enumerate(found):
+    for at, persons in enumerate(persons_of):
         seen = [person for person in persons if np.isfinite(person).any()]
         centres = [np.nanmedian(person, axis=0) for person in seen]
         if np.isnan(last).all():
@@ -115,8 +120,8 @@ def _follow(found: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         elif seen and _is_second(centres[0], last):
             joints[at, 1], last[1] = seen[0], centres[0]
             continue
-        for person, (each, centre) in enumerate(zip(seen, centres, strict=True)):
-            joints[at, person], last[person] = each, centre
+        for person, (joints_seen, centre) in enumerate(zip(seen, centres, strict=True)):
+            joints[at, person], last[person] = joints_seen, centre
     return joints
 
 
@@ -151,7 +156,3 @@ def _fill(joints: NDArray[np.float64]) -> NDArray[np.float64]:
     others = [joint for joint in range(joints.shape[1]) if joint not in never]
     filled[:, never] = filled[:, others].mean(axis=1, keepdims=True)
     return filled
-
-
-def _refuse(ref: StreamRef, reason: str) -> RecordingError:
-    return RecordingError(f"{ref.path} {reason}", stage="check", path=ref.path)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pipeline.contract import RecordingError
 
 MAX_BYTES = 256 << 20
-"""Of one file; a published one has some 50 kB."""
+"""The limit for one file; a published one has some 50 kB."""
 MAX_SPAN_S = 3600.0
 """From the first row to the last; a stamp that is far off would ask for an endless grid."""
 
@@ -72,9 +72,11 @@ def read_rows(
     span_s = times_s[-1] - times_s[0]
     if span_s > MAX_SPAN_S:
         _refuse(
-            path, None, f"spans {span_s:.0f} s from its first time stamp to its last: wanted at "
+            path,
+            None,
+            f"spans {span_s:.0f} s from its first time stamp to its last: wanted at "
             f"most {MAX_SPAN_S:.0f} s",
-        )  # fmt: skip
+        )
     return times_s, values[first]
 
 
@@ -90,9 +92,14 @@ def _parse(text: bytes, n_values: int) -> tuple[NDArray[np.float64], NDArray[np.
         raise ValueError("a character that no row is written in")
     columns: dict[int, Any] = {0: object, **dict.fromkeys(range(1, n_values + 1), np.float64)}
     table = pd.read_csv(
-        io.BytesIO(text), header=None, names=list(columns), dtype=columns, na_filter=False,
-        quoting=csv.QUOTE_NONE, lineterminator="\n",
-    )  # fmt: skip
+        io.BytesIO(text),
+        header=None,
+        names=list(columns),
+        dtype=columns,
+        na_filter=False,
+        quoting=csv.QUOTE_NONE,
+        lineterminator="\n",
+    )
     values = table.iloc[:, 1:].to_numpy()
     if text.count(b",") != values.size or not (np.abs(values) <= _MAX_VALUE).all():
         raise ValueError("a line of another length, or a number that is not finite")

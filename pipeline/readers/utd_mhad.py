@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import RecordingError, StreamRef
+from pipeline.contract import StreamRef, refuse
 from pipeline.readers.matfile import read_array
 from pipeline.readers.video import read_video
 from pipeline.signals.recording import Frames, Signal
@@ -31,7 +31,7 @@ JOINTS = (
 )  # fmt: skip
 """The skeleton's joints, in the order of the files."""
 AXES = ("x", "y", "z")
-"""Of a joint: metres, y upwards."""
+"""The axes of a joint: metres, y upwards."""
 INERTIAL_COLUMNS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
 """Accelerometer in g (clips at 8), gyroscope in degrees a second (clips at 1000.5)."""
 
@@ -106,11 +106,10 @@ def _signal(values: NDArray[Any], ref: StreamRef, rate_hz: float) -> Signal:
     good = np.abs(values) <= limit  # false where NaN
     if not good.all():
         first = tuple(int(i) for i in np.argwhere(~good)[0])
-        raise RecordingError(
-            f"{ref.path} holds {int((~good).sum())} values that are not finite among "
+        raise refuse(
+            ref.path,
+            f"holds {int((~good).sum())} values that are not finite among "
             f"{values.size}: the first is {values[first]} at {first}",
-            stage="check",
-            path=ref.path,
         )
     return Signal(
         values=np.ascontiguousarray(values, dtype=np.float32),
@@ -118,13 +117,9 @@ def _signal(values: NDArray[Any], ref: StreamRef, rate_hz: float) -> Signal:
     )
 
 
-def _check_length(found: int, ref: StreamRef) -> None:
-    if ref.n_frames is not None and found != ref.n_frames:
-        raise RecordingError(
-            f"{ref.path} holds {found} frames where the manifest lists {ref.n_frames}",
-            stage="check",
-            path=ref.path,
-        )
+def _check_length(n_frames: int, ref: StreamRef) -> None:
+    if ref.n_frames is not None and n_frames != ref.n_frames:
+        raise refuse(ref.path, f"holds {n_frames} frames where the manifest lists {ref.n_frames}")
 
 
 def _depth_blocks(
@@ -136,11 +131,10 @@ def _depth_blocks(
             whole = (block >= 0) & (block <= 65535) & (block == np.floor(block))
             if not whole.all():
                 frame, row, column = (int(i) for i in np.argwhere(~whole)[0])
-                raise RecordingError(
-                    f"{ref.path} holds depth {block[frame, row, column]} in frame {start + frame} "
+                raise refuse(
+                    ref.path,
+                    f"holds depth {block[frame, row, column]} in frame {start + frame} "
                     f"at row {row}, column {column}: wanted whole millimetres from 0 to 65535",
-                    stage="check",
-                    path=ref.path,
                 )
         frames = np.ascontiguousarray(block, dtype=np.uint16)
         yield frames, np.arange(start, start + len(frames)) / DEPTH_RATE_HZ

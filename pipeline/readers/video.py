@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import RecordingError, StreamRef
+from pipeline.contract import StreamRef, refuse
 from pipeline.signals.recording import Frames
 
 BLOCK_FRAMES = 16
 """Frames in a block, fewer where they are large."""
 BLOCK_BYTES = 128 << 20
 MAX_PIXELS = 8192 * 4320
-"""Of one frame; more is refused before it is decoded."""
+"""The limit for one frame; more is refused before it is decoded."""
 MAX_GAP_S = 0.5
 """Two frames further apart than this, and than three frames' time, are a hole in the video."""
 
@@ -58,28 +58,30 @@ def _open(content: bytes, ref: StreamRef) -> tuple[Any, Any]:
     import av
 
     if not content:
-        raise _refuse(ref, "is empty: wanted a video", "open")
+        raise refuse(ref.path, "is empty: wanted a video", "open")
     try:
         container = av.open(
             io.BytesIO(content), options={"max_pixels": str(MAX_PIXELS), "threads": "1"}
         )
     except (av.FFmpegError, ValueError) as error:
-        raise _refuse(ref, f"is not a video that can be read: {error}", "open") from error
+        raise refuse(ref.path, f"is not a video that can be read: {error}", "open") from error
     if not container.streams.video:
         container.close()
-        raise _refuse(ref, f"has no video stream among its {len(container.streams)}", "open")
+        raise refuse(ref.path, f"has no video stream among its {len(container.streams)}", "open")
     stream = container.streams.video[0]
     context = stream.codec_context
     if context is None:
         container.close()
-        raise _refuse(ref, "is packed with a codec that is not known", "open")
+        raise refuse(ref.path, "is packed with a codec that is not known", "open")
     width, height = context.width, context.height
     if min(width, height) < 1 or width * height > MAX_PIXELS:
         container.close()
-        raise _refuse(
-            ref, f"declares frames of {width}x{height} (0x0 where FFmpeg would not have them): "
-            f"wanted 1 to {MAX_PIXELS} pixels", "open",
-        )  # fmt: skip
+        raise refuse(
+            ref.path,
+            f"declares frames of {width}x{height} (0x0 where FFmpeg would not have them): "
+            f"wanted 1 to {MAX_PIXELS} pixels",
+            "open",
+        )
     context.thread_type = "NONE"
     context.thread_count = 1
     return container, stream
@@ -96,17 +98,18 @@ def _promised_frames(container: Any, stream: Any, content: bytes, ref: StreamRef
             container.seek(0, backward=True)
     except av.FFmpegError as error:
         container.close()
-        raise _refuse(ref, f"cannot be walked through: {error}", "read") from error
+        raise refuse(ref.path, f"cannot be walked through: {error}", "read") from error
     if not 0 < n_frames <= len(content):
         container.close()
-        raise _refuse(
-            ref, f"declares {n_frames} frames in {len(content)} bytes: wanted at least one frame "
-            "and a byte for each", "check",
-        )  # fmt: skip
+        raise refuse(
+            ref.path,
+            f"declares {n_frames} frames in {len(content)} bytes: wanted at least one frame "
+            "and a byte for each",
+        )
     if ref.n_frames is not None and ref.n_frames != n_frames:
         container.close()
-        raise _refuse(
-            ref, f"declares {n_frames} frames where the manifest lists {ref.n_frames}", "check"
+        raise refuse(
+            ref.path, f"declares {n_frames} frames where the manifest lists {ref.n_frames}"
         )
     return n_frames
 
@@ -125,42 +128,46 @@ def _decode(
     width, height = stream.codec_context.width, stream.codec_context.height
     to_rgb = VideoReformatter()
     clock = _Clock(container, stream, ref)
-    found = 0
+    n_decoded = 0
     frames = np.empty((0, height, width, 3), np.uint8)
     times_s = np.empty(0)
     try:
         for frame in container.decode(stream):
-            at = found % block_length
-            if at == 0:
-                n = min(block_length, max(1, n_frames - found))
+            slot = n_decoded % block_length
+            if slot == 0:
+                n = min(block_length, max(1, n_frames - n_decoded))
                 frames, times_s = np.empty((n, height, width, 3), np.uint8), np.empty(n)
-            if found == n_frames:
-                raise _refuse(
-                    ref, f"decodes to more than the {n_frames} frames its header declares", "check"
+            if n_decoded == n_frames:
+                raise refuse(
+                    ref.path, f"decodes to more than the {n_frames} frames its header declares"
                 )
             if frame.is_corrupt:
-                raise _refuse(ref, f"is damaged: {found} of {n_frames} frames decode", "read")
+                raise refuse(
+                    ref.path, f"is damaged: {n_decoded} of {n_frames} frames decode", "read"
+                )
             if (frame.width, frame.height) != (width, height):
-                raise _refuse(
-                    ref, f"changes from {width}x{height} to {frame.width}x{frame.height} at frame "
-                    f"{found}", "check",
-                )  # fmt: skip
-            frames[at] = to_rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
-            times_s[at] = clock.time_s(frame, found)
-            found += 1
-            if at + 1 == len(frames):
+                raise refuse(
+                    ref.path,
+                    f"changes from {width}x{height} to {frame.width}x{frame.height} at frame "
+                    f"{n_decoded}",
+                )
+            frames[slot] = to_rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
+            times_s[slot] = clock.time_s(frame, n_decoded)
+            n_decoded += 1
+            if slot + 1 == len(frames):
                 yield frames, times_s
     except (av.FFmpegError, ValueError) as error:
-        raise _refuse(
-            ref, f"is damaged: {found} of {n_frames} frames decode ({error})", "read"
+        raise refuse(
+            ref.path, f"is damaged: {n_decoded} of {n_frames} frames decode ({error})", "read"
         ) from error
     finally:
         container.close()
-    if found != n_frames:
-        raise _refuse(
-            ref, f"is truncated or damaged: {found} frames decode where its header declares "
-            f"{n_frames}", "check",
-        )  # fmt: skip
+    if n_decoded != n_frames:
+        raise refuse(
+            ref.path,
+            f"is truncated or damaged: {n_decoded} frames decode where its header declares "
+            f"{n_frames}",
+        )
     clock.check_end()
 
 
@@ -189,19 +196,20 @@ class _Clock:
         elif self._period_s is not None:
             time_s = self._first_s + index * self._period_s
         else:
-            raise _refuse(self._ref, f"has no time stamp and no rate at frame {index}", "check")
+            raise refuse(self._ref.path, f"has no time stamp and no rate at frame {index}")
         if index == 0:
             self._first_s = time_s
         elif time_s <= self._last_s:
-            raise _refuse(
-                self._ref, f"runs backwards at frame {index}: from {self._last_s:.3f} to "
-                f"{time_s:.3f} s", "check",
-            )  # fmt: skip
+            raise refuse(
+                self._ref.path,
+                f"runs backwards at frame {index}: from {self._last_s:.3f} to {time_s:.3f} s",
+            )
         elif time_s - self._last_s > max(MAX_GAP_S, 3 * (self._period_s or 0.0)):
-            raise _refuse(
-                self._ref, f"has a hole of {time_s - self._last_s:.3f} s before frame {index}: "
-                f"wanted at most {MAX_GAP_S} s", "check",
-            )  # fmt: skip
+            raise refuse(
+                self._ref.path,
+                f"has a hole of {time_s - self._last_s:.3f} s before frame {index}: "
+                f"wanted at most {MAX_GAP_S} s",
+            )
         self._last_s = time_s
         return time_s - self._first_s
 
@@ -212,11 +220,8 @@ class _Clock:
             RecordingError: it does.
         """
         if self._end_s is not None and self._end_s - self._last_s + self._first_s > 2 * MAX_GAP_S:
-            raise _refuse(
-                self._ref, f"is truncated: its last frame is at {self._last_s:.3f} s where its "
-                f"header declares {self._end_s:.3f} s", "check",
-            )  # fmt: skip
-
-
-def _refuse(ref: StreamRef, reason: str, stage: str) -> RecordingError:
-    return RecordingError(f"{ref.path} {reason}", stage=stage, path=ref.path)
+            raise refuse(
+                self._ref.path,
+                f"is truncated: its last frame is at {self._last_s:.3f} s where its "
+                f"header declares {self._end_s:.3f} s",
+            )

@@ -52,8 +52,8 @@ def join(streams: Streams, rate_hz: float) -> Signal:
         values = streams.signals[name].values.T
         columns.append(np.stack([np.interp(grid, times_s, column) for column in values], axis=1))
     if len(streams.widths) > 1:
-        there = np.array([name in streams.signals for name in streams.widths], dtype=np.float64)
-        columns.append(np.broadcast_to(there, (n_rows, len(there))))
+        is_present = np.array([float(name in streams.signals) for name in streams.widths])
+        columns.append(np.broadcast_to(is_present, (n_rows, len(is_present))))
     values = np.ascontiguousarray(np.concatenate(columns, axis=1), dtype=np.float32)
     return Signal(values=values, times_s=grid - start)
 
