@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
+from dataclasses import asdict
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,57 +32,65 @@ def synth() -> None:
     """
 
 
-def _tree_options(known: str, default: str, files: str, drawn: str) -> Callable[[Any], Any]:
+def _names(value: str) -> tuple[str, ...]:
+    """Names with commas between, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+
+
+def _tree_options(known: str, default: str, files: str) -> Callable[[Any], Any]:
     """What every tree is asked: OUT, --modalities, --seed, --jobs and --force.
 
     Args:
         known: The modalities there are, with commas between.
         default: Those written unless others are asked for.
-        files: Help text of ``--modalities``.
-        drawn: What the seed draws.
+        files: What is to be said of them.
     """
+
+    def some(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
+        if not _names(value) or not set(_names(value)) <= set(known.split(",")):
+            raise click.BadParameter(f"{value!r}: wanted some of {known}")
+        return _names(value)
+
+    files = f"Which files to write, with commas between{files}."
+    seed = "Draws people, trials and what is irregular; the same seed writes the same bytes."
+    jobs = "Processes; changes no file.  [default: one a core]"
+    force = "Write into OUT although it holds something already."
     options = (
         click.argument("out", type=click.Path(file_okay=False, path_type=Path)),
-        _option("--modalities", default=default, callback=_some_of(known), help=files),
-        _option(
-            "--seed",
-            default=0,
-            type=click.IntRange(0),
-            help=f"Draws {drawn}; the same seed writes the same bytes.",
-        ),
-        click.option(
-            "--jobs",
-            type=click.IntRange(1),
-            help="Processes; changes no file.  [default: one a core]",
-        ),
-        click.option(
-            "--force", is_flag=True, help="Write into OUT although it holds something already."
-        ),
+        _option("--modalities", default=default, callback=some, help=files),
+        _option("--seed", default=0, type=click.IntRange(0), help=seed),
+        click.option("--jobs", type=click.IntRange(1), help=jobs),
+        click.option("--force", is_flag=True, help=force),
     )
-
-    def add(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
+    return lambda command: reduce(lambda inner, option: option(inner), reversed(options), command)
 
 
-def _some_of(known: str) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
-    """A callback that takes names with commas between."""
-
-    def split(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[str, ...]:
-        names = _names(value)
-        if not names or not set(names) <= set(known.split(",")):
-            raise click.BadParameter(f"{value!r}: wanted some of {known}")
-        return names
-
-    return split
-
-
-def _names(value: str) -> tuple[str, ...]:
-    """Names with commas between, each once."""
-    return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+def _fabricate(
+    data_set: str,
+    out: Path,
+    trials: str,
+    write: Callable[[Progress], Written],
+    n_trials: int,
+    list_file: Path | None = None,
+) -> None:
+    """Write a tree, and say what came of it, what is wrong with it and what to run next."""
+    started = time.monotonic()
+    bar: Any = click.progressbar(
+        length=n_trials, label="Fabricating", show_pos=True, file=sys.stderr
+    )
+    with bar:
+        written = write(lambda _: bar.update(1))
+    click.echo(
+        f"{n_trials} {trials}; {written.n_bytes / 1e6:.1f} MB) in {out} "
+        f"after {time.monotonic() - started:.0f} s"
+    )
+    if list_file:
+        list_file.write_text("".join(json.dumps(asdict(item)) + "\n" for item in written.irregular))
+        first = {item.irregularity: item for item in reversed(written.irregular)}
+        for kind, count in sorted(Counter(i.irregularity for i in written.irregular).items()):
+            click.echo(f"  {kind}: {count}, first {first[kind].path} ({first[kind].detail})")
+        click.echo(f"All of them: {list_file}")
+    click.echo(f"Next: dmft manifest build {data_set} {out} -o {out.resolve().name}.jsonl")
 
 
 def _refuse_occupied(out: Path, force: bool) -> None:
@@ -89,25 +99,6 @@ def _refuse_occupied(out: Path, force: bool) -> None:
             f"{out} exists and is not empty. Name another folder, remove it, or add --force to "
             "write into it."
         )
-
-
-def _fabricate(
-    write: Callable[[Progress], Written], n_trials: int, what: str, out: Path
-) -> Written:
-    """Write a tree under a progress bar and say what came of it."""
-    started = time.monotonic()
-    bar: Any = click.progressbar(
-        length=n_trials, label="Fabricating", show_pos=True, file=sys.stderr
-    )
-    with bar:
-        written = write(lambda _: bar.update(1))
-    size, took = f"{written.n_bytes / 1e6:.1f} MB", f"{time.monotonic() - started:.0f} s"
-    click.echo(f"{n_trials} {what}; {size}) in {out} after {took}")
-    return written
-
-
-def _say_next(data_set: str, out: Path) -> None:
-    click.echo(f"Next: dmft manifest build {data_set} {out} -o {out.resolve().name}.jsonl")
 
 
 @synth.command("utd-mhad")
@@ -125,12 +116,7 @@ def _say_next(data_set: str, out: Path) -> None:
     type=click.IntRange(1, 999),
     help="How often each person performs each action.",
 )
-@_tree_options(
-    "rgb,depth,skeleton,inertial",
-    default="rgb,depth,skeleton,inertial",
-    files="Which files to write, with commas between.",
-    drawn="the people and the trials",
-)
+@_tree_options("rgb,depth,skeleton,inertial", default="rgb,depth,skeleton,inertial", files="")
 def utd_mhad(
     out: Path,
     subjects: int,
@@ -157,13 +143,8 @@ def utd_mhad(
     _refuse_occupied(out, force)
     records = plan(seed=seed, n_actions=actions, n_subjects=subjects, n_trials=trials)
     write = partial(write_tree, out, records, modalities, n_jobs=jobs or n_cores())
-    _fabricate(
-        lambda progress: write(progress=progress),
-        len(records),
-        f"records ({', '.join(modalities)}",
-        out,
-    )
-    _say_next("utd-mhad", out)
+    what = f"records ({', '.join(modalities)}"
+    _fabricate("utd-mhad", out, what, lambda done: write(progress=done), len(records))
 
 
 def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Any:
@@ -242,16 +223,10 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> An
 @_tree_options(
     "rgb,inertial,skeleton,wifi,pressure",
     default="rgb,inertial",
-    files="Which files to write, with commas between: also skeleton (COCO keypoints as JSON), "
-    "wifi and pressure.",
-    drawn="the people, the trials and what is irregular",
+    files=": also skeleton (COCO keypoints as JSON), wifi and pressure",
 )
 def mmact(
     out: Path,
-    subjects: str,
-    scenes: str,
-    sessions: str,
-    cameras: str,
     classes: str,
     seconds: float | None,
     size: tuple[int, int] | None,
@@ -263,6 +238,7 @@ def mmact(
     seed: int,
     jobs: int | None,
     force: bool,
+    **counts: str,
 ) -> None:
     """Write a raw tree in MMAct's layout and file formats into OUT.
 
@@ -286,7 +262,7 @@ def mmact(
     are left as they are.
     """
     from pipeline.synthetic import mmact as tree
-    from pipeline.synthetic.irregular import chosen
+    from pipeline.synthetic.irregular import chosen as what_goes_wrong
     from pipeline.synthetic.mmact_trial import Form
 
     _refuse_occupied(out, force)
@@ -296,39 +272,31 @@ def mmact(
     if structure:
         trials = tree.read_structure(structure, seed=seed, seconds=length_s)
     else:
-        people = tree.choose(subjects, tree.SUBJECTS, 999)
-        places = tree.choose(scenes, tree.SCENES, 4)
-        trials = tree.plan(
-            seed=seed,
-            subjects=people,
-            scenes=places,
-            sessions=tree.choose(sessions, tree.SESSIONS, 99),
-            cameras=tree.choose(cameras, tree.CAMERAS, 4),
-            classes=tree.some_classes(int(classes), places, people)
+        chosen = {name: tree.choose(value, *tree.CHOICES[name]) for name, value in counts.items()}
+        names = (
+            tree.some_classes(int(classes), chosen["scenes"], chosen["subjects"])
             if classes.isdigit()
-            else sorted(_names(classes)),
-            seconds=length_s,
+            else sorted(_names(classes))
         )
+        trials = tree.plan(seed=seed, classes=names, seconds=length_s, **chosen)
     if not trials:
         raise click.UsageError(
-            f"nobody of --subjects {subjects} does any of --classes {classes} in --scenes "
-            f"{scenes}: name others."
+            f"nobody of --subjects {counts['subjects']} does any of --classes {classes} in "
+            f"--scenes {counts['scenes']}: name others."
         )
     n_views = [len(trial.clips) for trial in trials]
-    faults = chosen(_names(irregular), modalities, max(n_views))
-    linked = structure is not None
-    write = partial(tree.write_tree, out, trials, form, irregular=faults, share=share)
-    written = _fabricate(
-        lambda progress: write(link_films=linked, n_jobs=jobs or n_cores(), progress=progress),
-        len(trials),
-        f"trials, {sum(n_views)} views ({', '.join(modalities)}",
+    faults = what_goes_wrong(_names(irregular), modalities, max(n_views))
+    beside = out.resolve().with_name(f"{out.resolve().name}.irregular.jsonl")
+    write = partial(
+        tree.write_tree,
         out,
+        trials,
+        form,
+        irregular=faults,
+        share=share,
+        link_films=structure is not None,
+        n_jobs=jobs or n_cores(),
     )
-    if faults:
-        target = list_file or out.resolve().with_name(f"{out.resolve().name}.irregular.jsonl")
-        target.write_text(tree.irregular_lines(written.irregular))
-        first = {item.irregularity: item for item in reversed(written.irregular)}
-        for name, count in sorted(Counter(i.irregularity for i in written.irregular).items()):
-            click.echo(f"  {name}: {count}, first {first[name].path} ({first[name].detail})")
-        click.echo(f"All of them: {target}")
-    _say_next("mmact", out)
+    what = f"trials, {sum(n_views)} views ({', '.join(modalities)}"
+    kept = (list_file or beside) if faults else None
+    _fabricate("mmact", out, what, lambda done: write(progress=done), len(trials), kept)

@@ -26,15 +26,6 @@ JOINTS = (
 
 JOINT = {name: index for index, name in enumerate(JOINTS)}
 
-BONES = (
-    (0, 1), (1, 2), (2, 3),
-    (1, 4), (4, 5), (5, 6), (6, 7),
-    (1, 8), (8, 9), (9, 10), (10, 11),
-    (3, 12), (12, 13), (13, 14), (14, 15),
-    (3, 16), (16, 17), (17, 18), (18, 19),
-)  # fmt: skip
-"""Pairs of joints whose distance is one bone of the body, 19 of them."""
-
 TRACKS = {
     "right_hand": (0.12, -0.955, 0.1),
     "left_hand": (0.12, -0.955, 0.1),
@@ -212,15 +203,6 @@ def carry(body: Pose, stance: Stance, floor: Floats) -> Pose:
     turn = _turn(_UP, floor[:, 2])
     joints = np.einsum("tij,tnj->tni", turn, body.joints - place) + shift[:, None]
     return Pose(joints=joints, forearm=turn @ body.forearm, thigh=turn @ body.thigh)
-
-
-def bone_lengths(joints: Floats) -> Floats:
-    """Distances between the joints of each bone.
-
-    Shapes: (T, 20, 3) -> (T, 19), metres.
-    """
-    start, end = np.array(BONES).T
-    return np.asarray(np.linalg.norm(joints[:, end] - joints[:, start], axis=-1))
 
 
 def _two_bones(

@@ -54,13 +54,10 @@ STRAY_FILES: Mapping[str, bytes] = MappingProxyType(
     }
 )
 
-_NEEDS = {
-    **dict.fromkeys(("zero-padded", "level-order", "missing-view", "no-video"), "rgb"),
-    **dict.fromkeys(("frame-count", "truncated-video"), "rgb"),
-    **dict.fromkeys(("orientation-rate", "tar-gz", "missing-sensor", "empty-sensor"), "inertial"),
-    **dict.fromkeys(("clock", "no-fraction", "unsorted-rows", "duplicate-rows"), "inertial"),
-    "garbage": "inertial",
-}
+_OF_FILMS = frozenset(
+    {"zero-padded", "level-order", "missing-view", "no-video", "frame-count", "truncated-video"}
+)
+_OF_ANY = frozenset({"stray-files", "letter-case"})
 _GARBAGE = ("time,x,y,z", "", "20181016_13:37:28.612000,-0.80516", "\x00\x00\x00", "nan,nan,nan")
 
 
@@ -90,7 +87,8 @@ def chosen(names: Sequence[str], kinds: Sequence[str], n_cameras: int) -> tuple[
         raise ConfigError(
             f"irregularity {unknown[0]!r}: wanted all or some of {', '.join(IRREGULARITIES)}"
         )
-    cannot = {name: need for name, need in _NEEDS.items() if need not in kinds}
+    needs = {name: "rgb" if name in _OF_FILMS else "inertial" for name in IRREGULARITIES}
+    cannot = {n: need for n, need in needs.items() if n not in _OF_ANY and need not in kinds}
     if n_cameras < 2:
         cannot["missing-view"] = "a second camera"
     for name in names:

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
 import shutil
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -28,6 +27,13 @@ from pipeline.synthetic.wearables import RATES_HZ
 SUBJECTS = (1, 17, 11, 2, 18, 12, 3, 13, 4, 19, 5, 14, 6, 15, 7, 16, 8, 20, 9, 10)
 SCENES, SESSIONS, CAMERAS = (1, 3, 2, 4), (1, 5, 2, 3, 4), (1, 4, 2, 3)
 """The order in which smaller trees take them: both sides of every published split come early."""
+CHOICES = {
+    "subjects": (SUBJECTS, 999),
+    "scenes": (SCENES, 4),
+    "sessions": (SESSIONS, 99),
+    "cameras": (CAMERAS, 4),
+}
+"""What :func:`choose` needs to know of each."""
 DESK = frozenset(
     {"drinking", "pocket_in", "pocket_out", "sitting", "sitting_down", "standing_up", "using_pc"}
 )
@@ -205,11 +211,6 @@ def write_tree(
             _pack(out / f"{sensor}_clip")
     total.irregular.sort(key=lambda item: (item.irregularity, item.path))
     return total
-
-
-def irregular_lines(items: Iterable[Irregular]) -> str:
-    """What was done to which file, one JSON object a line."""
-    return "".join(json.dumps(asdict(item)) + "\n" for item in items)
 
 
 def _of_the_tree(form: Form) -> list[Irregular]:

@@ -170,20 +170,19 @@ def perform(
     for name, rest in TRACKS.items():
         start_rest = np.array(motion.begin.get(name, rest))
         end_rest = np.array(motion.finish.get(name, rest))
-        times, values = [0.0, begin], [start_rest, start_rest]
-        if name in cycles:
-            for turn in range(repeats):
-                for place, value in _trial_keys(cycles[name], name, variation, trial):
-                    share = (turn + place) / repeats
-                    share = share + warp * np.sin(np.pi * share) / np.pi
-                    goal = np.array(rest) + scale * (value - np.array(rest))
-                    if name.endswith("hand"):
-                        goal = goal + np.array(manner.hand_shift)
-                    times.append(first + share * (last - first))
-                    values.append(goal)
-        times += [end, 1.0]
+        times, values = [[0.0, begin]], [start_rest, start_rest]
+        for turn in range(repeats if name in cycles else 0):
+            places, goals = _trial_keys(*cycles[name], name, variation, trial)
+            shares = (turn + places) / repeats
+            shares = shares + warp * np.sin(np.pi * shares) / np.pi
+            goals = np.array(rest) + scale * (goals - np.array(rest))
+            if name.endswith("hand"):
+                goals = goals + np.array(manner.hand_shift)
+            times.append((first + shares * (last - first)).tolist())
+            values += list(goals)
+        times.append([end, 1.0])
         values += [end_rest, end_rest]
-        tracks[name] = _smooth(np.array(times), np.array(values), n_grid, manner.softness_s)
+        tracks[name] = _smooth(np.concatenate(times), np.array(values), n_grid, manner.softness_s)
 
     _accompany(tracks, motion, manner, idle)
     for name in TRACKS:
@@ -207,42 +206,31 @@ def _way(motion: Motion, manner: Manner, trial: np.random.Generator, n_grid: int
     values = np.array([value for _, value in motion.travel])
     reach = manner.amplitude * np.exp(0.08 * trial.standard_normal(3))
     values = values * reach + np.abs(values) * 0.08 * trial.standard_normal(values.shape)
-    times, values = (
-        np.concatenate([[0.0], times, [1.0]]),
-        np.concatenate([values[:1], values, values[-1:]]),
-    )
-    return _smooth(times, values, n_grid, 0.12)
+    times = np.concatenate([[0.0], times, [1.0]])
+    return _smooth(times, np.pad(values, ((1, 1), (0, 0)), "edge"), n_grid, 0.12)
 
 
 def _own_keys(
     motion: Motion, track: str, variation: Variation, habit: np.random.Generator
-) -> list[tuple[float, Floats]]:
-    """A track's keys as this person has them."""
-    keys = motion.cycle[track]
+) -> tuple[Floats, Floats]:
+    """A track's keys as this person has them. Shapes: -> places (K,), values (K, 3)."""
+    places = np.array([place for place, _ in motion.cycle[track]])
+    values = np.array([value for _, value in motion.cycle[track]])
     shift = habit.standard_normal(3) * 0.7
-    return [
-        (
-            place,
-            np.array(value)
-            + _unit(track) * variation.habit * (shift + 0.7 * habit.standard_normal(3)),
-        )
-        for place, value in keys
-    ]
+    own = shift + 0.7 * habit.standard_normal(values.shape)
+    return places, values + _unit(track) * variation.habit * own
 
 
 def _trial_keys(
-    keys: list[tuple[float, Floats]], track: str, variation: Variation, trial: np.random.Generator
-) -> list[tuple[float, Floats]]:
+    places: Floats, values: Floats, track: str, variation: Variation, trial: np.random.Generator
+) -> tuple[Floats, Floats]:
     """The same keys as they come out this time."""
-    places = np.array([place for place, _ in keys])
-    if len(keys) > 1:
+    places = places.copy()
+    if len(places) > 1:
         gap = float(np.diff(places).min())
-        jitter = np.clip(variation.timing * trial.standard_normal(len(keys)), -0.3, 0.3)
+        jitter = np.clip(variation.timing * trial.standard_normal(len(places)), -0.3, 0.3)
         places[1:-1] += (gap * jitter)[1:-1]
-    return [
-        (float(place), value + _unit(track) * variation.trial * trial.standard_normal(3))
-        for place, (_, value) in zip(places, keys, strict=True)
-    ]
+    return places, values + _unit(track) * variation.trial * trial.standard_normal(values.shape)
 
 
 def _unit(track: str) -> float:
