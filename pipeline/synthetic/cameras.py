@@ -2,27 +2,24 @@
 
 The person's camera of :mod:`pipeline.synthetic.body` is one viewpoint; here the body is turned
 about the middle of the room until each camera looks along +z, so one renderer serves all. These
-cameras do not mirror. They film H.264, and a keypoint detector looks at what they film.
+cameras do not mirror. A keypoint detector looks at what they film.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.synthetic.body import JOINT, Floats
-from pipeline.synthetic.render import Camera, colour_film, room
-from pipeline.synthetic.scene import Person
+from pipeline.synthetic.render import Camera
 
 _MIDDLE = np.array([-0.09, 0.0, 2.88])
 """Where people stand, in the coordinates of a body."""
 _BEARING_DEG = {1: 20.0, 2: 110.0, 3: 200.0, 4: 290.0}
-_DISTANCE_M, _WALL_M = 4.6, 6.5
+_DISTANCE_M, WALL_M = 4.6, 6.5
 _FOCAL_WIDTHS = 0.62
-_CAMERA_RISE_M = 0.12
+CAMERA_RISE_M = 0.12
 """How much higher than the person's own camera these hang."""
 
 COCO = (
@@ -55,39 +52,8 @@ class View:
         cosine, sine = np.cos(angle), np.sin(angle)
         x, y, z = np.moveaxis(points - _MIDDLE, -1, 0)
         return np.stack(
-            [-(cosine * x + sine * z), y - _CAMERA_RISE_M, _DISTANCE_M + cosine * z - sine * x],
+            [-(cosine * x + sine * z), y - CAMERA_RISE_M, _DISTANCE_M + cosine * z - sine * x],
             axis=-1,
-        )
-
-    def film(
-        self,
-        joints: Floats,
-        person: Person,
-        floor_y_m: float,
-        *,
-        place: np.random.Generator,
-        noise: np.random.Generator,
-    ) -> Iterator[NDArray[np.uint8]]:
-        """Colour images one by one.
-
-        Shapes: joints (T, 20, 3) metres -> T times (H, W, 3) uint8.
-
-        Args:
-            joints: Of the body, in its own coordinates.
-            person: Whose they are.
-            floor_y_m: Height of the floor there.
-            place: Draws the room: the same for all films of one camera in one scene.
-            noise: Draws light and grain of this film.
-        """
-        background = room(self.lens, floor_y_m - _CAMERA_RISE_M, place, wall_m=_WALL_M)
-        return colour_film(
-            self.turned(joints),
-            self.lens,
-            person.body.girth,
-            person.wardrobe,
-            background,
-            grain=1.0,
-            noise=noise,
         )
 
     def detect(self, joints: Floats, noise: np.random.Generator) -> list[Floats | None]:

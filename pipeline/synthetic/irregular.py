@@ -14,7 +14,6 @@ from types import MappingProxyType
 import numpy as np
 
 from pipeline.contract import ConfigError
-from pipeline.synthetic.wearables import Readings
 
 IRREGULARITIES: Mapping[str, str] = MappingProxyType(
     {
@@ -125,11 +124,6 @@ def assign(names: Sequence[str], n_trials: int, share: float, seed: int) -> list
             suffered[order[turn % n_trials]].append(name)
             turn += 1
     return [tuple(each) for each in suffered]
-
-
-def off_by_hours(readings: Readings, hours: int) -> Readings:
-    """The same readings by a clock that is off."""
-    return Readings(times=readings.times + np.timedelta64(hours, "h"), values=readings.values)
 
 
 def at_whole_seconds(lines: Sequence[str]) -> tuple[list[str], int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,6 @@ from pipeline.synthetic.irregular import (
     at_whole_seconds,
     doubled,
     littered,
-    off_by_hours,
     shuffled,
 )
 from pipeline.synthetic.mmact_trial import Clip, Form, MmactTrial, film, keypoints, scene_of
@@ -165,7 +164,7 @@ class _Writer:
         readings = read_sensor(scene_of(self.trial), sensor, self.trial.began, rate_hz)
         if "clock" in faults:
             hours = int(self.draw.choice([-9, -3, 5, 8]))
-            readings = off_by_hours(readings, hours)
+            readings = replace(readings, times=readings.times + np.timedelta64(hours, "h"))
             self.written.note("clock", path, f"{hours:+d} h")
         lines = csv_lines(readings)
         if "no-fraction" in faults:

@@ -14,9 +14,10 @@ import numpy as np
 
 from pipeline.contract import ConfigError
 from pipeline.synthetic.body import Floats
-from pipeline.synthetic.cameras import View
+from pipeline.synthetic.cameras import CAMERA_RISE_M, WALL_M, View
 from pipeline.synthetic.films import MP4_HZ, mp4_bytes
 from pipeline.synthetic.motion import Variation
+from pipeline.synthetic.render import colour_film
 from pipeline.synthetic.scene import Draws, Scene, stage
 from pipeline.synthetic.vocabulary import read_vocabulary
 
@@ -33,7 +34,6 @@ MIDDLING_S = 7.0
 
 _ROOM = 7919  # sets the random numbers of rooms apart from those of people
 _VARIATION = Variation(shortest_s=0.8, longest_s=60.0)
-_FLOOR_BELOW_ANKLES_M = 0.1
 
 Clip = tuple[int, str]
 """Camera and file stem."""
@@ -142,12 +142,16 @@ def joints_of(trial: MmactTrial, n_fewer: int = 0) -> Floats:
 def film(trial: MmactTrial, camera: int, width: int, height: int, *, n_fewer: int = 0) -> bytes:
     """What one camera recorded, as an H.264 .mp4."""
     scene = scene_of(trial)
-    images = View(number=camera, width=width, height=height).film(
-        joints_of(trial, n_fewer),
+    view = View(number=camera, width=width, height=height)
+    images = colour_film(
+        view.turned(joints_of(trial, n_fewer)),
+        view.lens,
         scene.person,
-        scene.stance.ankle_y_m - _FLOOR_BELOW_ANKLES_M,
+        scene.floor_y_m - CAMERA_RISE_M,
         place=np.random.default_rng([trial.seed, _ROOM, trial.scene, camera]),
         noise=trial.camera_draws(camera).for_("rgb"),
+        grain=1.0,
+        wall_m=WALL_M,
     )
     return mp4_bytes(images)
 

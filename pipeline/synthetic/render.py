@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.synthetic.body import JOINT, Floats
-
-Colour = tuple[int, int, int]
+from pipeline.synthetic.scene import Person, Wardrobe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,18 +163,8 @@ def depth_millimetres(surface: Surface, noise: np.random.Generator) -> NDArray[n
     return image
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wardrobe:
-    """What a person wears: red, green, blue of each part."""
-
-    skin: Colour = (214, 170, 140)
-    shirt: Colour = (70, 90, 150)
-    trousers: Colour = (60, 60, 66)
-    shoe: Colour = (40, 36, 34)
-
-
 def room(
-    camera: Camera, floor_y_m: float, place: np.random.Generator, wall_m: float = 4.2
+    camera: Camera, floor_y_m: float, place: np.random.Generator, wall_m: float
 ) -> NDArray[np.uint8]:
     """A room to stand in: wall, skirting, floor in perspective, a door and a cabinet.
 
@@ -244,28 +233,32 @@ def colour_image(
 def colour_film(
     joints: Floats,
     camera: Camera,
-    girth: float,
-    wardrobe: Wardrobe,
-    background: NDArray[np.uint8],
+    person: Person,
+    floor_y_m: float,
     *,
-    grain: float,
+    place: np.random.Generator,
     noise: np.random.Generator,
+    grain: float,
+    wall_m: float = 4.2,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Colour images of a moving body, one by one.
+    """Colour images of a person who moves in a room, one by one.
 
-    Shapes: joints (T, 20, 3) metres, background (H, W, 3) uint8 -> T times (H, W, 3) uint8.
+    Shapes: joints (T, 20, 3) metres, in front of the camera -> T times (H, W, 3) uint8.
 
     Args:
-        joints: In front of the camera.
+        joints: Of the person.
         camera: Who looks.
-        girth: Scale of the limbs' radii.
-        wardrobe: What the body wears.
-        background: From :func:`room`.
-        grain: Of the camera's noise, standard deviation in grey levels.
+        person: Whose girth and clothes are seen.
+        floor_y_m: See :func:`room`, as for the next.
+        place: The same for all films of one camera in one room.
         noise: Draws light and grain of this film.
+        grain: Of the camera's noise, standard deviation in grey levels.
+        wall_m: Least distance of the wall.
     """
+    background = room(camera, floor_y_m, place, wall_m)
     lit = background * float(np.clip(1 + 0.05 * noise.standard_normal(), 0.85, 1.15))
     # Four grains in turn look alive to a network and cost a twentieth of one a frame.
     rooms = [grainy(np.clip(lit, 0, 255).astype(np.uint8), grain, noise) for _ in range(4)]
     for index, frame in enumerate(joints):
-        yield colour_image(see(frame, camera, girth), rooms[index % 4], wardrobe)
+        surface = see(frame, camera, person.body.girth)
+        yield colour_image(surface, rooms[index % 4], person.wardrobe)

@@ -12,7 +12,8 @@ import numpy as np
 
 from pipeline.synthetic.body import Body, Floats, Pose, Stance, carry, pose
 from pipeline.synthetic.motion import Manner, Motion, Performance, Variation, perform
-from pipeline.synthetic.render import Wardrobe
+
+Colour = tuple[int, int, int]
 
 _PURPOSES = (
     *("person", "habit", "trial", "stance", "mount", "inertial", "skeleton", "depth", "room"),
@@ -48,6 +49,16 @@ class Draws:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wardrobe:
+    """What a person wears: red, green, blue of each part."""
+
+    skin: Colour = (214, 170, 140)
+    shirt: Colour = (70, 90, 150)
+    trousers: Colour = (60, 60, 66)
+    shoe: Colour = (40, 36, 34)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     """A subject: body, manner and clothes."""
 
@@ -72,6 +83,11 @@ class Scene:
         standing = pose(self.person.body, self.stance, self.performance.at(times_s))
         floor = self.performance.floor_at(times_s)
         return standing if floor is None else carry(standing, self.stance, floor)
+
+    @property
+    def floor_y_m(self) -> float:
+        """Height of the floor, a foot's height below the ankles."""
+        return self.stance.ankle_y_m - 0.1
 
     def frame_times_s(self, rate_hz: float) -> Floats:
         """Times of a camera's frames, in the middle of equal shares of the record."""

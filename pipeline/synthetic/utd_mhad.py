@@ -27,7 +27,6 @@ from pipeline.synthetic.render import (
     DEPTH_CAMERA,
     colour_film,
     depth_millimetres,
-    room,
     see,
 )
 from pipeline.synthetic.scene import Draws, Scene, stage
@@ -124,15 +123,14 @@ def depth(scene: Scene) -> NDArray[np.uint16]:
 
 def colour(scene: Scene) -> Iterator[NDArray[np.uint8]]:
     """Colour images one by one. Shapes: each (480, 640, 3) uint8."""
-    floor_y_m = scene.stance.ankle_y_m - 0.1
     return colour_film(
         scene.pose(scene.frame_times_s(float(AVI_HZ))).joints,
         COLOUR_CAMERA,
-        scene.person.body.girth,
-        scene.person.wardrobe,
-        room(COLOUR_CAMERA, floor_y_m, scene.draws.for_("room")),
-        grain=2.0,
+        scene.person,
+        scene.floor_y_m,
+        place=scene.draws.for_("room"),
         noise=scene.draws.for_("rgb"),
+        grain=2.0,
     )
 
 
