@@ -2,7 +2,8 @@
 #   make demo    fabricated recordings to a distilled student, with a summary
 #   make test    the tests
 #   make check   lint, types, import contracts, shipped manifests
-# Others: slow (the long tests), bench (the benchmarks), docs (the site, into site/), clean.
+# Others: attack (ten minutes of attacks), slow (the long tests), bench (the benchmarks), docs (the
+# site, into site/), clean.
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
@@ -12,7 +13,7 @@ READY := $(VENV)/.installed
 JOBS ?= 2
 DEMO ?= demo
 
-.PHONY: demo test check slow bench docs clean
+.PHONY: demo test check attack slow bench docs clean
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 found: install one, or make PYTHON=/path/to/python3.11" >&2; exit 2; }
@@ -41,6 +42,9 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/dmft manifest check data_manifests/utd-mhad.jsonl
+
+attack: $(READY)
+	$(BIN)/python -m tests.attack
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow -s
