@@ -1,7 +1,8 @@
 """Fabricated recordings: one moving skeleton a record, seen by every modality.
 
-``body`` and ``motion`` make the skeleton move; ``sensors``, ``wearables``, ``render`` and
-``cameras`` measure it; ``utd_mhad`` and ``mmact`` write what was measured in their data sets' own
-files, and ``irregular`` knows what can be wrong with the latter. The package reads no real
-recording and imitates no real person.
+``vocabulary`` reads motions, ``motion`` performs them and ``body`` follows; ``scene`` is one
+record before any sensor looks. ``sensors``, ``wearables``, ``render`` and ``cameras`` measure it.
+``utd_mhad`` and ``mmact`` say what their data sets' own files hold, ``films`` encodes videos,
+``irregular`` knows what can be wrong with an MMAct tree, and ``tree`` writes trials of either.
+The package reads no real recording and imitates no real person.
 """

@@ -9,33 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 import numpy as np
 
 from pipeline.contract import ConfigError
 
-IRREGULARITIES: Mapping[str, str] = MappingProxyType(
-    {
-        "zero-padded": "Numbers in the folders of videos and poses have two digits: subject01.",
-        "level-order": "Videos and poses lie under camN/sceneN/subjectN/sessionN.",
-        "orientation-rate": "The orientation's rate is drawn for every file.",
-        "tar-gz": "Each sensor is one .tar.gz in place of a folder.",
-        "stray-files": "Files lie about that belong to no trial.",
-        "letter-case": "Videos are named as Carrying_light.mp4, sensors lie under SubjectN.",
-        "missing-view": "A trial lacks one of its cameras.",
-        "no-video": "A trial has sensors and no video.",
-        "frame-count": "One camera's video is a frame shorter than the others'.",
-        "truncated-video": "A video ends after three fifths of its bytes.",
-        "missing-sensor": "A sensor's file is not there.",
-        "empty-sensor": "A sensor's file has no bytes.",
-        "clock": "A sensor's clock is hours off.",
-        "no-fraction": "Rows at whole seconds are stamped without a fraction.",
-        "unsorted-rows": "A sixth of a file's rows are out of order.",
-        "duplicate-rows": "A twentieth of a file's rows stand there twice.",
-        "garbage": "Lines that are no rows stand between a file's rows.",
-    }
-)
+IRREGULARITIES: Mapping[str, str] = {
+    "zero-padded": "Numbers in the folders of videos and poses have two digits: subject01.",
+    "level-order": "Videos and poses lie under camN/sceneN/subjectN/sessionN.",
+    "orientation-rate": "The orientation's rate is drawn for every file.",
+    "tar-gz": "Each sensor is one .tar.gz in place of a folder.",
+    "stray-files": "Files lie about that belong to no trial.",
+    "letter-case": "Videos are named as Carrying_light.mp4, sensors lie under SubjectN.",
+    "missing-view": "A trial lacks one of its cameras.",
+    "no-video": "A trial has sensors and no video.",
+    "frame-count": "One camera's video is a frame shorter than the others'.",
+    "truncated-video": "A video ends after three fifths of its bytes.",
+    "missing-sensor": "A sensor's file is not there.",
+    "empty-sensor": "A sensor's file has no bytes.",
+    "clock": "A sensor's clock is hours off.",
+    "no-fraction": "Rows at whole seconds are stamped without a fraction.",
+    "unsorted-rows": "A sixth of a file's rows are out of order.",
+    "duplicate-rows": "A twentieth of a file's rows stand there twice.",
+    "garbage": "Lines that are no rows stand between a file's rows.",
+}
 """Every irregularity and what it is."""
 
 TREE_WIDE = ("zero-padded", "level-order", "orientation-rate", "tar-gz", "stray-files")
@@ -44,14 +41,12 @@ TREE_WIDE = ("zero-padded", "level-order", "orientation-rate", "tar-gz", "stray-
 ORIENTATION_HZ = (5.0, 10.0, 16.0, 50.0, 100.0)
 """What ``orientation-rate`` draws from."""
 
-STRAY_FILES: Mapping[str, bytes] = MappingProxyType(
-    {
-        ".DS_Store": b"\x00\x00\x00\x01Bud1\x00",
-        "README.txt": b"Not a recording.\n",
-        "trainval/Thumbs.db": b"\xd0\xcf\x11\xe0",
-        "trainval/._walking.mp4": b"\x00\x05\x16\x07",
-    }
-)
+STRAY_FILES: Mapping[str, bytes] = {
+    ".DS_Store": b"\x00\x00\x00\x01Bud1\x00",
+    "README.txt": b"Not a recording.\n",
+    "trainval/Thumbs.db": b"\xd0\xcf\x11\xe0",
+    "trainval/._walking.mp4": b"\x00\x05\x16\x07",
+}
 
 _OF_FILMS = frozenset(
     {"zero-padded", "level-order", "missing-view", "no-video", "frame-count", "truncated-video"}
