@@ -233,6 +233,7 @@ def _of_the_tree(form: Form) -> list[Irregular]:
 def _class_films(out: Path, trials: Sequence[MmactTrial], form: Form) -> Path:
     """A folder with one film of every class, by the first trial that shows it."""
     folder = out / ".films"
+    shutil.rmtree(folder, ignore_errors=True)  # left by a run that was stopped
     folder.mkdir()
     first = {trial.action: trial for trial in reversed(trials)}
     for action, trial in first.items():

@@ -32,6 +32,7 @@ class Written:
         """Write one file, its folder with it, and count it."""
         target = tree / path
         target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)  # it may be a hard link to a film that others share
         target.write_bytes(content)
         self.n_bytes += len(content)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -197,6 +198,22 @@ def test_a_tree_of_a_list_has_its_clips_and_a_sensor_file_a_trial(tmp_path: Path
     assert not (out / ".films").exists()
     with av.open(str(out / clips[0])) as container:
         assert len(list(container.decode(video=0))) > 10
+
+
+def test_writing_over_a_linked_clip_leaves_the_other_clips_of_its_film_alone(
+    tmp_path: Path,
+) -> None:
+    """Once the new film went through the hard link into every clip of the class."""
+    rows = ("1,1,1,1,walking,200", "1,2,1,1,walking,200")
+    trials = read_structure(clip_list(tmp_path / "clips.csv", *rows), seed=0, seconds=0.5)
+    out, form = tmp_path / "raw", Form(kinds=("rgb",), width=32, height=18)
+    (out / ".films").mkdir(parents=True)  # as a run that was stopped leaves it
+    write_tree(out, trials, form, link_films=True)
+    first, second = sorted(out.rglob("*.mp4"))
+    before = second.read_bytes()
+    write_tree(out, [replace(trials[0], seed=1, clips=((1, "walking"),))], form)
+    assert first.read_bytes() != before
+    assert second.read_bytes() == before
 
 
 @pytest.mark.parametrize(
