@@ -36,13 +36,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Command name to where it lives and its line in the overview, in the order of use."""
 
-EXTRAS = {
-    "encode": {"av", "dask", "distributed", "fsspec", "h5py", "isal", "pandas", "scipy"}
-    | {"torchvision"},
-    "export": {"onnx", "onnxruntime", "onnxscript"},
-    "report": {"matplotlib"},
+NEEDED_FOR = {
+    "encode": "the encoder's packages",
+    "export": "the packages for exports",
+    "report": "the package for figures",
 }
-"""Extra to the packages that it installs."""
+"""Extra to what its packages are called in a message."""
 
 
 class LazyGroup(click.Group):
@@ -60,8 +59,9 @@ class LazyGroup(click.Group):
         try:
             command = getattr(importlib.import_module(module), attribute)
         except ModuleNotFoundError as error:
-            if _extra_of(error):
-                raise click.ClickException(_missing_extra(cmd_name, error)) from error
+            message = _missing_extra(cmd_name, error)
+            if message:
+                raise click.ClickException(message) from error
             raise
         assert isinstance(command, click.Command)
         return command
@@ -72,18 +72,16 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
-def _extra_of(error: ModuleNotFoundError) -> str | None:
-    package = (error.name or "").partition(".")[0]
-    return next((extra for extra, packages in EXTRAS.items() if package in packages), None)
+def _missing_extra(command: str, error: ModuleNotFoundError) -> str | None:
+    """What to install for a command whose package is not there; None where no extra has it."""
+    from pipeline.common.packages import extra_of
 
-
-def _missing_extra(command: str, error: ModuleNotFoundError) -> str:
-    extra = _extra_of(error)
-    whose = {"encode": "the encoder's packages", "export": "the packages for exports"}
-    whose |= {"report": "the package for figures"}
+    extra = extra_of(error.name or "")
+    if extra is None:
+        return None
     return (
-        f"'dmft {command}' needs {whose[extra or 'encode']} and {error.name} is not installed. "
-        f"Install them with: pip install 'dmft[{extra}]'"
+        f"'dmft {command}' needs {NEEDED_FOR.get(extra, 'more packages')} and {error.name} is not "
+        f"installed. Install them with: pip install 'dmft[{extra}]'"
     )
 
 
@@ -114,9 +112,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
     except ModuleNotFoundError as error:
-        if not _extra_of(error):
+        message = _missing_extra(sys.argv[1] if sys.argv[1:] else "", error)
+        if message is None:
             raise
-        click.echo(f"Error: {_missing_extra(sys.argv[1] if sys.argv[1:] else '', error)}", err=True)
+        click.echo(f"Error: {message}", err=True)
         sys.exit(2)
 
 

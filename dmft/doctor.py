@@ -17,25 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.common.cores import n_cores
+from pipeline.common.packages import packages_by_extra
 
-PACKAGES: Mapping[str, tuple[str, ...]] = {
-    "trainer": ("dmft", "click", "numpy", "rich", "safetensors", "tensorboard", "torch", "zarr"),
-    "encode": (
-        "av",
-        "dask",
-        "distributed",
-        "fsspec",
-        "h5py",
-        "isal",
-        "pandas",
-        "scipy",
-        "torchvision",
-    ),
-    "report": ("matplotlib",),
-    "export": ("onnx", "onnxruntime", "onnxscript"),
-}
-"""Extra to its packages; the trainer's are always needed."""
-MODULES = {"dmft": "cli"}
+EXTRAS = ("encode", "report", "export")
+"""Extras that a command needs; what each of them brings is the distribution's to say."""
+MODULES = {"dmft": "cli", "google-crc32c": "google_crc32c"}
+"""Distribution to the module that shows whether it can be imported, where the names differ."""
 WEIGHTS_FILE = "resnet50-11ad3fa6.pth"
 """torchvision's ResNet-50, IMAGENET1K_V2, as its hub stores it."""
 LEAST_DISK_BYTES = 2 << 30
@@ -43,7 +30,9 @@ LEAST_DISK_BYTES = 2 << 30
 
 def examine(folder: Path) -> dict[str, Any]:
     """Look at this machine; ``problems`` are what keeps a program from working at all."""
-    packages = {extra: {n: _version(n) for n in names} for extra, names in PACKAGES.items()}
+    packages = {
+        extra: {n: _version(n) for n in names} for extra, names in wanted_packages().items()
+    }
     disk = {str(each): _disk(each) for each in dict.fromkeys((folder, Path(tempfile.gettempdir())))}
     found: dict[str, Any] = {
         "system": _system(),
@@ -54,6 +43,14 @@ def examine(folder: Path) -> dict[str, Any]:
         "weights": _weights(),
     }
     return found | {"problems": _problems(found)}
+
+
+def wanted_packages() -> Mapping[str, tuple[str, ...]]:
+    """``trainer`` and each extra to its packages; the trainer's are always needed."""
+    known = packages_by_extra()
+    return {"trainer": ("dmft", *known.get("", ()))} | {
+        extra: known.get(extra, ()) for extra in EXTRAS
+    }
 
 
 def _system() -> dict[str, Any]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.common.cores import n_cores
+from pipeline.common.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from dmft.experiments import Result, Row
@@ -185,83 +185,44 @@ def experiment(
 
 
 class RowProgress:
-    """A bar with the time left on a terminal, a line a row elsewhere; on standard error."""
+    """How an experiment goes: a bar of epochs on a terminal, and a line a row."""
 
     def __init__(self) -> None:
+        self.bar = ProgressBar()
         self.n_rows = self.n_found = self.n_done = 0
         self.epochs: dict[str, int] = {}
-        self.n_epochs, self.began = 0, time.monotonic()
-        self.bar: Any = None
-        self.task: Any = None
 
     def start(self, rows: Sequence[Row], n_found: int) -> None:
         """Begin."""
         self.n_rows, self.n_found = len(rows), n_found
-        self.n_epochs = sum(row.config.training.epochs for row in rows)
-        self.began = time.monotonic()
         if n_found:
-            click.echo(f"{n_found} rows are finished already, {len(rows)} are left.", err=True)
-        if rows and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-            self.bar = Progress(
-                TextColumn("{task.fields[rows]}"),
-                BarColumn(),
-                TimeElapsedColumn(),
-                TextColumn("{task.fields[left]}"),
-                console=Console(stderr=True),
-            )
-            self.task = self.bar.add_task("", total=self.n_epochs, rows="", left="")
-            self.bar.start()
-            self._show()
+            self.bar.say(f"{n_found} rows are finished already, {len(rows)} are left.")
+        total = sum(row.config.training.epochs for row in rows)
+        self.bar.start(f"{len(rows)} rows", total=total, unit="epochs")
 
     def epoch(self, row: Row, done: int) -> None:
         """Move the bar."""
         self.epochs[row.key] = done
-        self._show()
+        self.bar.update(sum(self.epochs.values()))
 
     def end(self, row: Row, result: Result) -> None:
         """Say how a row went."""
-        self._finish(row)
-        self._say(
-            f"[{self.n_done}/{self.n_rows}] {row.title}: {result.metric} {result.score:.2%}, "
-            f"{result.seconds_per_epoch:.2f} s an epoch"
+        self._finish(
+            row,
+            f"{row.title}: {result.metric} {result.score:.2%}, "
+            f"{result.seconds_per_epoch:.2f} s an epoch",
         )
 
     def failed(self, row: Row, why: str) -> None:
         """Say why a row failed."""
-        self._finish(row)
-        self._say(f"[{self.n_done}/{self.n_rows}] FAILED {row.title}: {why}")
+        self._finish(row, f"FAILED {row.title}: {why}")
 
-    def _finish(self, row: Row) -> None:
+    def _finish(self, row: Row, line: str) -> None:
         self.n_done += 1
-        self.epochs[row.key] = row.config.training.epochs
-
-    @property
-    def left(self) -> str:
-        """The time left in words, by the epochs that are done."""
-        done = sum(self.epochs.values())
-        if not done or self.n_done == self.n_rows:
-            return ""
-        seconds = (time.monotonic() - self.began) / done * (self.n_epochs - done)
-        return f"{seconds:.0f} s left" if seconds < 90 else f"{seconds / 60:.0f} min left"
-
-    def _show(self) -> None:
-        if self.bar is not None:
-            rows = f"{self.n_done}/{self.n_rows} rows"
-            done = sum(self.epochs.values())
-            self.bar.update(self.task, completed=done, rows=rows, left=self.left)
-
-    def _say(self, line: str) -> None:
-        if self.bar is not None:
-            self._show()
-            self.bar.console.print(line, markup=False, highlight=False)
-        else:
-            click.echo(f"{line}{', ' if self.left else ''}{self.left}", err=True)
+        self.epoch(row, row.config.training.epochs)
+        left = "" if self.bar.is_drawn else self.bar.left
+        self.bar.say(f"[{self.n_done}/{self.n_rows}] {line}{', ' if left else ''}{left}")
 
     def close(self) -> None:
-        """Stop the bar, also after an error."""
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
+        """Take the bar away, also after an error."""
+        self.bar.close()

@@ -4,72 +4,49 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from dmft.evaluation.metrics import majority_share
 from dmft.training import EpochReport
+from pipeline.common.progress_bar import ProgressBar
 
 LINES_A_FOLD = 5
 
 
 class ProgressCallback:
-    """A bar with the time left on a terminal, a few plain lines elsewhere; on standard error."""
+    """How a training goes: a bar a fold on a terminal, a few plain lines elsewhere."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True)
-        self.fold, self.n_epochs, self.bar, self.task = "", 0, None, None
+        self.bar = ProgressBar(plain_every_s=None)
         self.seconds: list[float] = []
-
-    bar: Progress | None
-    task: Any
 
     def start(self, fold: str, n_epochs: int, done: int) -> None:
         """Begin a fold's bar."""
-        self.fold, self.n_epochs, self.seconds = fold, n_epochs, []
+        self.seconds = []
         if done:
-            click.echo(f"{fold}: going on after epoch {done}", err=True)
-        if self.console.is_terminal:
-            self.bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[figures]}"),
-                console=self.console,
-            )
-            self.task = self.bar.add_task(fold, total=n_epochs, completed=done, figures="")
-            self.bar.start()
+            self.bar.say(f"{fold}: going on after epoch {done}")
+        self.bar.start(fold, total=n_epochs, done=done)
 
     def epoch(self, report: EpochReport) -> None:
         """Move the bar, or print a line now and then."""
-        figures = f"loss {report.loss:.3f}  train accuracy {report.accuracy:.1%}"
-        if self.bar is not None:
-            self.bar.update(self.task, completed=report.epoch, figures=figures)
-            return
+        bar, figures = self.bar, f"loss {report.loss:.3f}  train accuracy {report.accuracy:.1%}"
+        bar.update(report.epoch, note=figures)
         self.seconds.append(report.seconds)
-        every = max(self.n_epochs // LINES_A_FOLD, 1)
-        if report.epoch % every == 0 or report.epoch == self.n_epochs:
-            left = (self.n_epochs - report.epoch) * sum(self.seconds) / len(self.seconds)
-            counted = f"{self.fold}: epoch {report.epoch}/{self.n_epochs}"
-            click.echo(f"{counted}  {figures}  {left:.0f} s left", err=True)
+        every = max(bar.total // LINES_A_FOLD, 1)
+        if not bar.is_drawn and (report.epoch % every == 0 or report.epoch == bar.total):
+            left = (bar.total - report.epoch) * sum(self.seconds) / len(self.seconds)
+            counted = f"{bar.title}: epoch {report.epoch}/{bar.total}"
+            bar.say(f"{counted}  {figures}  {left:.0f} s left")
 
     def end(self, fold: str, figures: dict[str, Any]) -> None:
         """Close the bar and say how the fold went."""
         self.close()
-        n_records = figures["n_records"]
-        click.echo(
+        self.bar.say(
             f"{fold}: accuracy {figures['accuracy']:.2%}, macro F1 {figures['macro_f1']:.2%} "
-            f"on {n_records} test records",
-            err=True,
+            f"on {figures['n_records']} test records"
         )
 
     def close(self) -> None:
-        """Stop the bar, also after an error."""
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
+        """Take the bar away, also after an error."""
+        self.bar.close()
 
 
 def figures_text(report: dict[str, Any]) -> str:

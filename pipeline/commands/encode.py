@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.common.progress_bar import ProgressBar
+
 if TYPE_CHECKING:
     from pipeline.encode.dry_run import DryRun
     from pipeline.encode.job import Summary
     from pipeline.encode.plan import Plan
+    from pipeline.encode.worker import Event
 
 
 @click.command()
@@ -154,77 +157,33 @@ def encode(
     sys.exit(1 if summary.failures or summary.stopped else 0)
 
 
-class _Display:
-    """A progress bar on a terminal, plain lines elsewhere; both on standard error."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-
-        self._console = Console(stderr=True)
-        self._bar: Any = None
-        self._task: Any = None
-        self._done = 0
-        self._pending = 0
-        self._said_at = time.monotonic()
-
-    def __enter__(self) -> _Display:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+class _Display(ProgressBar):
+    """What an encode tells while it goes, on standard error."""
 
     def repair(self, n_findings: int) -> None:
         """Say what a check of everything stored found."""
         found = f"{n_findings} objects are not what was written" if n_findings else "all is well"
-        click.echo(f"stored: {found}", err=True)
+        self.say(f"stored: {found}")
 
     def plan(self, plan: Plan) -> None:
-        """Say what there is to do."""
+        """Say what there is to do, and begin."""
         for name, count in plan.counts.items():
             parts = [f"{count.n_pending} to encode"]
             parts += [f"{count.n_done} done"] if count.n_done else []
             parts += [f"{count.n_absent} absent"] if count.n_absent else []
             parts += [f"{count.n_failed} in quarantine"] if count.n_failed else []
-            click.echo(f"{name}: {', '.join(parts)}", err=True)
-        self._pending = plan.n_pending
-        if self._console.is_terminal and self._pending:
-            from rich.progress import (
-                BarColumn,
-                MofNCompleteColumn,
-                Progress,
-                TextColumn,
-                TimeElapsedColumn,
-                TimeRemainingColumn,
-            )
+            self.say(f"{name}: {', '.join(parts)}")
+        self.start("encoding", total=plan.n_pending, unit="records")
 
-            self._bar = Progress(
-                TextColumn("encoding"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("records"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(elapsed_when_finished=False),
-                console=self._console,
-            )
-            self._bar.start()
-            self._task = self._bar.add_task("encoding", total=self._pending)
-
-    def event(self, event: Any) -> None:
+    def event(self, event: Event) -> None:
         """Count what is done."""
-        self._done += event.n_records
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self._done)
-        elif time.monotonic() - self._said_at > 15:
-            self._said_at = time.monotonic()
-            click.echo(f"{self._done} of {self._pending} records", err=True)
+        self.advance(event.n_records)
 
     def dashboard(self, address: str) -> None:
         """Say where Dask shows itself, and what it lacks to draw plots."""
         drawn = importlib.util.find_spec("bokeh") is not None
         plots = "" if drawn else " (without plots: they need pip install 'dmft[dashboard]')"
-        click.echo(f"Dask's dashboard: {address}{plots}", err=True)
+        self.say(f"Dask's dashboard: {address}{plots}")
 
 
 def _print_dry_run(run: DryRun, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -27,8 +28,23 @@ def test_versions_devices_disk_and_weights_are_said(found):
     assert json.loads(json.dumps(found)) == found
 
 
+def test_packages_are_those_of_the_distribution_itself(found):
+    """A list kept by hand had pandas in an extra without it, and forgot google-crc32c."""
+    packages = found["packages"]
+    wanted = {re.match(r"[\w-]+", each)[0] for each in metadata.requires("dmft") if ";" not in each}
+    assert packages["trainer"].keys() == {"dmft", *wanted}
+    assert {"pandas", "google-crc32c"} <= packages["trainer"].keys()
+    assert "pandas" not in packages["encode"]
+    assert "av" in packages["encode"]
+    for extra, names in packages.items():
+        assert names, extra
+        assert not [name for name in names.values() if name and "broken" in name]
+
+
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "PACKAGES", {"trainer": ("torch",), "report": ("no_such_thing",)})
+    monkeypatch.setattr(
+        doctor, "wanted_packages", lambda: {"trainer": ("torch",), "report": ("no_such_thing",)}
+    )
     found = doctor.examine(tmp_path)
     assert found["packages"]["report"] == {"no_such_thing": None}
     assert found["problems"] == []
@@ -36,7 +52,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(monkeypatch,
 
 
 def test_a_missing_package_of_the_trainer_is_a_problem(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "PACKAGES", {"trainer": ("no_such_thing",)})
+    monkeypatch.setattr(doctor, "wanted_packages", lambda: {"trainer": ("no_such_thing",)})
     monkeypatch.setattr(doctor, "LEAST_DISK_BYTES", 0)
     found = doctor.examine(tmp_path)
     assert found["problems"] == [
@@ -46,7 +62,7 @@ def test_a_missing_package_of_the_trainer_is_a_problem(monkeypatch, tmp_path):
 
 
 def test_a_broken_package_is_an_answer(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "PACKAGES", {"trainer": ("click",)})
+    monkeypatch.setattr(doctor, "wanted_packages", lambda: {"trainer": ("click",)})
     monkeypatch.setattr(doctor, "MODULES", {"click": "no_such_module"})
     monkeypatch.setattr(doctor, "LEAST_DISK_BYTES", 0)
     (problem,) = doctor.examine(tmp_path)["problems"]
@@ -54,7 +70,7 @@ def test_a_broken_package_is_an_answer(monkeypatch, tmp_path):
 
 
 def test_a_full_disk_is_a_problem(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "PACKAGES", {"trainer": ()})
+    monkeypatch.setattr(doctor, "wanted_packages", lambda: {"trainer": ()})
     monkeypatch.setattr(doctor, "LEAST_DISK_BYTES", 1 << 60)
     assert "GB free; wanted 2 GB" in doctor.examine(tmp_path)["problems"][0]
 
