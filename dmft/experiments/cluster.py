@@ -1,7 +1,7 @@
 """A Dask cluster that is already there, as a pool for experiments.
 
-The only importer of Dask in the trainer, and imported only where a cluster is asked for: training
-on one machine needs no Dask. It starts no scheduler and no worker.
+Imported only where a cluster is asked for: training on one machine needs no Dask. It starts no
+scheduler and no worker.
 """
 
 from __future__ import annotations
@@ -13,26 +13,16 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from concurrent.futures import CancelledError
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from distributed import Client, Future, KilledWorker, get_worker
-from distributed.comm.core import CommClosedError
+from distributed import Future, KilledWorker, get_worker
 
 from dmft.experiments.pool import Event, OrphanedError, Report, Work
-from pipeline.common.dask_cluster import (
-    check_answers,
-    no_scheduler,
-    no_worker_came,
-    no_worker_left,
-    scheduler_gone,
-)
+from pipeline.common.dask_cluster import WorkerWatch, connect, error_of, leave
 from pipeline.contract import ConfigError, DmftError
 
-CONNECT_TIMEOUT = "20s"
-NO_WORKERS_AFTER_S = 60.0
 TOPIC = "dmft-experiment-"
 """With the session behind it: several experiments may share a cluster."""
 
@@ -54,19 +44,14 @@ class Cluster:
         Raises:
             ConfigError: no scheduler answers, it has no worker, or a worker misses a folder.
         """
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
-        check_answers(address)
-        try:
-            self._client = Client(address, timeout=CONNECT_TIMEOUT, set_as_default=False)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise no_scheduler(address, error) from error
+        self._client = connect(address)
+        self._watch = WorkerWatch(self._client)
         self._work = work
         self._topic = TOPIC + uuid.uuid4().hex
         self._given: dict[str, Future[Any]] = {}
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._alone_since: float | None = None
         try:
-            self._look(folders)
+            self._check_folders(folders)
             self._client.subscribe_topic(self._topic, self._hear)
         except BaseException:
             self._client.close()
@@ -76,18 +61,12 @@ class Cluster:
         return self
 
     def __exit__(self, *error: object) -> None:
-        # A scheduler that is gone cannot be told; whatever stopped us is what is said.
-        with suppress(Exception):
-            self._client.cancel(list(self._given.values()), force=True)
-            self._client.unsubscribe_topic(self._topic)
+        leave(self._client, self._given.values(), self._topic)
         with suppress(Exception):
             self._client.close()
 
-    def _look(self, folders: Sequence[Path]) -> None:
-        try:
-            self._client.wait_for_workers(1, timeout=NO_WORKERS_AFTER_S)
-        except TimeoutError as error:
-            raise no_worker_came(NO_WORKERS_AFTER_S) from error
+    def _check_folders(self, folders: Sequence[Path]) -> None:
+        self._watch.wait_for_one()
         for worker, missed in self._client.run(_missed, [str(path) for path in folders]).items():
             if missed is not None:
                 raise ConfigError(
@@ -100,13 +79,9 @@ class Cluster:
         self._events.put(Event(what=what, ticket=ticket, content=content))
 
     @property
-    def _n_workers(self) -> int:
-        return len(self._client.scheduler_info(n_workers=-1)["workers"])
-
-    @property
     def n_idle(self) -> int:
         """Workers without a task, as many as there are now."""
-        return max(self._n_workers - len(self._given), 0)
+        return max(len(self._watch.addresses) - len(self._given), 0)
 
     def give(self, ticket: str, task: Any) -> None:
         """Hand a task to a worker."""
@@ -130,7 +105,7 @@ class Cluster:
             try:
                 event = self._events.get(timeout=min(1.0, max(until - time.monotonic(), 0.0)))
             except queue.Empty:
-                self._see_that_someone_is_there()
+                self._watch.check()
                 if time.monotonic() >= until:
                     return ()
                 continue
@@ -141,23 +116,13 @@ class Cluster:
 
     def _ending(self, ticket: str) -> Event:
         future = self._given.pop(ticket)
-        try:
-            what, content = future.result()
-        except KilledWorker:
+        error = error_of(future)
+        if isinstance(error, KilledWorker):
             return Event(what="died", ticket=ticket, content="its Dask worker was lost")
-        except (CancelledError, CommClosedError) as error:
-            raise scheduler_gone() from error
-        except Exception as error:
+        if error is not None:
             return Event(what="failed", ticket=ticket, content=f"{type(error).__name__}: {error}")
+        what, content = future.result()
         return Event(what=what, ticket=ticket, content=content)
-
-    def _see_that_someone_is_there(self) -> None:
-        if self._n_workers:
-            self._alone_since = None
-        elif self._alone_since is None:
-            self._alone_since = time.monotonic()
-        elif time.monotonic() - self._alone_since > NO_WORKERS_AFTER_S:
-            raise no_worker_left(NO_WORKERS_AFTER_S)
 
 
 def _missed(folders: Sequence[str]) -> str | None:

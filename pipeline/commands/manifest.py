@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from pipeline.common.progress_bar import ProgressBar
 from pipeline.contract import ConfigError, DmftError
 from pipeline.manifests import (
     LAYOUTS,
@@ -91,11 +89,11 @@ def build_command(
         raise click.UsageError(f"--classes {n_classes}: {error}") from error
     if not output.parent.is_dir():
         raise click.UsageError(f"{output.parent} is not a folder: make it first")
-    with _progress("Hashing files") as progress:
+    with ProgressBar(plain_every_s=5) as bar:
         built = build(
             dataset,
             RawTree(raw),
-            progress=progress,
+            progress=bar.follow("hashing", "files"),
             jobs=jobs,
             n_classes=n_classes,
             keep_unfilmed=keep_unfilmed,
@@ -139,8 +137,9 @@ def check_command(
     checked, problems = parse_manifest(file.read_bytes())
     other = _other(against, checked) if against else None
     if checked is not None:
-        with _progress("Checking files") as progress:
-            problems += check(checked, RawTree(raw) if raw else None, progress=progress, jobs=jobs)
+        with ProgressBar(plain_every_s=5) as bar:
+            tree, progress = RawTree(raw) if raw else None, bar.follow("checking", "files")
+            problems += check(checked, tree, progress=progress, jobs=jobs)
         if other is not None:
             problems += compare(checked, other)
     if as_json:
@@ -223,25 +222,3 @@ def _report(
             for problem in problems
         ],
     }
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal's stderr; elsewhere a line every few seconds."""
-    if not sys.stderr.isatty():
-        last = time.monotonic()
-
-        def line(done: int, total: int) -> None:
-            nonlocal last
-            if time.monotonic() - last >= 5:
-                last = time.monotonic()
-                click.echo(f"{title}: {done}/{total}", err=True)
-
-        yield line
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

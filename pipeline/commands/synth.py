@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.common.cores import n_cores
+from pipeline.common.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from pipeline.synthetic.tree import Progress, Written
@@ -75,11 +75,9 @@ def _fabricate(
 ) -> None:
     """Write a tree, and say what came of it, what is wrong with it and what to run next."""
     started = time.monotonic()
-    bar: Any = click.progressbar(
-        length=n_trials, label="Fabricating", show_pos=True, file=sys.stderr
-    )
-    with bar:
-        written = write(lambda _: bar.update(1))
+    with ProgressBar() as bar:
+        bar.start("fabricating", total=n_trials, unit="trials")
+        written = write(lambda _: bar.advance())
     click.echo(
         f"{n_trials} {trials}; {written.n_bytes / 1e6:.1f} MB) in {out} "
         f"after {time.monotonic() - started:.0f} s"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 PLAIN_EVERY_S = 15.0
@@ -83,15 +84,16 @@ class ProgressBar:
             TimeRemainingColumn(elapsed_when_finished=False),
             TextColumn("{task.fields[note]}"),
             console=Console(stderr=True),
+            transient=True,
         )
         self._task = self._bar.add_task(title, total=total, completed=done, note="")
         self._bar.start()
 
-    def update(self, done: int, *, total: int | None = None, note: str = "") -> None:
+    def update(self, done: int, *, note: str = "") -> None:
         """Move to ``done`` of the total."""
-        self.done, self.total = done, self.total if total is None else total
+        self.done = done
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=self.total, note=note)
+            self._bar.update(self._task, completed=done, note=note)
         elif (
             self.plain_every_s is not None
             and time.monotonic() - self._said_at >= self.plain_every_s
@@ -100,6 +102,16 @@ class ProgressBar:
             unit = f" {self.unit}" if self.unit else ""
             left = f", {self.left}" if self.left else ""
             self.say(f"{self.title}: {done} of {self.total}{unit}{left}")
+
+    def follow(self, title: str, unit: str = "") -> Callable[[int, int], None]:
+        """A function for work that tells how much is done, and of how much, as it goes."""
+
+        def progress(done: int, total: int) -> None:
+            if (self.title, self.total) != (title, total):
+                self.start(title, total=total, unit=unit)
+            self.update(done)
+
+        return progress
 
     def advance(self, n: int = 1) -> None:
         """Move on by ``n``."""

@@ -1,6 +1,6 @@
 """The Dask side of an encode: a cluster, tasks through a sliding window, what comes back.
 
-The only importer of Dask. A task is a chunk of records; a few a worker are in flight, so that
+A task is a chunk of records; a few a worker are in flight, so that
 neither the scheduler nor the workers hold more for more records. What Dask does to people and is
 undone here: the nanny's ``MALLOC_TRIM_THRESHOLD_`` that halves a forward pass, one thread for
 every numerical library, memory limits and time-outs that kill long native calls, tasks that wait
@@ -15,7 +15,6 @@ import queue
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -29,16 +28,9 @@ from distributed import (
     WorkerPlugin,
     get_worker,
 )
-from distributed.comm.core import CommClosedError
 
 from pipeline.cache.ledger import Failure
-from pipeline.common.dask_cluster import (
-    check_answers,
-    no_scheduler,
-    no_worker_came,
-    no_worker_left,
-    scheduler_gone,
-)
+from pipeline.common.dask_cluster import WorkerWatch, connect, error_of, leave
 from pipeline.contract import ConfigError
 from pipeline.encode.plan import ChunkTask
 from pipeline.encode.records import Encoded
@@ -53,8 +45,6 @@ IN_FLIGHT_PER_WORKER = 2
 CRASHES_BEFORE_ISOLATION = 2
 CRASHES_BEFORE_QUARANTINE = 2
 """Of a record on its own: once may be chance, such as a worker that was killed from outside."""
-NO_WORKERS_AFTER_S = 60.0
-CONNECT_TIMEOUT = "20s"
 REPORT_EVERY_S = 0.5
 
 DASK_CONFIG: Mapping[str, Any] = {
@@ -158,12 +148,7 @@ def cluster(n_workers: int, scheduler: str | None) -> Iterator[Client]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with dask.config.set(dict(DASK_CONFIG)):
         if scheduler is not None:
-            check_answers(scheduler)
-            try:
-                client = Client(scheduler, timeout=CONNECT_TIMEOUT, set_as_default=False)
-            except (OSError, TimeoutError, ValueError) as error:
-                raise no_scheduler(scheduler, error) from error
-            with client:
+            with connect(scheduler) as client:
                 yield client
             return
         with (
@@ -200,8 +185,8 @@ def run_tasks(
             found other weights than ours.
         ContractError: a worker found the cache taken over.
     """
-    hands = _Hands(client, settings)
-    hands.look()
+    pool = WorkerPool(client, settings)
+    pool.refresh()
     plugin = EncoderPlugin(settings)
     client.register_plugin(plugin)
     client.subscribe_topic(plugin.name, _forward(on_event))
@@ -211,63 +196,59 @@ def run_tasks(
     done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
 
     def submit_some() -> None:
-        while waiting and len(in_flight) < IN_FLIGHT_PER_WORKER * max(hands.n_able, 1):
+        while waiting and len(in_flight) < IN_FLIGHT_PER_WORKER * max(pool.n_able, 1):
             task = waiting.popleft()
-            future = hands.submit(_encode, task)
+            future = pool.submit(_encode, task)
             in_flight[future] = task
             future.add_done_callback(done.put)
 
     try:
         submit_some()
         while in_flight:
-            future = _next(client, done)
+            future = _next(pool.watch, done)
             task = in_flight.pop(future)
-            error = _error_of(future)
+            error = error_of(future)
             if error is None:
                 report = future.result()
                 on_report(report)
                 if fail_fast and report.failures:
                     return
             elif isinstance(error, KilledWorker):
-                hands.look()
+                pool.refresh()
                 name = (task.modality, task.chunk)
                 crashes[name] = crashes.get(name, 0) + 1
                 if crashes[name] >= CRASHES_BEFORE_ISOLATION:
-                    task = _isolate(hands, task)
+                    task = _isolate(pool, task)
                 waiting.appendleft(task)
             else:
                 raise error
             del future
             submit_some()
     finally:
-        # A scheduler that is gone cannot be told; whatever stopped us is what is said.
+        leave(client, in_flight, plugin.name)
         with suppress(Exception):
-            client.cancel(list(in_flight), force=True)
-            client.unsubscribe_topic(plugin.name)
             client.unregister_worker_plugin(plugin.name)
 
 
-class _Hands:
+class WorkerPool:
     """The workers of a cluster that can do the work; they come, go and die."""
 
     def __init__(self, client: Client, settings: WorkerSettings) -> None:
         self._client = client
         self._settings = settings
+        self.watch = WorkerWatch(client)
         self._answers: dict[str, str | None] = {}
         self.n_able = 0
 
-    def look(self) -> None:
-        """See who is there.
+    def refresh(self) -> None:
+        """See who is there and can do the work.
 
         Raises:
             ConfigError: there is no worker, or none that can do the work; says why of one.
         """
-        try:
-            self._client.wait_for_workers(1, timeout=NO_WORKERS_AFTER_S)
-        except TimeoutError as error:
-            raise no_worker_came(NO_WORKERS_AFTER_S) from error
-        there = self._client.scheduler_info(n_workers=-1)["workers"]
-        new = [address for address in there if address not in self._answers]
+        self.watch.wait_for_one()
+        addresses = self.watch.addresses
+        new = [address for address in addresses if address not in self._answers]
         answers = self._client.run(
             _can_work,
             self._settings.raw,
@@ -280,51 +261,29 @@ class _Hands:
             self._answers[address] = answer
             if answer is not None:
                 logger.warning("worker %s is left out: %s", address, answer)
-        able = [address for address in there if self._answers.get(address) is None]
+        able = [address for address in addresses if self._answers.get(address) is None]
         if not able:
-            address = next(iter(there))
+            address = addresses[0]
             raise ConfigError(f"no worker can do this: {address}: {self._answers[address]}")
         self.n_able = len(able)
 
     def submit(self, work: Callable[[ChunkTask, str], Any], task: ChunkTask) -> Future[Any]:
         """Give a task to a worker that can do it."""
-        there = self._client.scheduler_info(n_workers=-1)["workers"]
         refused = {address for address, answer in self._answers.items() if answer is not None}
         # Addresses only where some cannot: a task that waits for a worker that died waits for ever.
-        only = [address for address in there if address not in refused] if refused else None
+        only = [a for a in self.watch.addresses if a not in refused] if refused else None
         return self._client.submit(
             work, task, self._settings.session, pure=False, workers=only, allow_other_workers=False
         )
 
 
-def _error_of(future: Future[Any]) -> BaseException | None:
-    """What a finished task raised.
-
-    Raises:
-        ConfigError: it was lost with its scheduler.
-    """
-    try:
-        error: BaseException | None = future.exception()
-    except CancelledError as lost:
-        error = lost
-    if isinstance(error, CancelledError | CommClosedError):
-        raise scheduler_gone() from error
-    return error
-
-
-def _next(client: Client, done: queue.SimpleQueue[Future[Any]]) -> Future[Any]:
+def _next(watch: WorkerWatch, done: queue.SimpleQueue[Future[Any]]) -> Future[Any]:
     """The next finished future; raises if there has been no worker for a while."""
-    alone_since: float | None = None
     while True:
         try:
             return done.get(timeout=1.0)
         except queue.Empty:
-            if client.scheduler_info(n_workers=-1)["workers"]:
-                alone_since = None
-            elif alone_since is None:
-                alone_since = time.monotonic()
-            elif time.monotonic() - alone_since > NO_WORKERS_AFTER_S:
-                raise no_worker_left(NO_WORKERS_AFTER_S) from None
+            watch.check()
 
 
 def _forward(on_event: OnEvent) -> Callable[[tuple[float, tuple[str, int, int]]], None]:
@@ -335,7 +294,7 @@ def _forward(on_event: OnEvent) -> Callable[[tuple[float, tuple[str, int, int]]]
     return handler
 
 
-def _isolate(hands: _Hands, task: ChunkTask) -> ChunkTask:
+def _isolate(pool: WorkerPool, task: ChunkTask) -> ChunkTask:
     """Find the records that crash a worker, one at a time, and set them aside."""
     crashing = dict(task.quarantined)
     members = {record.id: record for record in task.members}
@@ -344,9 +303,9 @@ def _isolate(hands: _Hands, task: ChunkTask) -> ChunkTask:
             continue
         alone = replace(task, todo=frozenset({record_id}))
         for _ in range(CRASHES_BEFORE_QUARANTINE):
-            if not isinstance(_error_of(hands.submit(_probe, alone)), KilledWorker):
+            if not isinstance(error_of(pool.submit(_probe, alone)), KilledWorker):
                 break
-            hands.look()
+            pool.refresh()
         else:
             crashing[record_id] = Failure(
                 stage="crash",

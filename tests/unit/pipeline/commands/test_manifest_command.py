@@ -169,23 +169,3 @@ def test_every_option_says_what_it_does_and_its_default(name: str) -> None:
             assert option.help  # type: ignore[attr-defined]
     text = run(name, "--help").output
     assert text.count("[default: ") + text.count("[required]") >= 3
-
-
-def test_progress_away_from_a_terminal_is_a_line_now_and_then(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = iter([0.0, 1.0, 6.0, 6.0, 7.0])
-    monkeypatch.setattr(command.time, "monotonic", lambda: next(now))
-    with command._progress("Hashing files") as progress:
-        progress(1, 9)
-        progress(2, 9)
-        progress(3, 9)
-
-    assert capsys.readouterr().err == "Hashing files: 2/9\n"
-
-
-def test_progress_on_a_terminal_is_a_bar_that_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with command._progress("Hashing files") as progress:
-        progress(1, 2)
-        progress(2, 2)

@@ -65,3 +65,12 @@ def test_nothing_to_do_draws_nothing(monkeypatch, capsys):
         bar.start("training", total=0)
         assert not bar.is_drawn
     assert capsys.readouterr().err == ""
+
+
+def test_work_that_counts_for_itself_is_followed(clock, capsys):
+    with ProgressBar(plain_every_s=5) as bar:
+        progress = bar.follow("checking", "files")
+        for done, seconds in ((1, 1.0), (2, 6.0), (3, 7.0)):
+            clock[0] = seconds
+            progress(done, 9)
+    assert capsys.readouterr().err.startswith("checking: 2 of 9 files")
