@@ -15,7 +15,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from dmft.evaluation.intervals import wilson
+from dmft.evaluation.significance import wilson
 from dmft.reports.load import Measured
 
 FORMATS = ("pdf", "svg", "png")

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from dmft.evaluation.intervals import wilson
+from dmft.evaluation.significance import wilson
 from dmft.reports.format import hits_of
 from dmft.reports.load import Measured, Prediction
 from dmft.reports.page.settings import fold_values, setting_name, settings_of

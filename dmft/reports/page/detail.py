@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from dmft.evaluation.intervals import wilson
+from dmft.evaluation.significance import wilson
 from dmft.reports.format import count, hits_of, interval, percent, share, whole
 from dmft.reports.load import Measured, Prediction
 from dmft.reports.page.chart_data import WHOLE, errors_of, votes_of

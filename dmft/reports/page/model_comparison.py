@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
-from dmft.evaluation.intervals import sign_test
+from dmft.evaluation.significance import mcnemar_p
 from dmft.reports.format import METRIC_NAMES, gain, metric_of, over_seeds, percent
 from dmft.reports.load import Measured
 from pipeline.common.page import Cell, Number, table
@@ -70,5 +70,5 @@ def _paired(of: Mapping[str, Sequence[Measured]]) -> str:
                 only_raw += hits[each.record]
     if not only_distilled + only_raw:
         return "–"
-    p = sign_test(only_distilled, only_raw)
+    p = mcnemar_p(only_distilled, only_raw)
     return f"{only_distilled} to {only_raw}, p = {p:.2g}"

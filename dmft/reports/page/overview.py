@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Sequence
 from html import escape
 
-from dmft.evaluation.intervals import bootstrap_macro_f1, wilson
 from dmft.evaluation.metrics import majority_share
+from dmft.evaluation.significance import bootstrap_macro_f1, wilson
 from dmft.reports.format import (
     METRIC_NAMES,
     hits_of,

@@ -1,9 +1,18 @@
 """Statistics, held against figures that can be counted by hand."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
-from dmft.evaluation.significance import bootstrap_interval, calibration_error, mcnemar, paired_test
+from dmft.evaluation.significance import (
+    bootstrap_interval,
+    calibration_error,
+    mcnemar,
+    mcnemar_p,
+    paired_test,
+)
 from pipeline.contract import ConfigError
 
 
@@ -42,6 +51,16 @@ def test_mcnemar_counts_the_binomial_exactly(n_first, n_second, p):
     found = mcnemar(first, second)
     assert (found.n_only_first, found.n_only_second) == (n_first, n_second)
     assert found.p == pytest.approx(p)
+
+
+@pytest.mark.parametrize(("n_first", "n_second"), [(450, 549), (450, 550), (451, 549), (700, 800)])
+def test_mcnemar_has_one_p_for_the_same_counts_however_many_they_are(n_first, n_second):
+    """The report once took another, approximate test from 1,000 records on."""
+    first = np.repeat([True, False], [n_first, n_second])
+    n, least = n_first + n_second, min(n_first, n_second)
+    exact = Fraction(2 * sum(math.comb(n, k) for k in range(least + 1)), 2**n)
+    assert mcnemar_p(n_first, n_second) == mcnemar(first, ~first).p
+    assert mcnemar_p(n_first, n_second) == pytest.approx(float(exact), rel=1e-9)
 
 
 def test_mcnemar_of_equal_predictions_shows_nothing_and_of_many_does_not_overflow():

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from cli import dmft
 from dmft.config import load_config
 from dmft.data import open_cache
-from dmft.evaluation.intervals import bootstrap_macro_f1, sign_test, wilson
+from dmft.evaluation.significance import bootstrap_macro_f1, mcnemar_p, wilson
 from dmft.reports.format import hits_of, interval
 from dmft.reports.load import Prediction, _short_names, load_runs
 from dmft.reports.page.html import render_report
@@ -349,7 +349,7 @@ def test_the_bootstrap_surrounds_the_macro_f1_and_repeats_itself():
     assert bootstrap_macro_f1([[0]]) == (0.0, 1.0)
 
 
-def test_the_sign_test_is_exact_and_goes_on_for_many():
-    assert sign_test(0, 5) == pytest.approx(2 / 32)
-    assert sign_test(3, 3) == 1
-    assert sign_test(450, 549) == pytest.approx(sign_test(451, 549), abs=3e-4)
+def test_mcnemars_test_is_exact_and_goes_on_for_many():
+    assert mcnemar_p(0, 5) == pytest.approx(2 / 32)
+    assert mcnemar_p(3, 3) == 1
+    assert mcnemar_p(450, 549) == pytest.approx(mcnemar_p(451, 549), abs=3e-4)
