@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from dmft.config import RunConfig, load_config
 from dmft.data import Cache
+from dmft.evaluation.metrics import RunMetrics
 from dmft.runs.tensors import read_tensors
 from dmft.training import EpochReport
 from dmft.training.train import train
@@ -45,7 +45,7 @@ class Callback:
         if report.epoch == self.stop_after:
             raise PowerCutError
 
-    def end(self, fold: str, figures: dict[str, Any]) -> None:
+    def end(self, fold: str, metrics: RunMetrics) -> None:
         """Nothing to note."""
 
 
@@ -79,7 +79,7 @@ def train_student(
     callback: Callback | None = None,
     seed: int = 0,
     fold: str | None = None,
-) -> dict[str, Any]:
+) -> RunMetrics:
     """Train a student on labels; return its figures."""
     return train(
         cache,

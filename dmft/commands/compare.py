@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from dmft.experiments.compare import Comparison
 
 MANY = 12
 """Folds or people beyond which they are left to ``--json``."""
@@ -26,46 +29,46 @@ def compare(first: str, second: str, as_json: bool) -> None:
     cache says who is who. McNemar's test is exact, one for each seed.
     """
     from dmft.experiments.compare import compare as run
+    from pipeline.common.settings import to_table
 
-    report = run(first, second)
-    click.echo(json.dumps(report, indent=2) if as_json else comparison_text(report))
+    comparison = run(first, second)
+    click.echo(
+        json.dumps(to_table(comparison), indent=2) if as_json else comparison_text(comparison)
+    )
 
 
-def comparison_text(report: dict[str, Any]) -> str:
+def comparison_text(comparison: Comparison) -> str:
     """Return a comparison as a few aligned lines."""
-    low, high = report["difference_interval"]
-    draws = report["interval_draws"]
-    seeds = report["seeds"]
-    lines = [f"{report['n_records']} test records, {report['n_pairs']} pairs of runs"]
-    for name in ("first", "second"):
-        side = report[name]
-        ends = f"{side['interval'][0]:.2%} to {side['interval'][1]:.2%}"
+    low, high = comparison.difference_interval
+    seeds = comparison.seeds
+    lines = [f"{comparison.n_records} test records, {comparison.n_pairs} pairs of runs"]
+    for name, side in (("first", comparison.first), ("second", comparison.second)):
+        ends = f"{side.interval[0]:.2%} to {side.interval[1]:.2%}"
         lines.append(
-            f"  {name:<12}{side['accuracy']:>8.2%}  ({ends})  calibration error "
-            f"{side['calibration_error']:.2%}  {side['name']}"
+            f"  {name:<12}{side.accuracy:>8.2%}  ({ends})  calibration error "
+            f"{side.calibration_error:.2%}  {side.name}"
         )
     lines.append(
-        f"  difference  {report['difference']:>+8.2%}  ({low:+.2%} to {high:+.2%}, 95 %, "
-        f"drawing {draws})"
+        f"  difference  {comparison.difference:>+8.2%}  ({low:+.2%} to {high:+.2%}, 95 %, "
+        f"drawing {comparison.interval_draws})"
     )
-    if report["seed_standard_error"] is not None:
+    if comparison.seed_standard_error is not None:
         above = sum(gain > 0 for gain in seeds.values())
-        error = report["seed_standard_error"]
+        error = comparison.seed_standard_error
         lines.append(
             f"  over seeds  +- {error:.2%} (standard error), better in {above} of {len(seeds)}"
         )
-    for test in report["mcnemar"]:
+    for test in comparison.mcnemar:
         lines.append(
-            f"  McNemar, seed {test['seed']}: only the first right {test['only_first']}, only the "
-            f"second {test['only_second']}, p = {test['p']:.3g}"
+            f"  McNemar, seed {test.seed}: only the first right {test.only_first}, only the "
+            f"second {test.only_second}, p = {test.p:.3g}"
         )
-    if "people" in report:
-        people = report["people"]
-        lines.append(f"  paired over {len(people)} people: p = {report['people_p']:.3g}")
+    if comparison.people is not None:
+        people = comparison.people
+        lines.append(f"  paired over {len(people)} people: p = {comparison.people_p:.3g}")
         if len(people) <= MANY:
             lines += [f"    person {name:<6}{gain:>+8.2%}" for name, gain in people.items()]
-    folds = report["first"]["folds"]
+    folds, others = comparison.first.folds, comparison.second.folds
     if 1 < len(folds) <= MANY:
-        others = report["second"]["folds"]
         lines += [f"    fold {f:<14}{a:>8.2%}{others[f]:>10.2%}" for f, a in folds.items()]
     return "\n".join(lines)

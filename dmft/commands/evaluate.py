@@ -46,14 +46,15 @@ def evaluate(
     from dmft.data import memory_budget
     from dmft.evaluation.evaluate import evaluate as measure
     from dmft.training.device import resolve_device
+    from pipeline.common.settings import to_table
 
     chosen = resolve_device(device).type
     budget = memory_budget(memory, chosen)
-    report = measure(
+    metrics = measure(
         run, cache_path=cache_path, device=chosen, memory=budget, on_cache=say_residency
     )
-    text = json.dumps(report, indent=2)
+    text = json.dumps(to_table(metrics), indent=2)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text + "\n")
-    click.echo(text if as_json else f"{figures_text(report)}\nNext: dmft report {run}")
+    click.echo(text if as_json else f"{figures_text(metrics)}\nNext: dmft report {run}")

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
+
+from dmft.commands.memory import memory_option, say_residency
+
+if TYPE_CHECKING:
+    from dmft.evaluation.robustness import RobustnessReport
 
 
 @click.command(short_help="Measure runs with a modality lost or failing.")
@@ -34,6 +39,14 @@ import click
     show_default=True,
     help="Where to predict; auto takes a GPU where there is one.",
 )
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="CPU threads; the last bits of the figures may depend on it.",
+)
+@memory_option
 def robustness(
     runs: tuple[str, ...],
     cache_path: Path | None,
@@ -41,6 +54,8 @@ def robustness(
     as_json: bool,
     output: Path | None,
     device: str,
+    threads: int,
+    memory: str | None,
 ) -> None:
     """Print what each RUN still gets right when one modality is removed or fails at test time.
 
@@ -48,11 +63,17 @@ def robustness(
     DIR#model=teacher. Give a teacher and its student to see them side by side. A modality that is
     removed is known to be absent; of the faults the model is not told.
     """
+    import torch
+
+    from dmft.data import memory_budget
     from dmft.evaluation.robustness import robustness as measure
     from dmft.experiments.compare import run_folders
     from dmft.training.device import resolve_device
+    from pipeline.common.settings import to_table
 
+    torch.set_num_threads(threads)
     target = resolve_device(device).type
+    budget = memory_budget(memory, target)
     reports = {}
     for run in runs:
         folders = run_folders(run)
@@ -64,10 +85,13 @@ def robustness(
             folders,
             cache_path=cache_path,
             device=target,
+            memory=budget,
             save=save,
+            on_cache=say_residency,
             on_run=tell if len(folders) > 1 else None,
         )
-    text = json.dumps(reports, indent=2)
+    tables = {run: to_table(report) for run, report in reports.items()}
+    text = json.dumps(tables, indent=2)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(text + "\n")
@@ -77,27 +101,25 @@ def robustness(
         click.echo(f"Next: dmft report {' '.join(folders_given)}")
 
 
-def robustness_text(reports: dict[str, dict[str, Any]]) -> str:
+def robustness_text(reports: dict[str, RobustnessReport]) -> str:
     """Return a Markdown table: a line a fault, a column a run, and what the fault costs."""
     from dmft.evaluation.robustness import FAULTS, INTACT
 
-    rows = list(dict.fromkeys(fault for report in reports.values() for fault in report["faults"]))
-    names = [f"{'/'.join(report['kinds'])} ({run})" for run, report in reports.items()]
+    rows = list(dict.fromkeys(fault for report in reports.values() for fault in report.faults))
+    names = [f"{'/'.join(report.kinds)} ({run})" for run, report in reports.items()]
     lines = ["| at test time | " + " | ".join(f"{name} | cost" for name in names) + " |"]
     lines.append("| :--- |" + " ---: | ---: |" * len(names))
     for row in rows:
         cells = [row]
         for report in reports.values():
-            faults, metric = report["faults"], report["metric"]
-            if row not in faults:
+            if row not in report.faults:
                 cells += ["-", "-"]
                 continue
-            score = faults[row][metric]
-            cost = faults[INTACT][metric] - score
-            cells += [f"{score:.2%}", "" if row == INTACT else f"{cost:+.2%}"]
+            score, intact = (report.faults[name].score(report.metric) for name in (row, INTACT))
+            cells += [f"{score:.2%}", "" if row == INTACT else f"{intact - score:+.2%}"]
         lines.append("| " + " | ".join(cells) + " |")
-    n_runs = ", ".join(str(report["n_runs"]) for report in reports.values())
-    metrics = ", ".join(dict.fromkeys(report["metric"] for report in reports.values()))
+    n_runs = ", ".join(str(report.n_runs) for report in reports.values())
+    metrics = ", ".join(dict.fromkeys(report.metric for report in reports.values()))
     lines += ["", f"Figures are {metrics}, means over {n_runs} runs (folds and seeds)."]
     lines += [f"{fault.name}: {fault.meaning}." for fault in FAULTS]
     lines.append("Teachers trained with augment.drop_modality lose less of a lost modality.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dmft.evaluation.metrics import majority_share
+from dmft.evaluation.metrics import RunMetrics, majority_share
 from dmft.training import EpochReport
 from pipeline.common.progress_bar import ProgressBar
 
@@ -36,12 +36,12 @@ class ProgressCallback:
             counted = f"{bar.title}: epoch {report.epoch}/{bar.total}"
             bar.say(f"{counted}  {figures}  {left:.0f} s left")
 
-    def end(self, fold: str, figures: dict[str, Any]) -> None:
+    def end(self, fold: str, metrics: RunMetrics) -> None:
         """Close the bar and say how the fold went."""
         self.close()
         self.bar.say(
-            f"{fold}: accuracy {figures['accuracy']:.2%}, macro F1 {figures['macro_f1']:.2%} "
-            f"on {figures['n_records']} test records"
+            f"{fold}: accuracy {metrics.accuracy:.2%}, macro F1 {metrics.macro_f1:.2%} "
+            f"on {metrics.n_records} test records"
         )
 
     def close(self) -> None:
@@ -49,54 +49,48 @@ class ProgressCallback:
         self.bar.close()
 
 
-def figures_text(report: dict[str, Any]) -> str:
+def figures_text(metrics: RunMetrics) -> str:
     """Return the figures of a run as a few aligned lines."""
-    folds = f", mean of {report['n_folds']} folds" if "n_folds" in report else ""
-    fold = f", fold {report['fold']}" if "fold" in report else ""
-    spread = f" +- {report['accuracy_spread']:.2%}" if report.get("accuracy_spread") else ""
+    several = metrics.n_folds > 1
+    folds = f"mean of {metrics.n_folds} folds" if several else f"fold {metrics.folds[0].fold}"
+    spread = f" +- {metrics.accuracy_spread:.2%}" if metrics.accuracy_spread else ""
     lines = [
-        f"{report['kind']}, {report['protocol']}{fold}{folds}, {report['n_records']} test records",
-        f"  accuracy                {report['accuracy']:8.2%}{spread}",
-        f"  macro F1                {report['macro_f1']:8.2%}",
-        f"  1-nearest-neighbour     {report['nearest_neighbour_accuracy']:8.2%}  "
+        f"{metrics.kind}, {metrics.protocol}, {folds}, {metrics.n_records} test records",
+        f"  accuracy                {metrics.accuracy:8.2%}{spread}",
+        f"  macro F1                {metrics.macro_f1:8.2%}",
+        f"  1-nearest-neighbour     {metrics.nearest_neighbour_accuracy:8.2%}  "
         "(accuracy of the baseline on the same features)",
-        f"  most frequent class     {majority_share(report['confusion']):8.2%}  "
+        f"  most frequent class     {majority_share(metrics.confusion):8.2%}  "
         "(accuracy of naming it always)",
     ]
-    if report["n_without_modality"]:
-        lines.append(f"  not measured            {report['n_without_modality']:8d}  (no modality)")
+    if metrics.n_without_modality:
+        lines.append(f"  not measured            {metrics.n_without_modality:8d}  (no modality)")
     lines.append(
         f"  {'modality':<22}{'accuracy':>10}{'spatial':>10}{'temporal':>10}{'macro F1':>10}"
     )
-    for name, found in report["modalities"].items():
-        figures = (
-            found["accuracy"],
-            found["spatial"]["accuracy"],
-            found["temporal"]["accuracy"],
-            found["macro_f1"],
-        )
+    for name, own in metrics.modalities.items():
+        figures = (own.accuracy, own.spatial.accuracy, own.temporal.accuracy, own.macro_f1)
         lines.append(f"  {name:<22}" + "".join(f"{figure:>10.2%}" for figure in figures))
-    if report["kind"] == "teacher" and len(report["modalities"]) > 1:
+    if metrics.kind == "teacher" and len(metrics.modalities) > 1:
         lines.append("  (a teacher's temporal branches have seen the other modalities)")
-    for fold_report in report.get("folds", []):
-        lines.append(f"  fold {fold_report['fold']:<17}{fold_report['accuracy']:>10.2%}")
-    worst = worst_confusions(report)
+    if several:
+        lines += [f"  fold {fold.fold:<17}{fold.accuracy:>10.2%}" for fold in metrics.folds]
+    worst = worst_confusions(metrics)
     if worst:
         lines.append("  most confused: " + "; ".join(worst))
-    size = report["saved_bytes"] / 1e6
     lines.append(
-        f"  {report['n_parameters']:,} parameters, {size:.2f} MB, "
-        f"{report['seconds_per_epoch']:.2f} s an epoch"
+        f"  {metrics.n_parameters:,} parameters, {metrics.saved_bytes / 1e6:.2f} MB, "
+        f"{metrics.seconds_per_epoch:.2f} s an epoch"
     )
     return "\n".join(lines)
 
 
-def worst_confusions(report: dict[str, Any], n: int = 3) -> list[str]:
+def worst_confusions(metrics: RunMetrics, n: int = 3) -> list[str]:
     """Return the most frequent wrong predictions in words."""
-    names = report["classes"]
+    names = metrics.classes
     cells = [
         (count, names[i], names[j])
-        for i, row in enumerate(report["confusion"])
+        for i, row in enumerate(metrics.confusion)
         for j, count in enumerate(row)
         if i != j and count
     ]

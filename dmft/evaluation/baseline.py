@@ -1,17 +1,18 @@
 """What one nearest neighbour achieves on the features that a model sees: no training, no network.
 
-Of a cache in memory all features are compared at once; of one on the disk a part of the test
-records, as many as its shuffle buffer has room for, with one block of training records at a time.
+The features of a cache in memory are all compared at once. Of one on the disk, as many test records
+as its shuffle buffer has room for are compared with a block of training records at a time.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from dmft.data import Cache
 from dmft.data.features import pooling
-from dmft.evaluation.metrics import distances
 from dmft.models import InputShape
 from dmft.protocols import Fold
 from dmft.runs.trained import PREDICT_BATCH, TrainedRun, present_of
@@ -24,8 +25,8 @@ KNOWN_BLOCK = 1024
 
 def neighbour_accuracy(run: TrainedRun, cache: Cache, fold: Fold) -> float:
     """Accuracy on a fold's test records; 0 where none has a modality."""
-    there = present_of(cache, run.info.spec.modalities).any(dim=1)
-    known, asked = (rows[there[rows]] for rows in (fold.train, fold.test))
+    has_any = present_of(cache, run.info.spec.modalities).any(dim=1)
+    known, asked = (rows[has_any[rows]] for rows in (fold.train, fold.test))
     if not len(asked):
         return 0.0
     n_asked, n_known = len(asked), len(known)
@@ -34,7 +35,7 @@ def neighbour_accuracy(run: TrainedRun, cache: Cache, fold: Fold) -> float:
         n_asked = max(room // 2 // _coarse_bytes(run), PREDICT_BATCH)
         n_known = KNOWN_BLOCK
     nearest = torch.cat(
-        [_nearest(run, cache, some, known, n_known) for some in torch.split(asked, n_asked)]
+        [_nearest(run, cache, rows, known, n_known) for rows in torch.split(asked, n_asked)]
     )
     return float((cache.labels[nearest] == cache.labels[asked]).float().mean())
 
@@ -47,21 +48,37 @@ def _nearest(run: TrainedRun, cache: Cache, asked: Tensor, known: Tensor, n_know
     test, test_present = _coarse_features(run, cache, asked)
     smallest = torch.full((len(asked),), torch.inf)
     nearest = known[:1].expand(len(asked))
-    for some in torch.split(known, n_known):
-        train, train_present = _coarse_features(run, cache, some)
-        found, where = _smallest(distances(train, train_present, test, test_present))
-        nearest = torch.where(found < smallest, some[where], nearest)
-        smallest = torch.minimum(found, smallest)
+    for rows in torch.split(known, n_known):
+        train, train_present = _coarse_features(run, cache, rows)
+        distance = distances(train, train_present, test, test_present)
+        column = distance.argmin(dim=1)  # the first where several are equally near
+        closest = distance.gather(1, column[:, None])[:, 0]
+        nearest = torch.where(closest < smallest, rows[column], nearest)
+        smallest = torch.minimum(closest, smallest)
     return nearest
 
 
-def _smallest(distance: Tensor) -> tuple[Tensor, Tensor]:
-    """The smallest of each row, and the first place where it stands.
+def distances(
+    train: Mapping[str, Tensor],
+    train_present: Tensor,
+    test: Mapping[str, Tensor],
+    test_present: Tensor,
+) -> Tensor:
+    """Mean squared distance over common modalities; infinite where there is none.
 
-    Shapes: (B, N) -> (B,), (B,) int64.
+    Features are the standardised ones that the model sees; every modality counts alike.
+
+    Shapes: {m: (N, P, D)}, (N, M), {m: (B, P, D)}, (B, M) -> (B, N).
     """
-    where = distance.argmin(dim=1)
-    return distance.gather(1, where[:, None])[:, 0], where
+    total = torch.zeros(len(test_present), len(train_present))
+    common = torch.zeros_like(total)
+    for column, name in enumerate(train):
+        known, asked = train[name].flatten(1), test[name].flatten(1)
+        both = test_present[:, column, None] & train_present[None, :, column]
+        squared = torch.cdist(asked, known).square() / known.shape[1]
+        total += torch.where(both, squared, 0.0)
+        common += both
+    return torch.where(common > 0, total / common.clamp(min=1), torch.inf)
 
 
 def _coarse_features(
@@ -74,12 +91,12 @@ def _coarse_features(
     modalities = run.info.spec.modalities
     present = present_of(cache, modalities)
     blocks: dict[str, list[Tensor]] = {m: [] for m in modalities}
-    for some, stored in cache.blocks(rows, PREDICT_BATCH, modalities):
-        patches = {m: each.to(run.device) for m, each in stored.items()}
-        for m, made in run.transform.apply(patches, present[some].to(run.device)).items():
-            pool = pooling(made.shape[1], _n_windows(run.transform.inputs[m]), str(run.device))
-            blocks[m].append((pool @ made).cpu())
-    return {m: torch.cat(each) for m, each in blocks.items()}, present[rows]
+    for block, stored in cache.blocks(rows, PREDICT_BATCH, modalities):
+        patches = {m: values.to(run.device) for m, values in stored.items()}
+        for m, features in run.transform.apply(patches, present[block].to(run.device)).items():
+            pool = pooling(features.shape[1], _n_windows(run.transform.inputs[m]), str(run.device))
+            blocks[m].append((pool @ features).cpu())
+    return {m: torch.cat(pooled) for m, pooled in blocks.items()}, present[rows]
 
 
 def _n_windows(shape: InputShape) -> int:
@@ -87,5 +104,5 @@ def _n_windows(shape: InputShape) -> int:
 
 
 def _coarse_bytes(run: TrainedRun) -> int:
-    """Of one record's coarse features, of all modalities."""
+    """Bytes of one record's coarse features, all modalities together."""
     return sum(4 * _n_windows(shape) * shape.n_features for shape in run.transform.inputs.values())

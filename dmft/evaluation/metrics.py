@@ -1,14 +1,211 @@
-"""Figures of predictions: top-1 accuracy, macro F1, confusion, and a baseline to doubt them by."""
+"""What is measured of a run: accuracy, macro F1 and confusion, and ``metrics.json`` that holds it.
+
+The classes are plain data, read back strictly; the functions count, and know neither model nor
+cache. Figures that are quoted are in :class:`Scores`, so every kind of figure has the same two.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from dmft.models import BRANCHES, modality_votes, overall_vote
+from dmft.runs.files import read_json
+from pipeline.common.settings import parse_table
+from pipeline.contract import ConfigError, ContractError
+
+Matrix = tuple[tuple[int, ...], ...]
+"""A confusion matrix: a row for each true class, a column for each predicted one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """How good some predictions are."""
+
+    accuracy: float
+    """Top-1."""
+    macro_f1: float
+    """Mean F1 over the classes that occur."""
+
+    def score(self, metric: str) -> float:
+        """The one of a name, as protocols quote it."""
+        return self.macro_f1 if metric == "macro_f1" else self.accuracy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubsetScores(Scores):
+    """Scores where test records have only some of the run's modalities."""
+
+    modalities: tuple[str, ...]
+    """Those that are left."""
+    n_records: int
+    """Test records that have any of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldScores(Scores):
+    """Scores of one fold, and what it was measured on."""
+
+    fold: str
+    """Name."""
+    split_hash: str
+    """SHA-256 of the record identities on both sides."""
+    cache_fingerprint: str
+    """The cache's own SHA-256."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModalityScores(Scores):
+    """Scores of one modality's vote, Eq. (11), and of its two branches."""
+
+    n_records: int
+    """Test records that have the modality."""
+    spatial: Scores
+    """Its spatial branch alone."""
+    temporal: Scores
+    """Its temporal branch alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModalityMetrics(ModalityScores):
+    """What ``metrics.json`` holds of a modality."""
+
+    confusion: Matrix
+    """By its vote."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoteMetrics(Scores):
+    """What is counted in the votes of a run, Eq. (12)."""
+
+    n_records: int
+    """Test records that were measured."""
+    n_without_modality: int
+    """Test records that have none of the modalities, and were not."""
+    modalities: Mapping[str, ModalityMetrics]
+    """By each modality's own vote."""
+    class_accuracy: tuple[float | None, ...]
+    """Accuracy of each class; None for a class without records."""
+    confusion: Matrix
+    """By the overall vote."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunMetrics(VoteMetrics):
+    """What ``metrics.json`` holds: of one fold, or the mean of several."""
+
+    kind: str
+    """teacher, student or distilled."""
+    protocol: str
+    """Name."""
+    metric: str
+    """The score that the protocol quotes: accuracy or macro_f1."""
+    seed: int
+    """Of the training."""
+    classes: tuple[str, ...]
+    """Names."""
+    n_folds: int
+    """Folds that are in it."""
+    folds: tuple[FoldScores, ...]
+    """Each of them."""
+    accuracy_spread: float
+    """Standard deviation over folds; 0 for one."""
+    pooled_accuracy: float
+    """Over the records of all folds."""
+    pooled_macro_f1: float
+    """Over the records of all folds."""
+    missing_modalities: tuple[SubsetScores, ...]
+    """With every smaller set of the modalities."""
+    nearest_neighbour_accuracy: float
+    """Of one nearest neighbour on the same features."""
+    n_parameters: int
+    """Weights that are learnt."""
+    saved_bytes: int
+    """Size of the weights' file."""
+    seconds_per_epoch: float
+    """Median of a training."""
+
+    def __post_init__(self) -> None:
+        K = len(self.classes)
+        if [len(row) for row in self.confusion] != [K] * K:
+            raise ConfigError(f"confusion has {len(self.confusion)} rows: wanted {K} by {K}")
+
+    @property
+    def quoted(self) -> float:
+        """The score that the protocol quotes."""
+        return self.score(self.metric)
+
+
+def values_of(kind: type[Scores], scores: Scores) -> dict[str, Any]:
+    """Those values of ``scores`` that make one of ``kind``, which it is or is derived from."""
+    return {field.name: getattr(scores, field.name) for field in dataclasses.fields(kind)}
+
+
+def read_metrics(path: Path, classes: Sequence[str]) -> RunMetrics:
+    """Read a run's ``metrics.json``.
+
+    Raises:
+        ContractError: it is missing, damaged, or of other classes than the run.
+    """
+    table = read_json(path, "a run's figures")
+    if table.get("classes") != list(classes):
+        raise ContractError(
+            f"{path} has not the run's {len(classes)} classes; remove it and train again"
+        )
+    try:
+        return parse_table(RunMetrics, table, where=str(path))
+    except ConfigError as error:
+        raise ContractError(f"{error}\nRemove it and train again to measure anew.") from error
+
+
+def vote_metrics(
+    logits: Tensor,
+    present: Tensor,
+    labels: Tensor,
+    modalities: Sequence[str],
+    rule: str = "sum",
+) -> VoteMetrics:
+    """Count what the votes get right.
+
+    A modality and its branches are measured on the records that have it; records without any
+    modality are counted apart and not measured.
+
+    Shapes: logits (B, M, 2, K), present (B, M), labels (B,).
+    """
+    K = logits.shape[-1]
+    voted = present.any(dim=1)
+    matrix = confusion(labels[voted], overall_vote(logits, present, rule).argmax(dim=-1)[voted], K)
+    votes = modality_votes(logits, rule)
+    by_modality = {}
+    for column, name in enumerate(modalities):
+        rows = present[:, column]
+        own = confusion(labels[rows], votes[rows, column].argmax(dim=-1), K)
+        branches = {
+            branch: scores(confusion(labels[rows], logits[rows, column, i].argmax(dim=-1), K))
+            for i, branch in enumerate(BRANCHES)
+        }
+        by_modality[name] = ModalityMetrics(
+            accuracy=accuracy(own),
+            macro_f1=macro_f1(own),
+            n_records=int(rows.sum()),
+            confusion=plain(own),
+            **branches,
+        )
+    return VoteMetrics(
+        n_records=int(voted.sum()),
+        n_without_modality=int((~voted).sum()),
+        accuracy=accuracy(matrix),
+        macro_f1=macro_f1(matrix),
+        modalities=by_modality,
+        class_accuracy=class_accuracies(matrix),
+        confusion=plain(matrix),
+    )
 
 
 def confusion(labels: Tensor, predicted: Tensor, n_classes: int) -> Tensor:
@@ -18,6 +215,14 @@ def confusion(labels: Tensor, predicted: Tensor, n_classes: int) -> Tensor:
     """
     cells = labels * n_classes + predicted
     return torch.bincount(cells, minlength=n_classes * n_classes).view(n_classes, n_classes)
+
+
+def scores(matrix: Tensor) -> Scores:
+    """Both scores of a confusion matrix.
+
+    Shapes: (K, K).
+    """
+    return Scores(accuracy=accuracy(matrix), macro_f1=macro_f1(matrix))
 
 
 def accuracy(matrix: Tensor) -> float:
@@ -33,85 +238,25 @@ def macro_f1(matrix: Tensor) -> float:
 
     Shapes: (K, K).
     """
-    hits = matrix.diagonal().double()
+    correct = matrix.diagonal().double()
     both = (matrix.sum(dim=0) + matrix.sum(dim=1)).double()
     occurs = both > 0
-    return float((2 * hits[occurs] / both[occurs]).mean()) if bool(occurs.any()) else 0.0
+    return float((2 * correct[occurs] / both[occurs]).mean()) if bool(occurs.any()) else 0.0
 
 
-def figures(
-    logits: Tensor,
-    present: Tensor,
-    labels: Tensor,
-    modalities: Sequence[str],
-    rule: str = "sum",
-) -> dict[str, Any]:
-    """Everything that is reported of a fold, as plain numbers.
-
-    A modality and its branches are measured on the records that have it; records without any
-    modality are counted apart and not measured.
-
-    Shapes: logits (B, M, 2, K), present (B, M), labels (B,).
-    """
-    K = logits.shape[-1]
-    seen = present.any(dim=1)
-    matrix = confusion(labels[seen], overall_vote(logits, present, rule).argmax(dim=-1)[seen], K)
-    votes = modality_votes(logits, rule)
-    by_modality: dict[str, Any] = {}
-    for column, name in enumerate(modalities):
-        rows = present[:, column]
-        own = confusion(labels[rows], votes[rows, column].argmax(dim=-1), K)
-        by_modality[name] = {"accuracy": accuracy(own), "macro_f1": macro_f1(own)}
-        by_modality[name] |= {"n_records": int(rows.sum()), "confusion": own.tolist()}
-        for index, branch in enumerate(BRANCHES):
-            of_branch = confusion(labels[rows], logits[rows, column, index].argmax(dim=-1), K)
-            by_modality[name][branch] = {
-                "accuracy": accuracy(of_branch),
-                "macro_f1": macro_f1(of_branch),
-            }
-    return {
-        "n_records": int(seen.sum()),
-        "n_without_modality": int((~seen).sum()),
-        "accuracy": accuracy(matrix),
-        "macro_f1": macro_f1(matrix),
-        "modalities": by_modality,
-        "class_accuracy": class_accuracies(matrix),
-        "confusion": matrix.tolist(),
-    }
-
-
-def class_accuracies(matrix: Tensor) -> list[float | None]:
+def class_accuracies(matrix: Tensor) -> tuple[float | None, ...]:
     """Accuracy of each class; None for a class without records.
 
     Shapes: (K, K).
     """
-    totals = matrix.sum(dim=1)
-    return [
-        float(hit) / int(n) if n else None for hit, n in zip(matrix.diagonal(), totals, strict=True)
-    ]
+    totals = matrix.sum(dim=1).tolist()
+    correct = matrix.diagonal().tolist()
+    return tuple(right / n if n else None for right, n in zip(correct, totals, strict=True))
 
 
-def distances(
-    train: Mapping[str, Tensor],
-    train_present: Tensor,
-    test: Mapping[str, Tensor],
-    test_present: Tensor,
-) -> Tensor:
-    """Mean squared distance over common modalities; infinite where there is none.
-
-    Features are the standardised ones that the model sees; every modality counts alike.
-
-    Shapes: {m: (N, P, D)}, (N, M), {m: (B, P, D)}, (B, M) -> (B, N).
-    """
-    total = torch.zeros(len(test_present), len(train_present))
-    common = torch.zeros_like(total)
-    for column, name in enumerate(train):
-        known, asked = train[name].flatten(1), test[name].flatten(1)
-        both = test_present[:, column, None] & train_present[None, :, column]
-        squared = torch.cdist(asked, known).square() / known.shape[1]
-        total += torch.where(both, squared, 0.0)
-        common += both
-    return torch.where(common > 0, total / common.clamp(min=1), torch.inf)
+def plain(matrix: Tensor) -> Matrix:
+    """The matrix as plain data."""
+    return tuple(map(tuple, matrix.tolist()))
 
 
 def majority_share(matrix: Sequence[Sequence[int]]) -> float:

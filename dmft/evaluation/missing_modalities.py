@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from dmft.data import Cache
-from dmft.evaluation.metrics import accuracy, confusion, macro_f1
+from dmft.evaluation.metrics import SubsetScores, accuracy, confusion, macro_f1
 from dmft.models import overall_vote
 from dmft.runs.trained import PREDICT_BATCH, TrainedRun, present_of
 
 
-def missing_modalities(run: TrainedRun, cache: Cache, rows: Tensor) -> list[dict[str, Any]]:
+def missing_modalities(run: TrainedRun, cache: Cache, rows: Tensor) -> tuple[SubsetScores, ...]:
     """Accuracy and macro F1 with every smaller, non-empty set of the run's modalities.
 
     The others are taken away before the network, not after it: a teacher's branches then miss
@@ -24,22 +23,22 @@ def missing_modalities(run: TrainedRun, cache: Cache, rows: Tensor) -> list[dict
     """
     names = run.info.spec.modalities
     sets = [kept for n in range(1, len(names)) for kept in combinations(range(len(names)), n)]
-    found = []
+    measured = []
     for kept in reversed(sets):
         present = present_of(cache, names)[rows].clone()
         present[:, [column for column in range(len(names)) if column not in kept]] = False
-        seen = present.any(dim=1)
-        votes = _votes(run, cache, rows[seen], present[seen])
-        matrix = confusion(cache.labels[rows[seen]], votes.argmax(dim=-1), votes.shape[-1])
-        found.append(
-            {
-                "modalities": [names[column] for column in kept],
-                "n_records": int(seen.sum()),
-                "accuracy": accuracy(matrix),
-                "macro_f1": macro_f1(matrix),
-            }
+        has_any = present.any(dim=1)
+        votes = _votes(run, cache, rows[has_any], present[has_any])
+        matrix = confusion(cache.labels[rows[has_any]], votes.argmax(dim=-1), votes.shape[-1])
+        measured.append(
+            SubsetScores(
+                modalities=tuple(names[column] for column in kept),
+                n_records=int(has_any.sum()),
+                accuracy=accuracy(matrix),
+                macro_f1=macro_f1(matrix),
+            )
         )
-    return found
+    return tuple(measured)
 
 
 def _votes(run: TrainedRun, cache: Cache, rows: Tensor, present: Tensor) -> Tensor:
@@ -50,20 +49,22 @@ def _votes(run: TrainedRun, cache: Cache, rows: Tensor, present: Tensor) -> Tens
     names = run.info.spec.modalities
     shown = [name for column, name in enumerate(names) if present[:, column].any()]
     logits = [torch.zeros(0, len(names), 2, len(run.info.spec.classes))]
-    for (some, stored), there in zip(
+    for (block, stored), block_present in zip(
         cache.blocks(rows, PREDICT_BATCH, shown), torch.split(present, PREDICT_BATCH), strict=True
     ):
-        if not len(some):
+        if not len(block):
             continue
         patches = {}
         for column, name in enumerate(names):
             shape = (
-                len(some),
+                len(block),
                 run.info.spec.stored[name].n_patches,
                 run.info.spec.stored[name].n_features,
             )
             nothing = torch.zeros((), dtype=cache.features[name].dtype).expand(shape)
-            seen = there[:, column, None, None]
-            patches[name] = torch.where(seen, stored.get(name, nothing), nothing).to(run.device)
-        logits.append(run.logits_of(patches, there.to(run.device)).cpu())
+            is_present = block_present[:, column, None, None]
+            patches[name] = torch.where(is_present, stored.get(name, nothing), nothing).to(
+                run.device
+            )
+        logits.append(run.logits_of(patches, block_present.to(run.device)).cpu())
     return overall_vote(torch.cat(logits), present, run.info.spec.config.voting.rule)

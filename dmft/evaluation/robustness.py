@@ -8,8 +8,7 @@ modality is absent, and it does not vote. Nothing is trained or chosen here.
 from __future__ import annotations
 
 import dataclasses
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,21 +16,63 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dmft.data import Cache, open_cache
+from dmft.data import Cache
 from dmft.data.counter_rng import derive_seed
-from dmft.evaluation.metrics import accuracy, confusion, macro_f1
+from dmft.evaluation.averages import mean_scores
+from dmft.evaluation.evaluate import RunCaches
+from dmft.evaluation.metrics import Scores, accuracy, confusion, macro_f1
 from dmft.models import overall_vote
-from dmft.protocols import Fold, make_fold
+from dmft.models.config import require
+from dmft.protocols import Fold
 from dmft.runs.files import read_json, write_json
 from dmft.runs.folder import ROBUSTNESS_FILE, read_info
 from dmft.runs.spec import RunInfo
-from dmft.runs.trained import TrainedRun, check_cache_fits, load_run, present_of
-from pipeline.contract import ContractError
+from dmft.runs.trained import TrainedRun, load_run, present_of
+from pipeline.common.settings import parse_table, to_table
+from pipeline.contract import ConfigError, ContractError
 
 INTACT, REMOVED = "intact", "removed"
-SAVED = ("accuracy", "macro_f1", "confidence")
 BLOCK_RECORDS = 1024
 """Records that are changed at a time; swapping happens inside such a block."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultScores(Scores):
+    """Scores of records with one fault, or with none."""
+
+    n_records: int
+    """Test records that were measured."""
+    confidence: float
+    """Mean probability of what the vote chose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedFaults:
+    """What ``robustness.json`` holds."""
+
+    model_sha256: str
+    """Of the weights that were measured."""
+    faults: Mapping[str, FaultScores]
+    """By ``intact``, ``removed skeleton`` and so on."""
+
+    def __post_init__(self) -> None:
+        require(INTACT in self.faults, "faults", sorted(self.faults), f"{INTACT!r} among them")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RobustnessReport:
+    """Mean figures of some runs (folds, seeds), with every fault."""
+
+    kinds: tuple[str, ...]
+    """Of model: teacher, student or distilled."""
+    modalities: tuple[str, ...]
+    """In the order of the model."""
+    metric: str
+    """The score that the protocol quotes."""
+    n_runs: int
+    """How many were measured."""
+    faults: Mapping[str, FaultScores]
+    """Means by fault; records are added."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +84,18 @@ class Fault:
     meaning: str
     """In words."""
     spoil: Callable[[Tensor, Tensor, torch.Generator], Tensor]
-    """Patches (B, P, D), deviation of each feature (D,) and a source of chance to patches."""
+    """Patches (B, P, D), std of each feature (D,) and a source of chance -> patches."""
 
 
-def _noisy(patches: Tensor, deviation: Tensor, random: torch.Generator) -> Tensor:
-    return patches + torch.randn(patches.shape, generator=random) * deviation
+def _noisy(patches: Tensor, std: Tensor, random: torch.Generator) -> Tensor:
+    return patches + torch.randn(patches.shape, generator=random) * std
 
 
-def _frozen(patches: Tensor, deviation: Tensor, random: torch.Generator) -> Tensor:
+def _frozen(patches: Tensor, std: Tensor, random: torch.Generator) -> Tensor:
     return patches[:, :1].expand_as(patches).clone()
 
 
-def _cut(patches: Tensor, deviation: Tensor, random: torch.Generator) -> Tensor:
+def _cut(patches: Tensor, std: Tensor, random: torch.Generator) -> Tensor:
     """The second half keeps the last value of the first."""
     half = max(patches.shape[1] // 2, 1)
     return torch.cat(
@@ -62,7 +103,7 @@ def _cut(patches: Tensor, deviation: Tensor, random: torch.Generator) -> Tensor:
     )
 
 
-def _swapped(patches: Tensor, deviation: Tensor, random: torch.Generator) -> Tensor:
+def _swapped(patches: Tensor, std: Tensor, random: torch.Generator) -> Tensor:
     return patches[torch.randperm(len(patches), generator=random)]
 
 
@@ -75,76 +116,99 @@ FAULTS = (
 FAULT_NAMES = (REMOVED, *(fault.name for fault in FAULTS))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoiltPatches:
+    """The patches of a modality with some records replaced; indexed by rows as the others are.
+
+    Only what is replaced is held, so that a cache which is on the disk stays there.
+    """
+
+    patches: Any
+    """All records as they are: :data:`dmft.data.cache.Patches`."""
+    replaced: Tensor
+    """Shapes: (n, P, D)."""
+    position: Tensor
+    """Where a record stands in ``replaced``; -1 where it is left as it is. Shapes: (N,) int64."""
+
+    def __getitem__(self, rows: Tensor) -> Tensor:
+        values: Tensor = self.patches[rows]
+        position = self.position[rows]
+        values[position >= 0] = self.replaced[position[position >= 0]]
+        return values
+
+
 def spoilt(cache: Cache, fold: Fold, modality: str, fault: str, seed: int = 0) -> Cache:
     """Return the cache as it is when one modality of the test records has a fault."""
     column = cache.modalities.index(modality)
-    present, features = cache.present.clone(), dict(cache.features)
+    present, features = cache.present.clone(), dict[str, Any](cache.features)
     if fault == REMOVED:
         present[fold.test, column] = False
     else:
-        spoil = next(each.spoil for each in FAULTS if each.name == fault)
+        spoil = next(known.spoil for known in FAULTS if known.name == fault)
         rows = fold.test[cache.present[fold.test, column]]
-        known = fold.train[cache.present[fold.train, column]]
         if len(rows):
-            changed = features[modality][torch.arange(len(cache))]
-            deviation = _deviation(changed, known)
+            patches = features[modality]
+            std = _std(patches, fold.train[cache.present[fold.train, column]])
             random = torch.Generator().manual_seed(derive_seed(seed, column, fault))
-            for some in torch.split(rows, BLOCK_RECORDS):
-                patches = changed[some].float()
-                changed[some] = spoil(patches, deviation, random).to(changed.dtype)
-            features[modality] = changed
+            stored = (patches[some] for some in torch.split(rows, BLOCK_RECORDS))
+            replaced = [spoil(block.float(), std, random).to(block.dtype) for block in stored]
+            position = torch.full((len(cache),), -1)
+            position[rows] = torch.arange(len(rows))
+            features[modality] = SpoiltPatches(
+                patches=patches, replaced=torch.cat(replaced), position=position
+            )
     return dataclasses.replace(cache, present=present, features=features)
 
 
-def _deviation(patches: Tensor, rows: Tensor) -> Tensor:
-    """Of each feature over the training records.
+def _std(patches: Any, rows: Tensor) -> Tensor:
+    """Standard deviation of each feature over the training records.
 
     Shapes: (N, P, D), (n,) -> (D,).
     """
-    total = torch.zeros(patches.shape[2], dtype=torch.float64)
-    squares, n = torch.zeros_like(total), 0
-    for some in torch.split(rows, BLOCK_RECORDS):
-        values = patches[some].double().flatten(0, 1)
-        total += values.sum(dim=0)
-        squares += values.square().sum(dim=0)
+    n, total = 0, torch.zeros((), dtype=torch.float64)
+    squares = total
+    for block in torch.split(rows, BLOCK_RECORDS):
+        values = patches[block].double().flatten(0, 1)
+        total = total + values.sum(dim=0)
+        squares = squares + values.square().sum(dim=0)
         n += len(values)
     variance = squares / max(n, 1) - (total / max(n, 1)).square()
     return variance.clamp(min=0).sqrt().float()
 
 
-def measure_faults(run: TrainedRun, cache: Cache, fold: Fold) -> dict[str, dict[str, Any]]:
+def measure_faults(run: TrainedRun, cache: Cache, fold: Fold) -> dict[str, FaultScores]:
     """Figures with nothing wrong, and with each fault of each modality.
 
     The keys are ``intact`` and ``removed skeleton``. With its only modality removed a run has
     nothing to vote on, so that is left out.
     """
     names = run.info.spec.modalities
-    found = {INTACT: _figures(run, cache, fold)}
+    measured = {INTACT: _measure(run, cache, fold)}
     for modality in names:
         for fault in FAULT_NAMES:
             if fault != REMOVED or len(names) > 1:
                 changed = spoilt(cache, fold, modality, fault)
-                found[f"{fault} {modality}"] = _figures(run, changed, fold)
-    return found
+                measured[f"{fault} {modality}"] = _measure(run, changed, fold)
+    return measured
 
 
-def _figures(run: TrainedRun, cache: Cache, fold: Fold) -> dict[str, Any]:
+def _measure(run: TrainedRun, cache: Cache, fold: Fold) -> FaultScores:
     logits = run.logits(cache, fold.test)
     present = present_of(cache, run.info.spec.modalities)[fold.test]
     votes = overall_vote(logits, present, run.info.spec.config.voting.rule)
-    seen = present.any(dim=1)
+    has_any = present.any(dim=1)
     labels = cache.labels[fold.test]
-    matrix = confusion(labels[seen], votes[seen].argmax(dim=-1), votes.shape[-1])
-    confidence = float(votes[seen].max(dim=-1).values.mean()) if bool(seen.any()) else 0.0
-    return {
-        "n_records": int(seen.sum()),
-        "accuracy": accuracy(matrix),
-        "macro_f1": macro_f1(matrix),
-        "confidence": confidence,
-    }
+    matrix = confusion(labels[has_any], votes[has_any].argmax(dim=-1), votes.shape[-1])
+    confidence = votes[has_any].max(dim=-1).values.mean() if bool(has_any.any()) else 0.0
+    return FaultScores(
+        n_records=int(has_any.sum()),
+        accuracy=accuracy(matrix),
+        macro_f1=macro_f1(matrix),
+        confidence=float(confidence),
+    )
 
 
-def read_faults(folder: Path, info: RunInfo) -> dict[str, dict[str, float]]:
+def read_faults(folder: Path, info: RunInfo) -> Mapping[str, FaultScores]:
     """Figures by fault that were saved in a run's folder; empty where there are none.
 
     Raises:
@@ -153,25 +217,17 @@ def read_faults(folder: Path, info: RunInfo) -> dict[str, dict[str, float]]:
     path = folder / ROBUSTNESS_FILE
     if not path.exists():
         return {}
-    content, wanted = read_json(path, "what 'dmft robustness' found"), info.finished.model_sha256
-    if content.get("model_sha256") != wanted:
+    mend = f"measure again with 'dmft robustness {folder}', or remove it"
+    table = read_json(path, "what 'dmft robustness' found")
+    if table.get("model_sha256") != info.finished.model_sha256:
         raise ContractError(
-            f"{path} is of weights {str(content.get('model_sha256'))[:12]!r}, wanted "
-            f"{wanted[:12]!r}: measure again with 'dmft robustness {folder}', or "
-            "remove it"
+            f"{path} is of weights {str(table.get('model_sha256'))[:12]!r}, wanted "
+            f"{info.finished.model_sha256[:12]!r}: {mend}"
         )
     try:
-        faults = {
-            str(fault): {key: float(figures[key]) for key in SAVED}
-            for fault, figures in content["faults"].items()
-        }
-        faults[INTACT]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ContractError(
-            f"{path} is damaged ({type(error).__name__}: {error}): measure again with "
-            f"'dmft robustness {folder}', or remove it"
-        ) from error
-    return faults
+        return parse_table(SavedFaults, table, where=str(path)).faults
+    except ConfigError as error:
+        raise ContractError(f"{error}\nIt is damaged: {mend}") from error
 
 
 def robustness(
@@ -179,17 +235,21 @@ def robustness(
     *,
     cache_path: str | Path | None = None,
     device: str = "cpu",
+    memory: int | None = None,
     save: bool = False,
+    on_cache: Callable[[Cache], None] | None = None,
     on_run: Callable[[int], None] | None = None,
-) -> dict[str, Any]:
+) -> RobustnessReport:
     """Mean figures of some runs (folds, seeds) of one kind of model, with every fault.
 
     Args:
-        folders: Of finished runs.
+        folders: Folders of finished runs.
         cache_path: Where the cache is; by default where the runs found it.
         device: cpu or cuda.
+        memory: Bytes that the patches of a cache may need; more stay on the disk.
         save: Also write what is found into each run's folder, where the report finds it; only
             of the cache that the runs were trained on.
+        on_cache: Called with each cache that is opened.
         on_run: Told the number of runs that are measured.
 
     Raises:
@@ -203,35 +263,20 @@ def robustness(
                 f"{list(infos[0].spec.modalities)}: wanted the same; select them with "
                 "DIR#modalities=skeleton+inertial"
             )
-    caches: dict[str, Cache] = {}
-    reports = []
-    for n_done, (info, folder) in enumerate(zip(infos, folders, strict=True), start=1):
-        path = str(cache_path or info.cache_path)
-        cache = caches.setdefault(path, open_cache(path, info.spec.modalities))
-        if cache_path is None and cache.spec.fingerprint != info.spec.cache_fingerprint:
-            raise ContractError(
-                f"{path} has changed since the run: its fingerprint is "
-                f"{cache.spec.fingerprint[:12]!r}, the run's {info.spec.cache_fingerprint[:12]!r}. "
-                "Name a cache with --cache to measure on it all the same."
-            )
-        check_cache_fits(info.spec, cache)
-        fold = make_fold(info.spec.fold, cache, info.source.protocol.name)
-        reports.append(measure_faults(load_run(folder, device), cache, fold))
+    caches = RunCaches(cache_path, memory=memory, on_cache=on_cache)
+    measured = []
+    for info, folder in zip(infos, folders, strict=True):
+        cache, fold = caches.of(info)
+        measured.append(measure_faults(load_run(folder, device), cache, fold))
         if save and cache.spec.fingerprint == info.spec.cache_fingerprint:
-            content = {"model_sha256": info.finished.model_sha256, "faults": reports[-1]}
-            write_json(folder / ROBUSTNESS_FILE, content)
+            saved = SavedFaults(model_sha256=info.finished.model_sha256, faults=measured[-1])
+            write_json(folder / ROBUSTNESS_FILE, to_table(saved))
         if on_run is not None:
-            on_run(n_done)
-    return {
-        "kinds": sorted({info.spec.kind for info in infos}),
-        "modalities": list(infos[0].spec.modalities),
-        "metric": infos[0].source.protocol.metric,
-        "n_runs": len(infos),
-        "faults": {
-            name: {
-                key: statistics.fmean(float(report[name][key]) for report in reports)
-                for key in SAVED
-            }
-            for name in reports[0]
-        },
-    }
+            on_run(len(measured))
+    return RobustnessReport(
+        kinds=tuple(sorted({info.spec.kind for info in infos})),
+        modalities=infos[0].spec.modalities,
+        metric=infos[0].source.protocol.metric,
+        n_runs=len(infos),
+        faults={fault: mean_scores([run[fault] for run in measured]) for fault in measured[0]},
+    )

@@ -6,7 +6,7 @@ Read ``grid.py`` (what a file may say), ``plan.py`` (its rows and their keys), `
 
 from dmft.experiments.grid import Experiment, Grid, load_experiment, shipped_experiments
 from dmft.experiments.plan import Row, plan_rows
-from dmft.experiments.results import RESULTS_FILE, Result, read_results
+from dmft.experiments.results import RESULTS_FILE, Result, load_results, read_results
 from dmft.experiments.runner import Outcome, RunCallback, run_experiment
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Row",
     "RunCallback",
     "load_experiment",
+    "load_results",
     "plan_rows",
     "read_results",
     "run_experiment",

@@ -7,19 +7,21 @@ are paired by the records that they were tested on, and by seed where there are 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+import pandas as pd
 
 from dmft.data.cache import open_columns
-from dmft.evaluation.significance import bootstrap_interval, calibration_error, mcnemar, paired_test
-from dmft.experiments.results import Result, read_results
-from dmft.runs.files import read_json
+from dmft.evaluation.predictions import Predictions, read_predictions
+from dmft.evaluation.significance import (
+    bootstrap_interval,
+    calibration_error,
+    mcnemar,
+    paired_test,
+)
+from dmft.experiments.results import read_results
 from dmft.runs.folder import PREDICTIONS_FILE, fold_folders, read_info
 from pipeline.contract import ConfigError, ContractError
 
@@ -31,9 +33,9 @@ SELECTABLE = (
 """Fields of a result that runs are selected by."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Votes:
-    """The predictions of one run on its test records."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RunVotes:
+    """One run and its predictions of its test records."""
 
     folder: Path
     """The run's."""
@@ -45,209 +47,237 @@ class Votes:
     """What was trained and tested on."""
     cache: tuple[str, str]
     """Path and fingerprint."""
-    records: tuple[str, ...]
-    """Identities."""
-    labels: NDArray[np.int64]
-    """Shapes: (N,)."""
-    probabilities: NDArray[np.float64]
-    """Shapes: (N, K)."""
-    right: NDArray[np.bool_]
-    """Shapes: (N,)."""
+    predictions: Predictions
+    """In the order of the file."""
 
 
-def run_folders(place: str) -> tuple[Path, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """The figures of one side."""
+
+    name: str
+    """As it was given."""
+    n_runs: int
+    """Runs that it has."""
+    accuracy: float
+    """Mean over runs."""
+    interval: tuple[float, float]
+    """Of 95 %."""
+    calibration_error: float
+    """Mean over runs."""
+    folds: Mapping[str, float]
+    """Accuracy of each fold, mean over seeds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedTest:
+    """McNemar's test of the runs of one seed; records of several seeds are not independent."""
+
+    seed: int
+    """The second side's."""
+    only_first: int
+    """Records that only the first side has right."""
+    only_second: int
+    """Records that only the second side has right."""
+    p: float
+    """Exact, two-sided."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two sides; positive differences say that the second is better."""
+
+    first: Side
+    second: Side
+    n_records: int
+    """Test records that both have."""
+    n_pairs: int
+    """Pairs of runs."""
+    difference: float
+    """In accuracy: mean over folds, then seeds."""
+    difference_interval: tuple[float, float]
+    """Of 95 %."""
+    interval_draws: str
+    """What the intervals draw: people, or records where nobody says who is who."""
+    seeds: Mapping[str, float]
+    """Difference of each seed."""
+    seed_standard_error: float | None
+    """Of the mean over seeds; None for one seed."""
+    mcnemar: tuple[SeedTest, ...]
+    """A test a seed."""
+    people: Mapping[str, float] | None
+    """Difference on each person's records."""
+    people_p: float | None
+    """Of the paired test over people."""
+
+
+def run_folders(side: str) -> tuple[Path, ...]:
     """Return the folders of the runs that one side names.
 
     Raises:
         ConfigError: the part behind ``#`` is not a selection, or selects nothing.
         ContractError: there is no run, or no results file.
     """
-    path, selector, wanted = place.partition(SELECTOR)
+    path, selector, conditions = side.partition(SELECTOR)
     if not selector:
         return fold_folders(Path(path))
-    return tuple(Path(path) / result.run for result in select(read_results(Path(path)), wanted))
+    return tuple(Path(path) / run for run in select(read_results(Path(path)), conditions)["run"])
 
 
-def load_votes(place: str) -> tuple[Votes, ...]:
-    """Read the predictions of every run of one side."""
-    return tuple(_votes_of(folder) for folder in run_folders(place))
-
-
-def select(results: Sequence[Result], wanted: str) -> tuple[Result, ...]:
+def select(results: pd.DataFrame, conditions: str) -> pd.DataFrame:
     """Return the results that fit ``field=value,field=value``; modalities as ``skeleton+inertial``.
 
     Raises:
         ConfigError: a field is unknown, or nothing fits.
     """
-    chosen = list(results)
-    for condition in wanted.split(","):
+    chosen = results
+    for condition in conditions.split(","):
         name, _, value = condition.partition("=")
         if name not in SELECTABLE:
             raise ConfigError(
                 f"selection {condition!r}: wanted FIELD=VALUE with one of {', '.join(SELECTABLE)}"
             )
-        chosen = [result for result in chosen if _text(getattr(result, name)) == value]
-        if not chosen:
-            found = sorted({_text(getattr(result, name)) for result in results})
-            raise ConfigError(f"no result has {condition!r}: there are {', '.join(found)}")
-    return tuple(chosen)
+        chosen = chosen[chosen[name].astype(str) == value]
+        if chosen.empty:
+            known = sorted(results[name].astype(str).unique())
+            raise ConfigError(f"no result has {condition!r}: there are {', '.join(known)}")
+    return chosen
 
 
-def _text(value: object) -> str:
-    return "+".join(value) if isinstance(value, tuple) else str(value)
+def load_side(side: str) -> tuple[RunVotes, ...]:
+    """Read the predictions of every run of one side."""
+    return tuple(_load_run(folder) for folder in run_folders(side))
 
 
-def _votes_of(folder: Path) -> Votes:
+def _load_run(folder: Path) -> RunVotes:
     info = read_info(folder)
-    table = read_json(folder / PREDICTIONS_FILE, "the predictions of a finished run")
-    labels = np.array(table["labels"], dtype=np.int64)
-    return Votes(
+    return RunVotes(
         folder=folder,
         fold=info.spec.fold.name,
         seed=info.spec.seed,
         split_hash=info.spec.split_hash,
         cache=(info.cache_path, info.spec.cache_fingerprint),
-        records=tuple(table["records"]),
-        labels=labels,
-        probabilities=np.array(table["probabilities"], dtype=np.float64),
-        right=np.array(table["predicted"]) == labels,
+        predictions=read_predictions(folder / PREDICTIONS_FILE, len(info.spec.classes)),
     )
 
 
-def pair_up(first: Sequence[Votes], second: Sequence[Votes]) -> list[tuple[Votes, Votes]]:
+def pair_up(
+    first: Sequence[RunVotes], second: Sequence[RunVotes]
+) -> list[tuple[RunVotes, RunVotes]]:
     """Pair runs by split, and by seed where a side has several runs of a split.
 
     Raises:
         ContractError: a run has no partner, or two.
     """
-    by_seed = any(len({v.split_hash for v in side}) < len(side) for side in (first, second))
+    by_seed = any(len({run.split_hash for run in side}) < len(side) for side in (first, second))
 
-    def keyed(side: Sequence[Votes]) -> dict[tuple[str, int], Votes]:
-        found: dict[tuple[str, int], Votes] = {}
-        for votes in side:
-            key = (votes.split_hash, votes.seed if by_seed else 0)
-            if key in found:
+    def by_key(side: Sequence[RunVotes]) -> dict[tuple[str, int], RunVotes]:
+        runs: dict[tuple[str, int], RunVotes] = {}
+        for run in side:
+            key = (run.split_hash, run.seed if by_seed else 0)
+            if key in runs:
                 raise ContractError(
-                    f"{found[key].folder} and {votes.folder} are both of fold {votes.fold}, seed "
-                    f"{votes.seed}: select one of them, as DIR#model=student,recipe=default"
+                    f"{runs[key].folder} and {run.folder} are both of fold {run.fold}, seed "
+                    f"{run.seed}: select one of them, as DIR#model=student,recipe=default"
                 )
-            found[key] = votes
-        return found
+            runs[key] = run
+        return runs
 
-    ours, theirs = keyed(first), keyed(second)
+    ours, theirs = by_key(first), by_key(second)
     for key in ours.keys() ^ theirs.keys():
-        alone = ours.get(key) or theirs[key]
+        single = ours.get(key) or theirs[key]
         raise ContractError(
-            f"{alone.folder} (fold {alone.fold}, seed {alone.seed}) has no partner of the same "
+            f"{single.folder} (fold {single.fold}, seed {single.seed}) has no partner of the same "
             "split: wanted two sides that were tested on the same records"
         )
-    pairs = [(votes, theirs[key]) for key, votes in ours.items()]
+    pairs = [(run, theirs[key]) for key, run in ours.items()]
     for one, other in pairs:
-        if one.records != other.records:
+        records, others = one.predictions.records, other.predictions.records
+        if records != others:
             raise ContractError(
-                f"{one.folder} was tested on {len(one.records)} records and {other.folder} on "
-                f"{len(other.records)} others: wanted the same ones in the same order"
+                f"{one.folder} was tested on {len(records)} records and {other.folder} on "
+                f"{len(others)} others: wanted the same ones in the same order"
             )
     return pairs
 
 
-def compare(first: str, second: str) -> dict[str, Any]:
+def compare(first: str, second: str) -> Comparison:
     """Compare two sides; a positive difference says that the second is better.
 
     Raises:
         ConfigError: a selection is wrong.
         ContractError: the two were not tested on the same records.
     """
-    pairs = pair_up(load_votes(first), load_votes(second))
-    subjects = _subjects(pairs)
-    gains: dict[str, list[float]] = {}
-    for one, other in pairs:
-        for record, gain in zip(one.records, other.right * 1.0 - one.right * 1.0, strict=True):
-            gains.setdefault(record, []).append(float(gain))
-    per_record = {record: statistics.fmean(each) for record, each in gains.items()}
-    people = None
-    if subjects is not None:
-        people = np.array([subjects[record] for record in per_record])
-    values = np.array(list(per_record.values()))
-    seeds = _seed_differences(pairs)
-    spread = statistics.stdev(seeds.values()) if len(seeds) > 1 else None
-    interval = bootstrap_interval(values, people)
-    report: dict[str, Any] = {
-        "first": _side(first, [one for one, _ in pairs], subjects),
-        "second": _side(second, [other for _, other in pairs], subjects),
-        "n_records": len(per_record),
-        "n_pairs": len(pairs),
-        "difference": statistics.fmean(seeds.values()),
-        "difference_interval": [interval.low, interval.high],
-        "interval_draws": "records" if people is None else "people",
-        "seeds": seeds,
-        "seed_standard_error": None if spread is None else spread / math.sqrt(len(seeds)),
-        "mcnemar": _mcnemar(pairs),
-    }
-    if people is not None:
-        each = {int(p): float(values[people == p].mean()) for p in np.unique(people)}
-        report["people"] = {str(person): gain for person, gain in each.items()}
-        report["people_p"] = paired_test(np.array(list(each.values())))
-    return report
+    pairs = pair_up(load_side(first), load_side(second))
+    ours, theirs = _stacked([one for one, _ in pairs]), _stacked([other for _, other in pairs])
+    gains = theirs.assign(gain=theirs["correct"] * 1.0 - ours["correct"] * 1.0)
+    by_record = gains.groupby("record", sort=False)["gain"].mean()
+    by_seed = gains.groupby(["seed", "run"])["gain"].mean().groupby("seed").mean()
+    person_of = _person_of(pairs[0][0])
+    people = None if person_of is None else person_of[by_record.index].to_numpy()
+    interval = bootstrap_interval(by_record.to_numpy(), people)
+    by_person = None if people is None else by_record.groupby(people).mean()
+    return Comparison(
+        first=_side(first, [one for one, _ in pairs], person_of),
+        second=_side(second, [other for _, other in pairs], person_of),
+        n_records=len(by_record),
+        n_pairs=len(pairs),
+        difference=float(by_seed.mean()),
+        difference_interval=(interval.low, interval.high),
+        interval_draws="records" if people is None else "people",
+        seeds=_plain(by_seed),
+        seed_standard_error=float(by_seed.sem()) if len(by_seed) > 1 else None,
+        mcnemar=tuple(_tests(ours, theirs)),
+        people=None if by_person is None else _plain(by_person),
+        people_p=None if by_person is None else paired_test(by_person.to_numpy()),
+    )
 
 
-def _subjects(pairs: Sequence[tuple[Votes, Votes]]) -> Mapping[str, int] | None:
+def _stacked(runs: Sequence[RunVotes]) -> pd.DataFrame:
+    """A row a record and run: ``record``, ``correct``, ``run`` (its number), ``fold``, ``seed``."""
+    frames = [run.predictions.to_frame()[["record", "correct"]] for run in runs]
+    for number, (run, frame) in enumerate(zip(runs, frames, strict=True)):
+        frame[["run", "fold", "seed"]] = number, run.fold, run.seed
+    return pd.concat(frames, ignore_index=True)
+
+
+def _person_of(run: RunVotes) -> pd.Series[int] | None:
     """Record to person, from the cache if it is where it was and what it was."""
-    path, fingerprint = pairs[0][0].cache
+    path, fingerprint = run.cache
     try:
         cache = open_columns(path)
     except ContractError:
         return None
     if cache.spec.fingerprint != fingerprint or "subject" not in cache.columns:
         return None
-    return dict(zip(cache.record_ids, cache.columns["subject"].tolist(), strict=True))
+    return pd.Series(cache.columns["subject"], index=list(cache.record_ids))
 
 
-def _by_seed(pairs: Sequence[tuple[Votes, Votes]]) -> dict[int, list[tuple[Votes, Votes]]]:
-    """Pairs by the second side's seed: every record once a seed."""
-    found: dict[int, list[tuple[Votes, Votes]]] = {}
-    for pair in pairs:
-        found.setdefault(pair[1].seed, []).append(pair)
-    return found
-
-
-def _seed_differences(pairs: Sequence[tuple[Votes, Votes]]) -> dict[str, float]:
-    return {
-        str(seed): statistics.fmean(float(b.right.mean() - a.right.mean()) for a, b in each)
-        for seed, each in sorted(_by_seed(pairs).items())
-    }
-
-
-def _mcnemar(pairs: Sequence[tuple[Votes, Votes]]) -> list[dict[str, Any]]:
-    """One exact test a seed: records of several seeds are not independent."""
+def _tests(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[SeedTest]:
     tests = []
-    for seed, each in sorted(_by_seed(pairs).items()):
-        found = mcnemar(
-            np.concatenate([a.right for a, _ in each]), np.concatenate([b.right for _, b in each])
-        )
-        counts = {"only_first": found.n_only_first, "only_second": found.n_only_second}
-        tests.append({"seed": seed, **counts, "p": found.p})
+    for seed, rows in theirs.groupby("seed").groups.items():
+        test = mcnemar(ours["correct"][rows].to_numpy(), theirs["correct"][rows].to_numpy())
+        counts = {"only_first": test.n_only_first, "only_second": test.n_only_second}
+        tests.append(SeedTest(seed=int(str(seed)), **counts, p=test.p))
     return tests
 
 
-def _side(place: str, runs: Sequence[Votes], subjects: Mapping[str, int] | None) -> dict[str, Any]:
-    right: dict[str, list[float]] = {}
-    for votes in runs:
-        for record, hit in zip(votes.records, votes.right.tolist(), strict=True):
-            right.setdefault(record, []).append(float(hit))
-    values = np.array([statistics.fmean(each) for each in right.values()])
-    people = None if subjects is None else np.array([subjects[record] for record in right])
-    interval = bootstrap_interval(values, people)
-    folds: dict[str, list[float]] = {}
-    for votes in runs:
-        folds.setdefault(votes.fold, []).append(float(votes.right.mean()))
-    return {
-        "name": place,
-        "n_runs": len(runs),
-        "accuracy": statistics.fmean(float(votes.right.mean()) for votes in runs),
-        "interval": [interval.low, interval.high],
-        "calibration_error": statistics.fmean(
-            calibration_error(votes.probabilities, votes.labels) for votes in runs
-        ),
-        "folds": {name: statistics.fmean(each) for name, each in folds.items()},
-    }
+def _side(name: str, runs: Sequence[RunVotes], person_of: pd.Series[int] | None) -> Side:
+    stacked = _stacked(runs)
+    by_record = stacked.groupby("record", sort=False)["correct"].mean()
+    by_run = stacked.groupby(["fold", "run"], sort=False)["correct"].mean()
+    people = None if person_of is None else person_of[by_record.index].to_numpy()
+    interval = bootstrap_interval(by_record.to_numpy(), people)
+    errors = [calibration_error(r.predictions.probabilities, r.predictions.labels) for r in runs]
+    return Side(
+        name=name,
+        n_runs=len(runs),
+        accuracy=float(by_run.mean()),
+        interval=(interval.low, interval.high),
+        calibration_error=math.fsum(errors) / len(errors),
+        folds=_plain(by_run.groupby("fold", sort=False).mean()),
+    )
+
+
+def _plain(values: pd.Series[float]) -> dict[str, float]:
+    return {str(name): float(value) for name, value in values.items()}

@@ -1,5 +1,6 @@
 """The results file: one JSON line for every finished row, with all that is needed to rerun it.
 
+A line is gathered from what a finished run's folder holds; nothing here trains.
 Lines are only ever appended, each by one write. A torn last line (a power cut) is dropped when
 reading and cut off before the next is appended; any other line that is wrong is an error.
 """
@@ -7,17 +8,29 @@ reading and cut off before the next is appended; any other line that is wrong is
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dmft.data import Cache
+from dmft.evaluation.metrics import ModalityScores, read_metrics, values_of
+from dmft.evaluation.predictions import Predictions, read_predictions
+from dmft.evaluation.significance import calibration_error
+from dmft.experiments.plan import Row
+from dmft.runs.folder import METRICS_FILE, PREDICTIONS_FILE, read_info
+from dmft.runs.trained import present_of
 from pipeline.common.settings import parse_table, to_table
-from pipeline.contract import ContractError
+from pipeline.contract import ConfigError, ContractError
 
 log = logging.getLogger(__name__)
 
@@ -25,44 +38,16 @@ RESULTS_FILE = "results.jsonl"
 RUNS_FOLDER = "runs"
 RESULT_FORMAT = "dmft-result"
 RESULT_VERSION = 1
-FREE_FORM = ("config", "protocol_table")
-"""Fields that are kept as they were written, for readers of another version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Figures of one stream, or of one modality's vote."""
-
-    accuracy: float
-    """Top-1."""
-    macro_f1: float
-    """Mean over classes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasuredModality:
-    """Figures of one modality."""
-
-    accuracy: float
-    """Of its vote, Eq. (11)."""
-    macro_f1: float
-    """Of its vote."""
-    n_records: int
-    """Test records that have it."""
-    spatial: Measured
-    """Of its spatial stream."""
-    temporal: Measured
-    """Of its temporal stream."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasuredSubject:
-    """Figures of one person."""
+class SubjectAccuracy:
+    """Accuracy on the test records of one person."""
 
     n_records: int
-    """Test records of the person."""
+    """How many there are."""
     accuracy: float
-    """Of the overall vote."""
+    """By the overall vote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +106,10 @@ class Result:
     """Of the voted probabilities, over 15 equally filled steps of confidence."""
     nearest_neighbour_accuracy: float
     """Of one nearest neighbour on the same features."""
-    by_modality: Mapping[str, MeasuredModality]
-    """Of each modality and its streams."""
-    subjects: Mapping[str, MeasuredSubject]
-    """Of each person on the test side; empty where the cache has no column ``subject``."""
+    by_modality: Mapping[str, ModalityScores]
+    """Scores of each modality and its branches."""
+    subjects: Mapping[str, SubjectAccuracy]
+    """By person on the test side; empty where the cache has no column ``subject``."""
     n_parameters: int
     """Weights that are learnt."""
     saved_bytes: int
@@ -159,9 +144,8 @@ class Result:
 
 def append_result(folder: Path, result: Result) -> None:
     """Append one line and wait until it is on the disk."""
-    table = {name: dict(getattr(result, name)) for name in FREE_FORM}
     head = {"format": RESULT_FORMAT, "version": RESULT_VERSION}
-    line = (json.dumps(head | to_table(result) | table) + "\n").encode()
+    line = (json.dumps(head | to_table(result)) + "\n").encode()
     descriptor = os.open(folder / RESULTS_FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         _cut_torn_line(descriptor)
@@ -179,7 +163,7 @@ def _cut_torn_line(descriptor: int) -> None:
         os.ftruncate(descriptor, content.rfind(b"\n") + 1)
 
 
-def read_results(folder: Path) -> tuple[Result, ...]:
+def load_results(folder: Path) -> tuple[Result, ...]:
     """Read and check every line; a row that stands there twice counts once.
 
     Raises:
@@ -201,6 +185,26 @@ def read_results(folder: Path) -> tuple[Result, ...]:
     return tuple(results.values())
 
 
+def read_results(folder: Path) -> pd.DataFrame:
+    """Read the results as a frame: a row a training, a column a field of :class:`Result`.
+
+    ``modalities`` stands there as ``skeleton+inertial``, and the protocol's own figure as
+    ``score``: ``read_results(folder).groupby(["model", "modalities"])["score"].mean()``.
+
+    Raises:
+        ContractError: there is no results file, or a line is not a result.
+    """
+    return results_frame(load_results(folder))
+
+
+def results_frame(results: Sequence[Result]) -> pd.DataFrame:
+    """Results as :func:`read_results` gives them."""
+    names = [field.name for field in dataclasses.fields(Result)] + ["score", "config_hash"]
+    frame = pd.DataFrame([[getattr(r, name) for name in names] for r in results], columns=names)
+    frame["modalities"] = frame["modalities"].map("+".join)
+    return frame
+
+
 def _parse_line(line: str, where: str) -> Result:
     try:
         table = json.loads(line)
@@ -216,10 +220,87 @@ def _parse_line(line: str, where: str) -> Result:
             f"{where} has version {version!r}: this software reads {RESULT_VERSION}. "
             "Run the experiment again into a new folder."
         )
-    free: dict[str, Any] = {}
-    for name in FREE_FORM:
-        free[name] = table.get(name)
-        if not isinstance(free[name], dict):
-            raise ContractError(f"{where}: {name} is {free[name]!r}: wanted a table")
-        table[name] = {}
-    return dataclasses.replace(parse_table(Result, table, where=where), **free)
+    try:
+        return parse_table(Result, table, where=where)
+    except ConfigError as error:
+        raise ContractError(str(error)) from error
+
+
+def gather(
+    row: Row, cache: Cache, *, cache_path: Path, out: Path, experiment: str, together: int
+) -> Result:
+    """Make the line of a finished run from what its folder holds.
+
+    Raises:
+        ContractError: the run is not the row that was planned.
+    """
+    relative = f"{RUNS_FOLDER}/{row.folder}"
+    folder = out / relative
+    info = read_info(folder)
+    if info.spec.identity != row.key:
+        raise ContractError(
+            f"{cache_path} has changed since the rows were planned: {folder} holds run "
+            f"{info.spec.identity[:12]!r}, wanted {row.key[:12]!r}. Run the same command again."
+        )
+    metrics = read_metrics(folder / METRICS_FILE, info.spec.classes)
+    predictions = read_predictions(folder / PREDICTIONS_FILE, len(info.spec.classes))
+    has_any = present_of(cache, row.modalities).any(dim=1).numpy()
+    ids = np.array(cache.record_ids)
+    measured = np.isin(predictions.records, ids[has_any])
+    return Result(
+        key=row.key,
+        experiment=experiment,
+        recipe=row.recipe,
+        model=row.model,
+        fusion=row.fusion,
+        fusion_tokens=row.fusion_tokens,
+        dataset=cache.spec.dataset,
+        protocol=row.protocol.name,
+        metric=row.protocol.metric,
+        fold=row.fold,
+        n_folds=row.n_folds,
+        modalities=row.modalities,
+        seed=row.seed,
+        teachers=row.teachers,
+        config=to_table(info.spec.config),
+        protocol_table=to_table(info.source.protocol),
+        device=info.spec.device,
+        cache=str(cache_path),
+        cache_fingerprint=info.spec.cache_fingerprint,
+        split_hash=info.spec.split_hash,
+        n_train=info.spec.n_train,
+        n_records=metrics.n_records,
+        accuracy=metrics.accuracy,
+        macro_f1=metrics.macro_f1,
+        calibration_error=calibration_error(
+            predictions.probabilities[measured], predictions.labels[measured]
+        ),
+        nearest_neighbour_accuracy=metrics.nearest_neighbour_accuracy,
+        by_modality={
+            name: ModalityScores(**values_of(ModalityScores, own))
+            for name, own in metrics.modalities.items()
+        },
+        subjects=_by_subject(predictions, measured, cache),
+        n_parameters=info.finished.n_parameters,
+        saved_bytes=info.finished.saved_bytes,
+        seconds_per_epoch=info.finished.seconds_per_epoch,
+        together=together,
+        run=relative,
+        predictions=f"{relative}/{PREDICTIONS_FILE}",
+        versions=dict(info.source.versions),
+        finished_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _by_subject(
+    predictions: Predictions, measured: NDArray[np.bool_], cache: Cache
+) -> dict[str, SubjectAccuracy]:
+    if "subject" not in cache.columns:
+        return {}
+    subject_of = pd.Series(cache.columns["subject"], index=list(cache.record_ids))
+    frame = predictions.to_frame()[measured]
+    by_subject = frame["correct"].groupby(subject_of[frame["record"]].to_numpy())
+    return {
+        str(subject): SubjectAccuracy(n_records=len(correct), accuracy=float(correct.mean()))
+        for subject, correct in by_subject
+    }

@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
 from dmft.data import Cache, open_cache
-from dmft.experiments.gathering import gather
+from dmft.evaluation.metrics import RunMetrics
 from dmft.experiments.plan import Row
 from dmft.experiments.pool import Pool, Report
 from dmft.experiments.results import (
@@ -30,7 +30,8 @@ from dmft.experiments.results import (
     RUNS_FOLDER,
     Result,
     append_result,
-    read_results,
+    gather,
+    load_results,
 )
 from dmft.protocols import choose_folds
 from dmft.training import EpochReport
@@ -128,7 +129,7 @@ def run_experiment(
     """
     out.mkdir(parents=True, exist_ok=True)
     with _locked(out):
-        done = {r.key for r in read_results(out)} if (out / RESULTS_FILE).exists() else set()
+        done = {r.key for r in load_results(out)} if (out / RESULTS_FILE).exists() else set()
         left = [row for row in rows if row.key not in done]
         outcome = Outcome(n_rows=len(rows), n_found=len(rows) - len(left))
         if callback is not None:
@@ -305,7 +306,7 @@ def do_rows(task: Task, report: Report) -> dict[str, Result | str]:
     trainings: dict[str, Training] = {}
     for row in task.rows:
         try:
-            trainings[row.key] = plan_row(task, row, cache, _EpochWatcher(row.key, report))
+            trainings[row.key] = plan_row(task, row, cache, _EpochCallback(row.key, report))
         except DmftError as error:
             found[row.key] = str(error)
     ended = zip(trainings, _train(list(trainings.values())), strict=True)
@@ -316,7 +317,7 @@ def do_rows(task: Task, report: Report) -> dict[str, Result | str]:
     return found
 
 
-def _train(trainings: Sequence[Training]) -> Sequence[dict[str, Any] | ContractError]:
+def _train(trainings: Sequence[Training]) -> Sequence[RunMetrics | ContractError]:
     if len(trainings) > 1:
         return train_together(trainings)
     try:
@@ -379,7 +380,7 @@ def _open(path: Path, modalities: tuple[str, ...]) -> Cache:
     return _open_stamped(path, modalities, path.stat().st_mtime_ns)
 
 
-class _EpochWatcher:
+class _EpochCallback:
     """Tells a row's epochs to the pool, once a second at most."""
 
     def __init__(self, key: str, report: Report) -> None:
@@ -394,5 +395,5 @@ class _EpochWatcher:
             self.said_at = time.monotonic()
             self.report((self.key, report.epoch))
 
-    def end(self, fold: str, figures: dict[str, Any]) -> None:
+    def end(self, fold: str, metrics: RunMetrics) -> None:
         """The result says it."""

@@ -53,7 +53,7 @@ def _figures(runs: Sequence[Measured]) -> Iterator[tuple[str, Figure]]:
     for run in runs:
         yield f"confusion-{run.name}", confusion_figure(run)
         yield f"class-accuracy-{run.name}", class_figure(run)
-        if any(fold.epochs for fold in run.folds):
+        if any(len(fold.epochs) for fold in run.folds):
             yield f"training-{run.name}", training_figure(run)
 
 
@@ -61,7 +61,7 @@ def accuracy_figure(runs: Sequence[Measured]) -> Figure:
     """Accuracy of each run over all its test records, with Wilson's 95 % interval."""
     figure, axes = _sheet(4.8, 0.7 + 0.22 * len(runs))
     for row, run in enumerate(runs):
-        matrix = np.array(run.figures["confusion"])
+        matrix = np.array(run.metrics.confusion)
         hits, n = int(matrix.trace()), int(matrix.sum())
         kind = ("teacher", "student", "distilled").index(run.info.spec.kind)
         low, high = (100 * bound for bound in wilson(hits, n))
@@ -80,7 +80,7 @@ def accuracy_figure(runs: Sequence[Measured]) -> Figure:
 
 def confusion_figure(run: Measured) -> Figure:
     """The confusion matrix in percent of the true class (the paper's Figure 4)."""
-    matrix = np.array(run.figures["confusion"], dtype=float)
+    matrix = np.array(run.metrics.confusion, dtype=float)
     totals = matrix.sum(axis=1, keepdims=True)
     parts = np.divide(100 * matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
     K = len(matrix)
@@ -107,10 +107,10 @@ def confusion_figure(run: Measured) -> Figure:
 
 def class_figure(run: Measured) -> Figure:
     """Accuracy of each class by each modality beside the whole (Figures 5 and 6)."""
-    modalities = run.figures["modalities"]
-    series = {"all modalities": run.figures["confusion"]}
+    modalities = run.metrics.modalities
+    series = {"all modalities": run.metrics.confusion}
     if len(modalities) > 1:
-        series |= {m: of["confusion"] for m, of in modalities.items() if "confusion" in of}
+        series |= {name: own.confusion for name, own in modalities.items()}
     K = len(run.info.spec.classes)
     figure, axes = _sheet(1.2 + 0.2 * max(K, 12), 2.6)
     for kind, (name, counts) in enumerate(series.items()):
@@ -142,8 +142,8 @@ def training_figure(run: Measured) -> Figure:
         (both[0], "loss", 1, "loss"),
         (both[1], "accuracy", 100, "training accuracy (%)"),
     ):
-        for kind, fold in enumerate(fold for fold in run.folds if fold.epochs):
-            values = [scale * epoch[key] for epoch in fold.epochs]
+        for kind, fold in enumerate(fold for fold in run.folds if len(fold.epochs)):
+            values = scale * fold.epochs[key]
             style = ("-", "--", ":", "-.")[kind % 4]
             axes.plot(
                 range(1, len(values) + 1),

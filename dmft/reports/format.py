@@ -18,7 +18,7 @@ def hits_of(matrix: Sequence[Sequence[int]]) -> tuple[int, int]:
 
 def metric_of(run: Measured) -> str:
     """Key of the figure that a run's protocol is quoted by."""
-    return "accuracy" if run.info.source.protocol.metric == "accuracy" else "macro_f1"
+    return run.info.source.protocol.metric
 
 
 def percent(part: float) -> str:
@@ -43,7 +43,7 @@ def seeds(group: Sequence[Measured]) -> str:
 
 def over_seeds(runs: Sequence[Measured], metric: str) -> str:
     """The spread over runs, and their number; nothing for one."""
-    values = [run.figures[metric] for run in runs]
+    values = [run.metrics.score(metric) for run in runs]
     return f" ± {percent(statistics.stdev(values))} ({len(values)})" if len(values) > 1 else ""
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dmft.evaluation.evaluate import summarise
-from dmft.evaluation.robustness import read_faults
-from dmft.runs.files import read_json
+import pandas as pd
+
+from dmft.evaluation.averages import mean_of_folds, natural_key
+from dmft.evaluation.metrics import RunMetrics, read_metrics
+from dmft.evaluation.predictions import NO_PREDICTIONS, read_predictions
+from dmft.evaluation.robustness import FaultScores, read_faults
 from dmft.runs.folder import (
     EPOCHS_FILE,
     FOLDS_FILE,
@@ -32,21 +34,7 @@ from pipeline.common.settings import to_table
 from pipeline.contract import ContractError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
-    """One test record."""
-
-    record: str
-    """Its id."""
-    label: int
-    """Its class."""
-    predicted: int
-    """The class that the overall vote chose."""
-    probability: float
-    """What the vote gave to that class."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class MeasuredFold:
     """One fold's folder, read."""
 
@@ -54,17 +42,18 @@ class MeasuredFold:
     """Where it was found."""
     info: RunInfo
     """What it is."""
-    figures: Mapping[str, Any]
+    metrics: RunMetrics
     """Its ``metrics.json``."""
-    predictions: tuple[Prediction, ...]
-    """In the order of the file; empty where the file is missing."""
-    epochs: tuple[Mapping[str, float], ...]
-    """Its ``epochs.jsonl``."""
-    faults: Mapping[str, Mapping[str, float]]
+    predictions: pd.DataFrame
+    """``record``, ``label``, ``predicted``, ``probability`` and ``correct`` of its test records, in
+    the order of the file; empty where the file is missing."""
+    epochs: pd.DataFrame
+    """Its ``epochs.jsonl``: ``epoch``, ``loss``, ``accuracy``; empty where it is missing."""
+    faults: Mapping[str, FaultScores]
     """What ``dmft robustness`` found, by fault; empty where it was not run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Measured:
     """One run: a model trained and measured on the folds of a protocol."""
 
@@ -74,8 +63,8 @@ class Measured:
     """Equal for runs that differ in nothing but the seed."""
     folds: tuple[MeasuredFold, ...]
     """At least one."""
-    figures: Mapping[str, Any]
-    """Over all folds: as :func:`dmft.evaluation.evaluate.summarise` gives them."""
+    metrics: RunMetrics
+    """Over all folds: as :func:`dmft.evaluation.metrics.mean_of_folds` gives them."""
 
     def __post_init__(self) -> None:
         if not self.folds:
@@ -87,9 +76,9 @@ class Measured:
         return self.folds[0].info
 
     @property
-    def predictions(self) -> tuple[Prediction, ...]:
-        """Of all folds."""
-        return tuple(each for fold in self.folds for each in fold.predictions)
+    def predictions(self) -> pd.DataFrame:
+        """Those of all folds."""
+        return pd.concat([fold.predictions for fold in self.folds], ignore_index=True)
 
 
 def load_runs(folders: Sequence[Path]) -> tuple[tuple[Measured, ...], tuple[str, ...]]:
@@ -115,13 +104,13 @@ def load_runs(folders: Sequence[Path]) -> tuple[tuple[Measured, ...], tuple[str,
             f"folder, the one with {RUN_FILE} or {FOLDS_FILE}."
         )
     ordered = _in_order(groups.values())
-    names = _short_names([_place(each) for each in ordered])
+    names = _short_names([_naming_folder(folds) for folds in ordered])
     runs = [
         Measured(
             name=name,
             setting=_setting_of(folds[0].info),
             folds=tuple(folds),
-            figures=summarise([dict(fold.figures) for fold in folds]),
+            metrics=mean_of_folds([fold.metrics for fold in folds]),
         )
         for name, folds in zip(names, ordered, strict=True)
     ]
@@ -130,12 +119,14 @@ def load_runs(folders: Sequence[Path]) -> tuple[tuple[Measured, ...], tuple[str,
 
 def _in_order(groups: Iterable[list[MeasuredFold]]) -> list[list[MeasuredFold]]:
     """What belongs together side by side, whatever its folders are called."""
-    found = [sorted(folds, key=lambda fold: _natural(fold.info.spec.fold.name)) for folds in groups]
+    runs = [
+        sorted(folds, key=lambda fold: natural_key(fold.info.spec.fold.name)) for folds in groups
+    ]
     first: dict[str, int] = {}
-    for position, folds in enumerate(found):
+    for position, folds in enumerate(runs):
         first.setdefault(_setting_of(folds[0].info), position)
 
-    def place(folds: Sequence[MeasuredFold]) -> tuple[Any, ...]:
+    def rank(folds: Sequence[MeasuredFold]) -> tuple[Any, ...]:
         info = folds[0].info
         modalities = (-len(info.spec.modalities), info.spec.modalities)
         setting = first[_setting_of(info)]
@@ -147,13 +138,7 @@ def _in_order(groups: Iterable[list[MeasuredFold]]) -> list[list[MeasuredFold]]:
             info.spec.seed,
         )
 
-    return sorted(found, key=place)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts subject-2 before subject-10."""
-    parts = re.findall(r"\d+|\D+", name)
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+    return sorted(runs, key=rank)
 
 
 def _find_runs(top: Path) -> Iterator[Path]:
@@ -169,81 +154,55 @@ def _find_runs(top: Path) -> Iterator[Path]:
 def _read_folds(run: Path, skipped: list[str]) -> Iterator[MeasuredFold]:
     for folder in fold_folders(run):
         try:
-            found = _read_fold(folder, skipped)
+            yield _read_fold(folder, skipped)
         except ContractError as error:
             skipped.append(str(error))
-            continue
-        if isinstance(found, str):
-            skipped.append(f"{folder}: {found}")
-        else:
-            yield found
 
 
-def _read_fold(folder: Path, skipped: list[str]) -> MeasuredFold | str:
-    """Read one fold; or say why it cannot be shown. Faults that cannot be read are skipped alone.
+def _read_fold(folder: Path, skipped: list[str]) -> MeasuredFold:
+    """Read one fold. Faults that cannot be read are skipped alone.
 
     Raises:
-        ContractError: a file is damaged or missing.
+        ContractError: a file is damaged or missing, or the training has not ended.
     """
     info = read_info(folder)
     if info.outcome is None:
-        return "its training has not ended; the same command again goes on with it"
+        raise ContractError(
+            f"{folder}: its training has not ended; the same command again goes on with it"
+        )
     if not (folder / METRICS_FILE).exists():
-        return "it has no figures yet; the same 'dmft train' or 'dmft distill' again measures it"
-    figures = read_json(folder / METRICS_FILE, "a run's figures")
-    K = len(info.spec.classes)
-    shape = [len(row) for row in figures.get("confusion", [])]
-    if figures.get("classes") != list(info.spec.classes) or shape != [K] * K:
-        return f"its {METRICS_FILE} has not the run's {K} classes; remove it and train again"
-    faults: Mapping[str, Mapping[str, float]] = {}
+        raise ContractError(
+            f"{folder}: it has no figures yet; the same 'dmft train' or 'dmft distill' again "
+            "measures it"
+        )
+    metrics = read_metrics(folder / METRICS_FILE, info.spec.classes)
+    faults: Mapping[str, FaultScores] = {}
     try:
         faults = read_faults(folder, info)
     except ContractError as error:
         skipped.append(str(error))
+    path = folder / PREDICTIONS_FILE
+    predictions = NO_PREDICTIONS
+    if path.exists():
+        predictions = read_predictions(path, len(info.spec.classes))
     return MeasuredFold(
         folder=folder,
         info=info,
-        figures=figures,
-        predictions=_read_predictions(folder / PREDICTIONS_FILE, K),
+        metrics=metrics,
+        predictions=predictions.to_frame(),
         epochs=_read_epochs(folder / EPOCHS_FILE),
         faults=faults,
     )
 
 
-def _read_predictions(path: Path, n_classes: int) -> tuple[Prediction, ...]:
+def _read_epochs(path: Path) -> pd.DataFrame:
     if not path.exists():
-        return ()
-    content = read_json(path, "a run's predictions")
+        return pd.DataFrame()
     try:
-        columns = [content[key] for key in ("records", "labels", "predicted", "probabilities")]
-        return tuple(
-            Prediction(
-                record=str(record),
-                label=_class(label, n_classes),
-                predicted=_class(predicted, n_classes),
-                probability=float(votes[predicted]),
-            )
-            for record, label, predicted, votes in zip(*columns, strict=True)
+        return pd.DataFrame.from_records(
+            [dict(json.loads(line)) for line in path.read_text().splitlines()]
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise ContractError(
-            f"{path} is damaged ({type(error).__name__}: {error}): remove it and the "
-            f"{METRICS_FILE} beside it, and train again to measure anew"
-        ) from error
-
-
-def _class(value: Any, n_classes: int) -> int:
-    if type(value) is not int or not 0 <= value < n_classes:
-        raise ValueError(f"{value!r} is not a class from 0 to {n_classes - 1}")
-    return value
-
-
-def _read_epochs(path: Path) -> tuple[Mapping[str, float], ...]:
-    if not path.exists():
-        return ()
-    try:
-        return tuple(json.loads(line) for line in path.read_text().splitlines())
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ContractError(f"{path} is damaged ({error}): wanted a JSON object a line") from error
 
 
@@ -263,19 +222,19 @@ def _group_of(run: Path, fold: MeasuredFold, groups: Mapping[str, list[MeasuredF
         return str(run)
     info = fold.info
     key = f"{run.parent}/{_setting_of(info)}/{info.spec.seed}/{info.source.protocol.metric}"
-    held = {each.info.spec.fold.name for each in groups.get(key, [])}
-    return f"{run}" if fold.info.spec.fold.name in held else key
+    names = {other.info.spec.fold.name for other in groups.get(key, [])}
+    return f"{run}" if info.spec.fold.name in names else key
 
 
-def _place(folds: Sequence[MeasuredFold]) -> Path:
+def _naming_folder(folds: Sequence[MeasuredFold]) -> Path:
     """The folder that names a run."""
     if len(folds) == 1:
         return folds[0].folder
-    together = folds[0].folder.parent
-    if (together / FOLDS_FILE).exists():
-        return together
+    parent = folds[0].folder.parent
+    if (parent / FOLDS_FILE).exists():
+        return parent
     info = folds[0].info
-    return together / f"{info.spec.kind} {'+'.join(info.spec.modalities)} seed {info.spec.seed}"
+    return parent / f"{info.spec.kind} {'+'.join(info.spec.modalities)} seed {info.spec.seed}"
 
 
 def _short_names(places: Sequence[Path]) -> list[str]:

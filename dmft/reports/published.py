@@ -16,7 +16,7 @@ OVERALL = "overall"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class PublishedFigure:
     """One published number and what it is of."""
 
     table: int
@@ -73,7 +73,7 @@ class Published:
     """Key to citation."""
     tables: tuple[TableInfo, ...]
     """In order."""
-    figures: tuple[Figure, ...]
+    figures: tuple[PublishedFigure, ...]
     """In the order of the paper."""
 
     def __post_init__(self) -> None:

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from dmft.reports.tables import Line, Table
+import pandas as pd
+
+from dmft.reports.format import count
+from dmft.reports.tables import PaperTable, TableLine
 
 FORMATS = {"markdown": "md", "csv": "csv", "latex": "tex"}
 """Name of a format to the ending of its files."""
-COLUMNS = (
-    "protocol",
-    "modalities",
-    "method",
-    "tokens",
-    "of",
-    "published",
-    "ours",
-    "difference",
-    "+- seeds",
-    "+- folds",
-    "runs",
-    "recipe",
-    "note",
-)
-LEFT = ("protocol", "modalities", "method", "of", "runs", "recipe", "note")
+TEXT = ("protocol", "modalities", "method", "of", "runs", "recipe", "note")
+"""Columns that are set to the left."""
 NONE = "-"
 
 
-def render(table: Table, form: str) -> str:
+def render(table: PaperTable, form: str) -> str:
     """Return a table in one of :data:`FORMATS`."""
     return {"markdown": _markdown, "csv": _csv, "latex": _latex}[form](table)
 
 
-def write_tables(tables: Sequence[Table], folder: Path) -> tuple[Path, ...]:
+def write_tables(tables: Sequence[PaperTable], folder: Path) -> tuple[Path, ...]:
     """Write every table in every format; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -47,15 +34,11 @@ def write_tables(tables: Sequence[Table], folder: Path) -> tuple[Path, ...]:
     return tuple(files)
 
 
-def _cells(line: Line) -> dict[str, str]:
-    ours = line.ours
-    runs = ""
+def _cells(line: TableLine) -> dict[str, str]:
+    ours, runs = line.ours, ""
     if ours is not None:
-        folds = f"{ours.n_folds}"
-        if ours.n_folds < ours.n_folds_wanted:
-            folds += f" of {ours.n_folds_wanted}"
-        runs = f"{folds} {_plural('fold', ours.n_folds_wanted)} x {ours.n_seeds} "
-        runs += _plural("seed", ours.n_seeds)
+        missing = f"{ours.n_folds} of " if ours.n_folds < ours.n_folds_wanted else ""
+        runs = f"{missing}{count(ours.n_folds_wanted, 'fold')} x {count(ours.n_seeds, 'seed')}"
     return {
         "protocol": line.protocol,
         "modalities": "+".join(line.modalities),
@@ -65,16 +48,12 @@ def _cells(line: Line) -> dict[str, str]:
         "published": _number(line.published),
         "ours": _number(None if ours is None else ours.mean),
         "difference": _number(line.difference, sign=True),
-        "+- seeds": _number(None if ours is None else ours.seed_spread),
-        "+- folds": _number(None if ours is None else ours.fold_spread),
+        "+- seeds": _number(None if ours is None else ours.seed_std),
+        "+- folds": _number(None if ours is None else ours.fold_std),
         "runs": runs,
         "recipe": "" if ours is None else ours.recipe,
         "note": line.note,
     }
-
-
-def _plural(word: str, n: int) -> str:
-    return word if n == 1 else f"{word}s"
 
 
 def _number(value: float | None, *, sign: bool = False) -> str:
@@ -83,18 +62,22 @@ def _number(value: float | None, *, sign: bool = False) -> str:
     return f"{value:+.2f}" if sign else f"{value:.2f}"
 
 
-def _shown(table: Table) -> tuple[tuple[str, ...], list[dict[str, str]]]:
-    """Columns that say something in this table, and its cells."""
-    rows = [_cells(line) for line in table.lines]
-    kept = tuple(n for n in COLUMNS if n == "ours" or any(r[n] not in ("", NONE) for r in rows))
-    return kept, rows
+def _frame(table: PaperTable) -> pd.DataFrame:
+    return pd.DataFrame([_cells(line) for line in table.lines])
 
 
-def _markdown(table: Table) -> str:
-    columns, rows = _shown(table)
-    ruler = [":---" if name in LEFT else "---:" for name in columns]
+def _shown(table: PaperTable) -> pd.DataFrame:
+    """The columns that say something in this table."""
+    frame = _frame(table)
+    says = ~frame.isin(["", NONE]).all()
+    return frame.loc[:, says | (frame.columns == "ours")]
+
+
+def _markdown(table: PaperTable) -> str:
+    frame = _shown(table)
+    ruler = [":---" if name in TEXT else "---:" for name in frame]
     lines = [f"## {table.title}", "", f"Figures in {table.unit}.", ""]
-    for cells in (columns, ruler, *[[row[name] for name in columns] for row in rows]):
+    for cells in ([*frame], ruler, *frame.to_numpy().tolist()):
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     sources = list(dict.fromkeys(line.source for line in table.lines if line.source))
     if sources:
@@ -102,38 +85,22 @@ def _markdown(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _csv(table: Table) -> str:
+def _csv(table: PaperTable) -> str:
     """All columns, whatever is in them, and the source of each figure: for machines."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*COLUMNS, "source"])
-    for line in table.lines:
-        cells = _cells(line)
-        values = ["" if cells[name] == NONE else cells[name] for name in COLUMNS]
-        writer.writerow([*values, line.source])
-    return stream.getvalue()
+    frame = _frame(table).replace(NONE, "").assign(source=[line.source for line in table.lines])
+    return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
-def _latex(table: Table) -> str:
+def _latex(table: PaperTable) -> str:
     """A ``tabular`` for the booktabs package."""
-    columns, rows = _shown(table)
-    places = "".join("l" if name in LEFT else "r" for name in columns)
-    body = [" & ".join(_escaped(row[name]) for name in columns) + r" \\" for row in rows]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{_escaped(table.title)} ({_escaped(table.unit)}).}}",
-            rf"\begin{{tabular}}{{{places}}}",
-            r"\toprule",
-            " & ".join(_escaped(name) for name in columns) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
+    frame = _shown(table).map(_escaped)
+    places = "".join("l" if name in TEXT else "r" for name in frame)
+    styled = frame.rename(columns=_escaped).style.hide(axis="index")
+    caption = f"{_escaped(table.title)} ({_escaped(table.unit)})."
+    return str(
+        styled.to_latex(
+            column_format=places, hrules=True, position_float="centering", caption=caption
+        )
     )
 
 

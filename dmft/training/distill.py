@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from dmft.config import RunConfig
 from dmft.data import Batch, Cache
+from dmft.evaluation.metrics import RunMetrics
 from dmft.protocols import Fold, make_fold
 from dmft.runs.folder import RUN_FILE, fold_folders
 from dmft.runs.spec import RunSource, RunSpec
@@ -36,7 +36,7 @@ def distill(
     seed: int | None = None,
     device: str = "auto",
     callback: Callback | None = None,
-) -> dict[str, Any]:
+) -> RunMetrics:
     """Train a student on labels and on the teachers' predictions; return the figures.
 
     Protocol, folds and features are the first teacher's, and so are configuration and seed where

@@ -11,6 +11,7 @@ import statistics
 from pathlib import Path
 from typing import Any, Protocol
 
+from dmft.evaluation.metrics import RunMetrics
 from dmft.runs.folder import CHECKPOINT_FILE, EPOCHS_FILE
 from dmft.runs.spec import RunSpec
 from dmft.training.checkpoint import TrainingState
@@ -27,7 +28,7 @@ class Callback(Protocol):
     def epoch(self, report: EpochReport) -> None:
         """An epoch has ended."""
 
-    def end(self, fold: str, figures: dict[str, Any]) -> None:
+    def end(self, fold: str, metrics: RunMetrics) -> None:
         """A fold has been measured."""
 
 

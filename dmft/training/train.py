@@ -12,7 +12,6 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -20,9 +19,11 @@ from dmft.config import RunConfig
 from dmft.data import Batch, Cache, FeatureTransform, make_features
 from dmft.data.shuffle import ShuffleBuffer
 from dmft.data.sources import choose_source
-from dmft.evaluation.evaluate import measure, summarise, write_figures
+from dmft.evaluation.averages import mean_of_folds
+from dmft.evaluation.evaluate import measure, write_measurement
+from dmft.evaluation.metrics import RunMetrics, read_metrics
 from dmft.protocols import Fold, Protocol, choose_folds, load_protocol
-from dmft.runs.files import file_sha256, read_json, write_json
+from dmft.runs.files import file_sha256, write_json
 from dmft.runs.folder import METRICS_FILE, RUN_FILE, claim, claim_folds, read_info, write_info
 from dmft.runs.spec import RunInfo, RunOutcome, RunSource, RunSpec
 from dmft.runs.trained import build_model, load_run, save_model
@@ -31,6 +32,7 @@ from dmft.training.log import Callback, RunLogger
 from dmft.training.loop import Learner, Objective, TrainingData, fit
 from dmft.training.losses import HARD_LOSSES
 from dmft.training.together import fit_together
+from pipeline.common.settings import to_table
 from pipeline.contract import ContractError
 
 log = logging.getLogger(__name__)
@@ -67,7 +69,7 @@ def train(
     seed: int = 0,
     device: str = "auto",
     callback: Callback | None = None,
-) -> dict[str, Any]:
+) -> RunMetrics:
     """Train a teacher or a student on one fold, or on all of them; return the figures.
 
     Example::
@@ -170,7 +172,7 @@ def hard_objective(config: RunConfig) -> Objective:
 
 def train_folds(
     folds: Sequence[Fold], out: Path, plan: Callable[[Fold, Path], Training], *, many: bool
-) -> dict[str, Any]:
+) -> RunMetrics:
     """Train one fold into ``out``, or several into its sub-folders and sum them up.
 
     Raises:
@@ -179,13 +181,13 @@ def train_folds(
     if not many:
         return train_fold(plan(folds[0], out))
     folders = claim_folds(out, [fold.name for fold in folds])
-    reports = [train_fold(plan(fold, folder)) for fold, folder in zip(folds, folders, strict=True)]
-    figures = summarise(reports)
-    write_json(out / METRICS_FILE, figures)
-    return figures
+    measured = [train_fold(plan(fold, folder)) for fold, folder in zip(folds, folders, strict=True)]
+    metrics = mean_of_folds(measured)
+    write_json(out / METRICS_FILE, to_table(metrics))
+    return metrics
 
 
-def train_fold(training: Training) -> dict[str, Any]:
+def train_fold(training: Training) -> RunMetrics:
     """Train one model, going on where an interrupted run of the same stopped; its figures.
 
     Raises:
@@ -197,10 +199,10 @@ def train_fold(training: Training) -> dict[str, Any]:
         learner = _learner(training, logger)
         fit(learner)
         _complete(training, learner, logger)
-    return _figures(training)
+    return _metrics(training)
 
 
-def train_together(trainings: Sequence[Training]) -> list[dict[str, Any] | ContractError]:
+def train_together(trainings: Sequence[Training]) -> list[RunMetrics | ContractError]:
     """Train models of one shape at once, each into its folder as :func:`train_fold` would.
 
     Args:
@@ -227,7 +229,7 @@ def train_together(trainings: Sequence[Training]) -> list[dict[str, Any] | Contr
             else:
                 failed[position] = why
     return [
-        failed[position] if position in failed else _figures(training)
+        failed[position] if position in failed else _metrics(training)
         for position, training in enumerate(trainings)
     ]
 
@@ -290,13 +292,13 @@ def _complete(training: Training, learner: Learner, logger: RunLogger) -> None:
     logger.checkpoint.unlink(missing_ok=True)
 
 
-def _figures(training: Training) -> dict[str, Any]:
+def _metrics(training: Training) -> RunMetrics:
     """Measure a finished run, where that has not been done."""
     folder = training.folder
     if not (folder / METRICS_FILE).exists():
         run = load_run(folder, training.info.spec.device)
-        write_figures(folder, measure(run, training.cache, training.fold))
-    figures = read_json(folder / METRICS_FILE, "the run's figures")
+        write_measurement(folder, measure(run, training.cache, training.fold))
+    metrics = read_metrics(folder / METRICS_FILE, training.info.spec.classes)
     if training.callback is not None:
-        training.callback.end(training.fold.name, figures)
-    return figures
+        training.callback.end(training.fold.name, metrics)
+    return metrics

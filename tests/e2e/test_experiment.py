@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dmft.experiments import RESULTS_FILE, read_results
+from dmft.experiments import RESULTS_FILE, load_results
 from tests.e2e.running import dask_workers as spawned
 from tests.e2e.running import kill_all, run, start
 from tests.factories import write_cache
@@ -49,7 +49,7 @@ def command(place: Path, out: Path, n_workers: int) -> list[str | Path]:
 
 def weights(out: Path) -> dict[str, bytes]:
     """The weights of every row."""
-    return {r.key: (out / r.run / "model.safetensors").read_bytes() for r in read_results(out)}
+    return {r.key: (out / r.run / "model.safetensors").read_bytes() for r in load_results(out)}
 
 
 def n_lines(out: Path) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dmft.reports.format import METRIC_NAMES, change, count, metric_of, over_seeds, share, whole
 from dmft.reports.load import Measured
 from dmft.reports.page.settings import setting_name, settings_of
-from dmft.reports.published import OVERALL, Figure, Published, load_published
+from dmft.reports.published import OVERALL, Published, PublishedFigure, load_published
 from pipeline.common.page import Cell, Number, table
 
 SHOWN = "score"
@@ -39,12 +39,12 @@ def published(runs: Sequence[Measured]) -> str:
     )
 
 
-def _fitting(run: Measured, found: Published) -> Iterator[list[Figure]]:
+def _fitting(run: Measured, found: Published) -> Iterator[list[PublishedFigure]]:
     """Published figures of a run's setting; those of one thing and one value together."""
     teacher = run.info.spec.config.teacher
     if run.info.spec.kind == "teacher" and not teacher.fusion_layers:
         return  # late fusion is not the paper's teacher
-    same: dict[tuple[str, float], list[Figure]] = {}
+    same: dict[tuple[str, float], list[PublishedFigure]] = {}
     for figure in found.figures:
         tokens = figure.fusion_tokens or found.fusion_tokens
         if (
@@ -58,14 +58,14 @@ def _fitting(run: Measured, found: Published) -> Iterator[list[Figure]]:
     yield from sorted(same.values(), key=lambda figures: figures[0].of != OVERALL)
 
 
-def _row(group: Sequence[Measured], figures: Sequence[Figure]) -> list[Cell]:
+def _row(group: Sequence[Measured], figures: Sequence[PublishedFigure]) -> list[Cell]:
     first, metric = figures[0], metric_of(group[0])
     if first.of == OVERALL:
-        ours = [run.figures[metric] for run in group]
+        ours = [run.metrics.score(metric) for run in group]
         shown = share(statistics.fmean(ours))
         shown = Number(shown.value, f"{shown}{over_seeds(group, metric)}")
     else:
-        ours = [run.figures["modalities"][first.of][metric] for run in group]
+        ours = [run.metrics.modalities[first.of].score(metric) for run in group]
         shown = share(statistics.fmean(ours))
     tables = sorted({figure.table for figure in figures})
     notes = [figure.note for figure in figures if figure.note]
@@ -78,6 +78,6 @@ def _row(group: Sequence[Measured], figures: Sequence[Figure]) -> list[Cell]:
         change(statistics.fmean(ours) - first.value / 100),
         whole(len({run.info.spec.seed for run in group})),
         whole(len(group[0].folds)),
-        whole(sum(map(sum, group[0].figures["confusion"]))),
+        whole(sum(map(sum, group[0].metrics.confusion))),
         "; ".join([where.capitalize(), *dict.fromkeys(notes)]),
     ]

@@ -6,9 +6,11 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
+
 from dmft.evaluation.significance import wilson
 from dmft.reports.format import hits_of
-from dmft.reports.load import Measured, Prediction
+from dmft.reports.load import Measured
 from dmft.reports.page.settings import fold_values, setting_name, settings_of
 
 WHOLE = "all modalities"
@@ -39,42 +41,42 @@ def drawn_from(runs: Sequence[Measured]) -> dict[str, Any]:
     }
 
 
-def errors_of(run: Measured) -> list[Prediction]:
+def errors_of(run: Measured) -> pd.DataFrame:
     """Test records that were taken for another class."""
-    return [each for each in run.predictions if each.label != each.predicted]
+    predictions = run.predictions
+    return predictions[~predictions["correct"]]
 
 
 def votes_of(run: Measured) -> list[str]:
     """Whose votes there are matrices of: of all modalities, and of each."""
-    modalities = run.figures["modalities"]
-    if len(modalities) < 2:
-        return [WHOLE]
-    return [WHOLE, *(name for name, of in modalities.items() if "confusion" in of)]
+    modalities = run.metrics.modalities
+    return [WHOLE, *modalities] if len(modalities) > 1 else [WHOLE]
 
 
 def _run(run: Measured, classes: int) -> dict[str, Any]:
-    figures = run.figures
-    hits, n = hits_of(figures["confusion"])
-    votes = {name: figures["modalities"].get(name, figures) for name in votes_of(run)}
+    metrics = run.metrics
+    hits, n = hits_of(metrics.confusion)
+    votes = {name: metrics.modalities.get(name, metrics) for name in votes_of(run)}
+    errors = errors_of(run)[:MAX_ERRORS]
     return {
         "name": run.name,
         "kind": run.info.spec.kind,
         "classes": classes,
         "pooled": hits / max(n, 1),
         "interval": [round(bound, 5) for bound in wilson(hits, n)],
-        "baseline": figures["nearest_neighbour_accuracy"],
-        "confusion": {name: of["confusion"] for name, of in votes.items()},
+        "baseline": metrics.nearest_neighbour_accuracy,
+        "confusion": {name: vote.confusion for name, vote in votes.items()},
         "errors": [
-            [each.record, each.label, each.predicted, round(each.probability, 3)]
-            for each in errors_of(run)[:MAX_ERRORS]
+            [error.record, error.label, error.predicted, round(error.probability, 3)]
+            for error in errors.itertuples()
         ],
         "curves": [
             {
                 "fold": fold.info.spec.fold.name,
-                "loss": [round(float(epoch["loss"]), 4) for epoch in fold.epochs],
-                "accuracy": [round(float(epoch["accuracy"]), 4) for epoch in fold.epochs],
+                "loss": fold.epochs["loss"].round(4).tolist(),
+                "accuracy": fold.epochs["accuracy"].round(4).tolist(),
             }
             for fold in run.folds
-            if fold.epochs
+            if len(fold.epochs)
         ],
     }

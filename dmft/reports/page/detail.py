@@ -7,8 +7,8 @@ from html import escape
 
 from dmft.evaluation.significance import wilson
 from dmft.reports.format import count, hits_of, interval, percent, share, whole
-from dmft.reports.load import Measured, Prediction
-from dmft.reports.page.chart_data import WHOLE, errors_of, votes_of
+from dmft.reports.load import Measured
+from dmft.reports.page.chart_data import errors_of, votes_of
 from dmft.reports.page.provenance import provenance
 from pipeline.common.page import Cell, Number, chooser, facts, figure, select, table
 
@@ -57,17 +57,17 @@ def _run_section(index: int, run: Measured) -> str:
 def _fold_table(run: Measured) -> str:
     rows: list[list[Cell]] = []
     for fold in run.folds:
-        hits, n = hits_of(fold.figures["confusion"])
+        hits, n = hits_of(fold.metrics.confusion)
         rows.append(
             [
                 fold.info.spec.fold.name,
                 whole(fold.info.spec.n_train),
                 whole(fold.info.spec.n_test),
                 whole(n - hits),
-                share(fold.figures["accuracy"]),
+                share(fold.metrics.accuracy),
                 Number(hits / max(n, 1), interval(wilson(hits, n))),
-                share(fold.figures["macro_f1"]),
-                share(fold.figures["nearest_neighbour_accuracy"]),
+                share(fold.metrics.macro_f1),
+                share(fold.metrics.nearest_neighbour_accuracy),
             ]
         )
     head = ["fold", "#train", "#test", "#wrong", "#accuracy", "#95 %", "#macro F1"]
@@ -76,17 +76,17 @@ def _fold_table(run: Measured) -> str:
 
 def _modality_table(run: Measured) -> str:
     rows: list[list[Cell]] = []
-    for name, of in run.figures["modalities"].items():
-        hits, n = hits_of(of["confusion"]) if "confusion" in of else (0, 0)
+    for name, own in run.metrics.modalities.items():
+        hits, n = hits_of(own.confusion)
         rows.append(
             [
                 name,
                 Number(n, f"{n:,}" if n else "–"),
-                share(of["accuracy"]),
-                Number(of["accuracy"], interval(wilson(hits, n)) if n else "–"),
-                share(of["spatial"]["accuracy"]),
-                share(of["temporal"]["accuracy"]),
-                share(of["macro_f1"]),
+                share(own.accuracy),
+                Number(own.accuracy, interval(wilson(hits, n)) if n else "–"),
+                share(own.spatial.accuracy),
+                share(own.temporal.accuracy),
+                share(own.macro_f1),
             ]
         )
     head = ["modality", "#records", "#accuracy", "#95 %", "#spatial", "#temporal", "#macro F1"]
@@ -94,16 +94,9 @@ def _modality_table(run: Measured) -> str:
 
 
 def _confusion_figure(run: Measured) -> str:
-    votes = votes_of(run)
-    old = (
-        '<p class="note">This run was measured by an earlier version, without matrices by '
-        "modality: remove its metrics.json and train again to measure it anew.</p>"
-        if len(run.figures["modalities"]) > 1 and votes == [WHOLE]
-        else ""
-    )
-    controls = select("Vote of", [(name, name) for name in votes])
+    controls = select("Vote of", [(name, name) for name in votes_of(run)])
     controls += select("Cells", [("counts", "records"), ("percent", "percent of the row")])
-    return old + figure(
+    return figure(
         "Blue cells on the diagonal are right, orange ones off it are wrong.",
         kind="confusion",
         controls=controls,
@@ -130,24 +123,23 @@ def _pairs(run: Measured) -> str:
     names = run.info.spec.classes
     cells = [
         (n, i, j)
-        for i, row in enumerate(run.figures["confusion"])
+        for i, row in enumerate(run.metrics.confusion)
         for j, n in enumerate(row)
         if i != j and n
     ]
     cells.sort(key=lambda cell: (-cell[0], cell[1], cell[2]))
     if not cells:
         return "<p>No record was taken for another class.</p>"
-    behind: dict[tuple[int, int], list[Prediction]] = {}
-    for each in errors_of(run):
-        behind.setdefault((each.label, each.predicted), []).append(each)
-    totals = [sum(row) for row in run.figures["confusion"]]
+    errors = errors_of(run).sort_values("probability", ascending=False, kind="stable")
+    totals = [sum(row) for row in run.metrics.confusion]
     rows: list[list[Cell]] = []
     for n, i, j in cells[:N_PAIRS]:
-        found = sorted(behind.get((i, j), []), key=lambda each: -each.probability)
+        pair = errors[(errors["label"] == i) & (errors["predicted"] == j)]
         shown = ", ".join(
-            f"{each.record} ({each.probability:.0%})" for each in found[:N_RECORDS_SHOWN]
+            f"{error.record} ({error.probability:.0%})"
+            for error in pair[:N_RECORDS_SHOWN].itertuples()
         )
-        more = len(found) - N_RECORDS_SHOWN
+        more = len(pair) - N_RECORDS_SHOWN
         rows.append(
             [
                 names[i],

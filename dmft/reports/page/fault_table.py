@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
+from dmft.evaluation.averages import mean_scores
 from dmft.evaluation.robustness import FAULTS, INTACT
 from dmft.reports.format import change, share, whole
 from dmft.reports.load import Measured
@@ -37,17 +37,12 @@ def failing(runs: Sequence[Measured]) -> str:
 
 def _rows(name: str, measured: Sequence[Measured]) -> list[list[Cell]]:
     n_runs = whole(len(measured))
-    intact = _mean(measured, INTACT, "accuracy")
+    folds = [fold for run in measured for fold in run.folds]
+    means = {fault: mean_scores([f.faults[fault] for f in folds]) for fault in folds[0].faults}
     rows: list[list[Cell]] = []
-    for fault in measured[0].folds[0].faults:
-        accuracy = _mean(measured, fault, "accuracy")
-        lost = Number(0.0, "–") if fault == INTACT else change(accuracy - intact)
-        macro_f1, certainty = (_mean(measured, fault, key) for key in ("macro_f1", "confidence"))
-        rows.append([name, fault, n_runs, share(accuracy), lost, share(macro_f1)])
-        rows[-1].append(share(certainty))
+    for fault, mean in means.items():
+        lost = change(mean.accuracy - means[INTACT].accuracy)
+        lost = Number(0.0, "–") if fault == INTACT else lost
+        rows.append([name, fault, n_runs, share(mean.accuracy), lost, share(mean.macro_f1)])
+        rows[-1].append(share(mean.confidence))
     return rows
-
-
-def _mean(runs: Sequence[Measured], fault: str, key: str) -> float:
-    faults: list[Mapping[str, Mapping[str, float]]] = [f.faults for r in runs for f in r.folds]
-    return statistics.fmean(each[fault][key] for each in faults)

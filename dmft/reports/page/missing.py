@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 
+from dmft.evaluation.averages import mean_scores
 from dmft.reports.format import change, share, whole
 from dmft.reports.load import Measured
 from dmft.reports.page.settings import setting_name, settings_of
@@ -16,19 +16,18 @@ def missing(runs: Sequence[Measured]) -> str:
     rows: list[list[Cell]] = []
     for group in settings_of(runs):
         first, name = group[0], setting_name(group, runs)
-        measured = [run.figures for run in group if run.figures.get("missing_modalities")]
+        measured = [run.metrics for run in group if run.metrics.missing_modalities]
         if not measured:
             continue
-        intact = statistics.fmean(of["accuracy"] for of in measured)
-        every = [dict(of, modalities=list(first.info.spec.modalities)) for of in measured]
-        sets = [every, *zip(*(of["missing_modalities"] for of in measured), strict=True)]
-        for each in sets:
-            accuracy = statistics.fmean(of["accuracy"] for of in each)
-            kept = " + ".join(each[0]["modalities"])
-            lost = Number(0.0, "–") if each is every else change(accuracy - intact)
-            n_records = whole(each[0]["n_records"])
-            rows.append([name, kept, n_records, whole(len(measured)), share(accuracy), lost])
-            rows[-1].append(share(statistics.fmean(of["macro_f1"] for of in each)))
+        subsets = zip(*(metrics.missing_modalities for metrics in measured), strict=True)
+        sets = [(first.info.spec.modalities, measured), *((s[0].modalities, s) for s in subsets)]
+        intact = mean_scores(measured).accuracy
+        for modalities, scores in sets:
+            mean = mean_scores(scores)
+            lost = Number(0.0, "–") if scores is measured else change(mean.accuracy - intact)
+            n_records, n_seeds = whole(scores[0].n_records), whole(len(measured))
+            rows.append([name, " + ".join(modalities), n_records, n_seeds, share(mean.accuracy)])
+            rows[-1] += [lost, share(mean.macro_f1)]
     if not rows:
         return ""
     head = ["trained", "test records have", "#records", "#seeds", "#accuracy", "#change"]

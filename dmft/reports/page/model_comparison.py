@@ -41,7 +41,8 @@ def kinds(runs: Sequence[Measured]) -> str:
 def _row(protocol: str, modalities: str, of: Mapping[str, Sequence[Measured]]) -> list[Cell]:
     metric = metric_of(next(iter(of.values()))[0])
     means = {
-        kind: statistics.fmean(run.figures[metric] for run in runs) for kind, runs in of.items()
+        kind: statistics.fmean(run.metrics.score(metric) for run in runs)
+        for kind, runs in of.items()
     }
     cells: list[Cell] = [protocol, modalities, METRIC_NAMES[metric]]
     cells += [
@@ -63,11 +64,9 @@ def _paired(of: Mapping[str, Sequence[Measured]]) -> str:
         other = raw.get(run.info.spec.seed)
         if other is None:
             continue
-        hits = {each.record: each.label == each.predicted for each in other.predictions}
-        for each in run.predictions:
-            if each.record in hits and (each.label == each.predicted) != hits[each.record]:
-                only_distilled += each.label == each.predicted
-                only_raw += hits[each.record]
+        both = run.predictions.merge(other.predictions, on="record")
+        only_distilled += int((both["correct_x"] & ~both["correct_y"]).sum())
+        only_raw += int((both["correct_y"] & ~both["correct_x"]).sum())
     if not only_distilled + only_raw:
         return "–"
     p = mcnemar_p(only_distilled, only_raw)

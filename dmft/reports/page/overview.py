@@ -41,40 +41,40 @@ def headline(runs: Sequence[Measured]) -> str:
 
 
 def _cards_of_run(run: Measured) -> list[str]:
-    figures, matrix = run.figures, run.figures["confusion"]
+    metrics, matrix = run.metrics, run.metrics.confusion
     hits, n = hits_of(matrix)
     of_folds = f"mean of {len(run.folds)} folds" if len(run.folds) > 1 else "one fold"
-    spread = f", ± {percent(figures['accuracy_spread'])} over folds" if len(run.folds) > 1 else ""
+    spread = f", ± {percent(metrics.accuracy_spread)} over folds" if len(run.folds) > 1 else ""
     pooled = f"pooled {percent(hits / max(n, 1))}, " if len(run.folds) > 1 else ""
-    f1_pooled = f"pooled {percent(figures['pooled_macro_f1'])}, " if len(run.folds) > 1 else ""
+    f1_pooled = f"pooled {percent(metrics.pooled_macro_f1)}, " if len(run.folds) > 1 else ""
     quoted = metric_of(run)
     found = [
         (
             "Accuracy" + (" (the protocol's metric)" if quoted == "accuracy" else ""),
-            percent(figures["accuracy"]),
+            percent(metrics.accuracy),
             f"{of_folds}{spread}; {pooled}95 % interval {interval(wilson(hits, n))}",
         ),
         (
             "Macro F1" + (" (the protocol's metric)" if quoted != "accuracy" else ""),
-            percent(figures["macro_f1"]),
+            percent(metrics.macro_f1),
             f"{of_folds}; {f1_pooled}95 % interval {interval(bootstrap_macro_f1(matrix))}",
         ),
         (
             "Nearest neighbour",
-            percent(figures["nearest_neighbour_accuracy"]),
+            percent(metrics.nearest_neighbour_accuracy),
             "accuracy of the baseline on the same features",
         ),
-        ("Most frequent class", percent(majority_share(figures["confusion"])), "naming it always"),
+        ("Most frequent class", percent(majority_share(matrix)), "naming it always"),
         (
             "Test records",
             f"{n:,}",
-            f"{n - hits:,} wrong; {figures['n_without_modality']:,} without any modality",
+            f"{n - hits:,} wrong; {metrics.n_without_modality:,} without any modality",
         ),
         (
             "Size",
-            f"{figures['saved_bytes'] / 1e6:.2f} MB",
-            f"{figures['n_parameters']:,} weights; "
-            f"{figures['seconds_per_epoch']:.2f} s an epoch on {run.info.spec.device}",
+            f"{metrics.saved_bytes / 1e6:.2f} MB",
+            f"{metrics.n_parameters:,} weights; "
+            f"{metrics.seconds_per_epoch:.2f} s an epoch on {run.info.spec.device}",
         ),
     ]
     return [card(*each) for each in found]
@@ -82,7 +82,7 @@ def _cards_of_run(run: Measured) -> list[str]:
 
 def _card_of_setting(group: Sequence[Measured], runs: Sequence[Measured]) -> str:
     key = metric_of(group[0])
-    values = [run.figures[key] for run in group]
+    values = [run.metrics.score(key) for run in group]
     lows, highs = zip(*(_interval_of(run, key) for run in group), strict=True)
     bounds = interval((statistics.fmean(lows), statistics.fmean(highs)))
     sure = (
@@ -99,7 +99,7 @@ def _card_of_setting(group: Sequence[Measured], runs: Sequence[Measured]) -> str
 
 
 def _interval_of(run: Measured, key: str) -> tuple[float, float]:
-    matrix = run.figures["confusion"]
+    matrix = run.metrics.confusion
     return wilson(*hits_of(matrix)) if key == "accuracy" else bootstrap_macro_f1(matrix)
 
 
@@ -110,9 +110,9 @@ def all_runs(runs: Sequence[Measured]) -> str:
     rows = []
     several = len({run.info.source.protocol.name for run in runs}) > 1
     for index, run in enumerate(runs):
-        figures = run.figures
-        hits, n = hits_of(figures["confusion"])
-        f1 = bootstrap_macro_f1(figures["confusion"])
+        metrics = run.metrics
+        hits, n = hits_of(metrics.confusion)
+        f1 = bootstrap_macro_f1(metrics.confusion)
         rows.append(
             [
                 Raw(f'<a href="#detail" data-run="{index}">{escape(run.name)}</a>'),
@@ -121,14 +121,14 @@ def all_runs(runs: Sequence[Measured]) -> str:
                 Raw(escape(" + ".join(run.info.spec.modalities)).replace(" ", "&nbsp;")),
                 Number(run.info.spec.seed, str(run.info.spec.seed)),
                 whole(len(run.folds)),
-                share(figures["accuracy"]),
-                share(figures["accuracy_spread"]) if len(run.folds) > 1 else "",
+                share(metrics.accuracy),
+                share(metrics.accuracy_spread) if len(run.folds) > 1 else "",
                 Number(hits / max(n, 1), interval(wilson(hits, n))),
-                share(figures["macro_f1"]),
-                Number(figures["pooled_macro_f1"], interval(f1)),
-                share(figures["nearest_neighbour_accuracy"]),
-                whole(figures["n_parameters"]),
-                Number(figures["seconds_per_epoch"], f"{figures['seconds_per_epoch']:.2f} s"),
+                share(metrics.macro_f1),
+                Number(metrics.pooled_macro_f1, interval(f1)),
+                share(metrics.nearest_neighbour_accuracy),
+                whole(metrics.n_parameters),
+                Number(metrics.seconds_per_epoch, f"{metrics.seconds_per_epoch:.2f} s"),
             ]
         )
     head = ["run", "model", *(["protocol"] if several else []), "modalities", "#seed", "#folds"]

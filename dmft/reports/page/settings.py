@@ -35,5 +35,5 @@ def fold_values(group: Sequence[Measured]) -> dict[str, list[float]]:
     values: dict[str, list[float]] = {}
     for run in group:
         for fold in run.folds:
-            values.setdefault(fold.info.spec.fold.name, []).append(fold.figures["accuracy"])
+            values.setdefault(fold.info.spec.fold.name, []).append(fold.metrics.accuracy)
     return values

@@ -229,7 +229,7 @@ def test_a_run_with_a_smaller_window_says_so_and_is_another_run(resident_run, st
 
 def test_a_streamed_training_learns_as_well(place, tmp_path):
     accuracies = {
-        name: run(place, opened(place, n_blocks), tmp_path / name, "training.epochs=12")["accuracy"]
+        name: run(place, opened(place, n_blocks), tmp_path / name, "training.epochs=12").accuracy
         for name, n_blocks in (("resident", None), ("streamed", 2))
     }
     assert accuracies["resident"] > 0.9
@@ -262,7 +262,7 @@ def test_a_streamed_cache_is_measured_alike(place, resident_run, tmp_path):
     held = evaluate(resident_run)
     streamed = evaluate(resident_run, memory=4 * BLOCK_BYTES)
     assert streamed == held
-    assert 0 < held["nearest_neighbour_accuracy"] <= 1
+    assert 0 < held.nearest_neighbour_accuracy <= 1
 
 
 def test_the_nearest_neighbour_is_the_same_in_blocks(place, resident_run, monkeypatch):

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
+from dmft.evaluation.baseline import distances
 from dmft.evaluation.metrics import (
     accuracy,
     class_accuracies,
     confusion,
-    distances,
-    figures,
     macro_f1,
+    vote_metrics,
 )
 
 
@@ -17,7 +17,7 @@ def test_confusion_counts_classes_in_rows_and_predictions_in_columns():
     matrix = confusion(torch.tensor([0, 0, 1, 2]), torch.tensor([0, 1, 1, 0]), 3)
     assert matrix.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
     assert accuracy(matrix) == 0.5
-    assert class_accuracies(matrix) == [0.5, 1.0, 0.0]
+    assert class_accuracies(matrix) == (0.5, 1.0, 0.0)
 
 
 def test_macro_f1_is_the_mean_over_classes_that_occur():
@@ -34,13 +34,13 @@ def test_a_modality_is_measured_on_the_records_that_have_it():
         [torch.stack([certain, certain], 1), torch.stack([certain, wrong * 2], 1)], 1
     )
     present = torch.tensor([[True, False], [True, True], [False, False]])
-    found = figures(logits, present, torch.tensor([0, 1, 0]), ("a", "b"))
-    assert (found["n_records"], found["n_without_modality"]) == (2, 1)
-    assert found["modalities"]["a"]["accuracy"] == 1
-    assert found["modalities"]["a"]["n_records"] == 2
-    assert found["modalities"]["b"]["n_records"] == 1
-    assert found["modalities"]["b"]["spatial"]["accuracy"] == 1
-    assert found["modalities"]["b"]["temporal"]["accuracy"] == 0
+    metrics = vote_metrics(logits, present, torch.tensor([0, 1, 0]), ("a", "b"))
+    assert (metrics.n_records, metrics.n_without_modality) == (2, 1)
+    assert metrics.modalities["a"].accuracy == 1
+    assert metrics.modalities["a"].n_records == 2
+    assert metrics.modalities["b"].n_records == 1
+    assert metrics.modalities["b"].spatial.accuracy == 1
+    assert metrics.modalities["b"].temporal.accuracy == 0
 
 
 def test_the_nearest_neighbour_is_sought_over_common_modalities():
@@ -57,8 +57,8 @@ def test_a_modality_has_a_confusion_matrix_of_its_own():
     logits = torch.stack(
         [torch.stack([certain, certain], 1), torch.stack([certain.flip(1)] * 2, 1)]
     )
-    found = figures(
+    metrics = vote_metrics(
         logits.transpose(0, 1), torch.ones(2, 2, dtype=torch.bool), torch.tensor([0, 1]), ("a", "b")
     )
-    assert found["modalities"]["a"]["confusion"] == [[1, 0], [0, 1]]
-    assert found["modalities"]["b"]["confusion"] == [[0, 1], [1, 0]]
+    assert metrics.modalities["a"].confusion == ((1, 0), (0, 1))
+    assert metrics.modalities["b"].confusion == ((0, 1), (1, 0))

@@ -39,26 +39,26 @@ def test_every_smaller_set_of_modalities_is_measured_on_the_records_that_have_an
     run = load_run(folder / "run")
     rows = torch.tensor([i for i, name in enumerate(cache.record_ids) if "_s1_" in name])
     found = missing_modalities(run, cache, rows)
-    assert [each["modalities"] for each in found] == [["inertial"], ["skeleton"]]
-    assert [each["n_records"] for each in found] == [6, 5]
-    assert evaluate(folder / "run")["missing_modalities"] == found
+    assert [each.modalities for each in found] == [("inertial",), ("skeleton",)]
+    assert [each.n_records for each in found] == [6, 5]
+    assert evaluate(folder / "run").missing_modalities == found
 
 
 def test_what_is_taken_away_before_a_student_is_what_votes_alone(trained):
     folder, _, _ = trained
     report = evaluate(folder / "all/fold-subject-1")
-    for each in report["missing_modalities"]:
-        alone = report["modalities"][each["modalities"][0]]
-        assert each["accuracy"] == alone["accuracy"]
-        assert each["macro_f1"] == alone["macro_f1"]
+    for subset in report.missing_modalities:
+        alone = report.modalities[subset.modalities[0]]
+        assert subset.accuracy == alone.accuracy
+        assert subset.macro_f1 == alone.macro_f1
 
 
 def test_folds_are_averaged_and_their_matrices_added(trained):
     folder, _, figures = trained
     folds = [evaluate(folder / "all" / name) for name in ("fold-subject-1", "fold-subject-2")]
-    for column, each in enumerate(figures["missing_modalities"]):
-        of_folds = [fold["missing_modalities"][column] for fold in folds]
-        assert each["accuracy"] == pytest.approx(sum(f["accuracy"] for f in of_folds) / 2)
-    skeleton = figures["modalities"]["skeleton"]
-    assert skeleton["n_records"] == 11
-    assert sum(map(sum, skeleton["confusion"])) == 11
+    for column, subset in enumerate(figures.missing_modalities):
+        in_folds = [fold.missing_modalities[column] for fold in folds]
+        assert subset.accuracy == pytest.approx(sum(f.accuracy for f in in_folds) / 2)
+    skeleton = figures.modalities["skeleton"]
+    assert skeleton.n_records == 11
+    assert sum(map(sum, skeleton.confusion)) == 11

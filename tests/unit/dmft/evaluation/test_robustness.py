@@ -30,7 +30,9 @@ UNMEASURED = shutil.ignore_patterns("robustness.json")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("robustness")
     absent = {"a1_s1_t1/skeleton": Presence.ABSENT}
-    write_cache(folder / "c.zarr", n_subjects=2, n_classes=3, noise=0.2, absent=absent)
+    chunks = {"skeleton": 2, "inertial": 2}
+    how = {"noise": 0.2, "absent": absent, "records_per_chunk": chunks}
+    write_cache(folder / "c.zarr", n_subjects=2, n_classes=3, **how)
     (folder / "p.toml").write_text('name = "p"\n[leave_one_out]\nattribute = "subject"\n')
     cache = open_cache(folder / "c.zarr")
     config = load_config("default", ("encoder.width=16", "training.epochs=12"))
@@ -51,17 +53,17 @@ def fold(place, cache):
 
 @pytest.mark.parametrize("fault", FAULT_NAMES)
 def test_a_fault_changes_one_modality_of_the_test_records_and_nothing_else(cache, fold, fault):
-    changed = spoilt(cache, fold, "skeleton", fault)
+    changed, rows = spoilt(cache, fold, "skeleton", fault), torch.arange(len(cache))
     assert torch.equal(changed.features["inertial"], cache.features["inertial"])
     assert torch.equal(
         changed.features["skeleton"][fold.train], cache.features["skeleton"][fold.train]
     )
     assert torch.equal(changed.present[fold.train], cache.present[fold.train])
-    moved = not torch.equal(changed.features["skeleton"], cache.features["skeleton"])
+    moved = not torch.equal(changed.features["skeleton"][rows], cache.features["skeleton"])
     gone = not torch.equal(changed.present, cache.present)
     assert (moved, gone) == ((False, True) if fault == "removed" else (True, False))
     again = spoilt(cache, fold, "skeleton", fault)
-    assert torch.equal(again.features["skeleton"], changed.features["skeleton"])
+    assert torch.equal(again.features["skeleton"][rows], changed.features["skeleton"][rows])
 
 
 def test_what_the_faults_do_to_the_patches(cache, fold):
@@ -80,12 +82,34 @@ def test_what_the_faults_do_to_the_patches(cache, fold):
 def test_intact_is_what_evaluate_says_and_removing_is_what_it_says_of_the_rest(place):
     report = robustness([place / "t/fold-subject-1"])
     said = evaluate(place / "t/fold-subject-1")
-    assert report["faults"]["intact"]["accuracy"] == said["accuracy"]
-    left = {tuple(each["modalities"]): each for each in said["missing_modalities"]}
-    found = report["faults"]["removed inertial"]["accuracy"]
-    assert found == left["skeleton",]["accuracy"]
-    assert report["n_runs"] == 1
-    assert len(report["faults"]) == 1 + 2 * len(FAULT_NAMES)
+    assert report.faults["intact"].accuracy == said.accuracy
+    left = {subset.modalities: subset for subset in said.missing_modalities}
+    found = report.faults["removed inertial"].accuracy
+    assert found == left["skeleton",].accuracy
+    assert report.n_runs == 1
+    assert len(report.faults) == 1 + 2 * len(FAULT_NAMES)
+
+
+def test_the_cache_of_several_runs_is_read_once(place, monkeypatch):
+    """Every run once read the whole cache again."""
+    opened = []
+
+    def counted(*arguments, **options):
+        opened.append(arguments)
+        return open_cache(*arguments, **options)
+
+    monkeypatch.setattr("dmft.evaluation.evaluate.open_cache", counted)
+    assert robustness(fold_folders(place / "t")).n_runs == 2
+    assert len(opened) == 1
+    evaluate(place / "t")
+    assert len(opened) == 2
+
+
+def test_a_cache_that_stays_on_the_disk_gives_the_same_figures(place):
+    folders, rows = fold_folders(place / "t"), []
+    held = robustness(folders)
+    assert robustness(folders, memory=12_000, on_cache=rows.append) == held
+    assert rows[0].shuffle_buffer is not None
 
 
 def test_a_removed_modality_is_not_looked_at(place, cache, fold):
@@ -103,7 +127,7 @@ def test_runs_of_different_modalities_are_not_averaged(place, cache):
     train(alone, str(place / "p.toml"), out, config=config, device="cpu")
     with pytest.raises(ContractError, match=r"alone has modalities \['skeleton'\] and .*inertial"):
         robustness([place / "t/fold-subject-1", out])
-    assert "removed skeleton" not in robustness([out])["faults"]
+    assert "removed skeleton" not in robustness([out]).faults
 
 
 def test_a_cache_that_has_changed_is_refused_unless_it_is_named(place, tmp_path):
@@ -114,7 +138,7 @@ def test_a_cache_that_has_changed_is_refused_unless_it_is_named(place, tmp_path)
     try:
         with pytest.raises(ContractError, match=info["spec"]["cache_fingerprint"][:12]):
             robustness([place / "t/fold-subject-1"])
-        assert robustness([place / "t/fold-subject-1"], cache_path=other)["n_runs"] == 1
+        assert robustness([place / "t/fold-subject-1"], cache_path=other).n_runs == 1
     finally:
         shutil.rmtree(place / "c.zarr")
         shutil.move(place / "kept.zarr", place / "c.zarr")
@@ -122,6 +146,7 @@ def test_a_cache_that_has_changed_is_refused_unless_it_is_named(place, tmp_path)
 
 def test_the_command_shows_teacher_and_student_side_by_side(place, tmp_path):
     arguments = ["robustness", str(place / "t"), str(place / "s"), "--device", "cpu"]
+    arguments += ["--threads", "1", "--memory", "1GB"]
     shown = CliRunner().invoke(dmft, [*arguments, "-o", str(tmp_path / "r.json")])
     assert shown.exit_code == 0
     head, _, intact, *rest = shown.stdout.splitlines()
@@ -130,6 +155,7 @@ def test_the_command_shows_teacher_and_student_side_by_side(place, tmp_path):
     assert intact.startswith("| intact | ")
     assert rest[0].startswith("| removed skeleton | ")
     assert "t: 2 of 2 measured" in shown.stderr
+    assert "c.zarr: resident: skeleton, inertial take " in shown.stderr
     written = json.loads((tmp_path / "r.json").read_text())
     assert written == json.loads(CliRunner().invoke(dmft, [*arguments, "--json"]).stdout)
     folders = fold_folders(place / "t")
@@ -143,15 +169,15 @@ def test_what_is_found_is_saved_in_the_run_and_stands_in_its_report(place, tmp_p
     done = CliRunner().invoke(dmft, ["robustness", str(run), "--device", "cpu"])
     assert done.stdout.endswith(f"Next: dmft report {run}\n")
     (after,), _ = load_runs([run])
-    found = robustness(fold_folders(run))["faults"]
+    found = robustness(fold_folders(run)).faults
     for fault, figures in found.items():
-        each = [fold.faults[fault]["accuracy"] for fold in after.folds]
-        assert sum(each) / 2 == pytest.approx(figures["accuracy"])
+        each = [fold.faults[fault].accuracy for fold in after.folds]
+        assert sum(each) / 2 == pytest.approx(figures.accuracy)
     page = render_report([after]).partition('id="failing"')[2].partition("<h2")[0]
     shown = re.findall(r"<td>teacher, .*?</td><td>(.*?)</td>.*?value=\"([0-9.]+)\">[0-9.]+ %", page)
     assert [name for name, _ in shown] == list(found)
     for name, accuracy in shown:
-        assert float(accuracy) == pytest.approx(found[name]["accuracy"], rel=1e-5)
+        assert float(accuracy) == pytest.approx(found[name].accuracy, rel=1e-5)
 
 
 def test_a_run_measured_on_another_cache_or_not_to_be_saved_keeps_its_folder(place, tmp_path):
@@ -169,9 +195,12 @@ def test_a_run_measured_on_another_cache_or_not_to_be_saved_keeps_its_folder(pla
     ("content", "match"),
     [
         ({"model_sha256": "other"}, r"robustness\.json is of weights 'other', wanted '"),
-        ({"faults": {"intact": {"accuracy": 1}}}, r"is damaged \(KeyError: 'macro_f1'\): measure"),
-        ({"faults": {}}, r"is damaged \(KeyError: 'intact'\): measure again with"),
-        ({"faults": 7}, r"is damaged \(AttributeError: .*or remove it"),
+        (
+            {"faults": {"intact": {"accuracy": 1}}},
+            r"(?s)macro_f1 is missing.*is damaged: measure",
+        ),
+        ({"faults": {}}, r"(?s)faults is \[\]: wanted 'intact' .*is damaged: measure again with"),
+        ({"faults": 7}, r"(?s)faults is 7: wanted a table.*is damaged: .*or remove it"),
     ],
 )
 def test_saved_faults_that_are_damaged_or_of_another_run_are_refused(

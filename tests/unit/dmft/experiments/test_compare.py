@@ -10,9 +10,16 @@ from click.testing import CliRunner
 from cli import dmft
 from dmft.data import open_cache
 from dmft.data.cache import open_columns
-from dmft.experiments import load_experiment, plan_rows, read_results, run_experiment
-from dmft.experiments.compare import compare, load_votes, pair_up, select
+from dmft.experiments import (
+    load_experiment,
+    load_results,
+    plan_rows,
+    read_results,
+    run_experiment,
+)
+from dmft.experiments.compare import Comparison, SeedTest, compare, load_side, pair_up, select
 from dmft.training.device import resolve_device
+from pipeline.common.settings import parse_table
 from pipeline.contract import ConfigError, ContractError
 from tests.factories import write_cache
 
@@ -41,7 +48,7 @@ def place(tmp_path_factory):
 
 
 def results(place):
-    return {(r.model, r.fold, r.seed): r for r in read_results(place / "out")}
+    return {(r.model, r.fold, r.seed): r for r in load_results(place / "out")}
 
 
 def run_of(place, *which):
@@ -51,17 +58,17 @@ def run_of(place, *which):
 def test_one_run_against_itself_differs_in_nothing(place):
     run = run_of(place, "teacher", "subject-1", 0)
     report = compare(run, run)
-    assert report["difference"] == 0
-    assert report["mcnemar"] == [{"seed": 0, "only_first": 0, "only_second": 0, "p": 1.0}]
-    assert report["people"] == {"1": 0.0}
-    assert report["n_records"] == 6
+    assert report.difference == 0
+    assert report.mcnemar == (SeedTest(seed=0, only_first=0, only_second=0, p=1.0),)
+    assert report.people == {"1": 0.0}
+    assert report.n_records == 6
 
 
 def test_runs_of_an_experiment_are_paired_by_fold_and_seed(place):
     found = results(place)
     report = compare(f"{place}/out#model=teacher", f"{place}/out#model=student")
-    assert report["n_pairs"] == 4
-    assert report["n_records"] == 12
+    assert report.n_pairs == 4
+    assert report.n_records == 12
     wanted = {
         str(seed): sum(
             found["student", f, seed].accuracy - found["teacher", f, seed].accuracy
@@ -70,13 +77,13 @@ def test_runs_of_an_experiment_are_paired_by_fold_and_seed(place):
         / 2
         for seed in (0, 1)
     }
-    assert report["seeds"] == pytest.approx(wanted)
-    assert set(report["people"]) == {"1", "2"}
-    assert report["interval_draws"] == "people"
-    low, high = report["difference_interval"]
-    assert low <= report["difference"] + 1e-9
-    assert high >= report["difference"] - 1e-9
-    assert report["first"]["folds"].keys() == {"subject-1", "subject-2"}
+    assert report.seeds == pytest.approx(wanted)
+    assert set(report.people) == {"1", "2"}
+    assert report.interval_draws == "people"
+    low, high = report.difference_interval
+    assert low <= report.difference + 1e-9
+    assert high >= report.difference - 1e-9
+    assert report.first.folds.keys() == {"subject-1", "subject-2"}
 
 
 def test_without_the_cache_records_are_drawn(place, tmp_path):
@@ -86,8 +93,8 @@ def test_without_the_cache_records_are_drawn(place, tmp_path):
         report = compare(f"{tmp_path}/out#model=teacher", f"{tmp_path}/out#model=student")
     finally:
         shutil.move(place / "away.zarr", place / "c.zarr")
-    assert report["interval_draws"] == "records"
-    assert "people" not in report
+    assert report.interval_draws == "records"
+    assert report.people is None
 
 
 @pytest.mark.parametrize(
@@ -116,10 +123,11 @@ def test_two_runs_of_one_fold_and_seed_on_a_side_are_refused(place):
 
 
 def test_predictions_in_another_order_are_refused(place):
-    votes = load_votes(run_of(place, "teacher", "subject-1", 0))
-    turned = tuple(dataclasses.replace(v, records=v.records[::-1]) for v in votes)
+    (run,) = load_side(run_of(place, "teacher", "subject-1", 0))
+    backwards = dataclasses.replace(run.predictions, records=run.predictions.records[::-1])
+    turned = dataclasses.replace(run, predictions=backwards)
     with pytest.raises(ContractError, match=r"tested on 6 records and .* on 6 others"):
-        pair_up(votes, turned)
+        pair_up([run], [turned])
 
 
 def invoke(*arguments):
@@ -133,7 +141,8 @@ def test_the_command_prints_lines_or_json(place):
     assert "12 test records, 4 pairs of runs" in shown.stdout
     assert "McNemar, seed 1" in shown.stdout
     assert "paired over 2 people" in shown.stdout
-    assert json.loads(invoke(*sides, "--json").stdout) == compare(*sides)
+    printed = json.loads(invoke(*sides, "--json").stdout)
+    assert parse_table(Comparison, printed, where="--json") == compare(*sides)
 
 
 def test_the_columns_are_read_with_one_modality(place):

@@ -15,8 +15,8 @@ from dmft.data import open_cache
 from dmft.experiments import (
     RESULTS_FILE,
     load_experiment,
+    load_results,
     plan_rows,
-    read_results,
     run_experiment,
     shipped_experiments,
 )
@@ -192,7 +192,7 @@ def test_a_modality_that_the_cache_lacks_is_refused(place, cache):
 def test_a_result_holds_what_is_needed_to_make_it_again(finished, place):
     rows, out, outcome = finished
     assert (outcome.n_done, outcome.n_found, outcome.failures) == (3, 0, {})
-    results = {r.model: r for r in read_results(out)}
+    results = {r.model: r for r in load_results(out)}
     assert set(results) == {"teacher", "student", "distilled"}
     found = results["teacher"]
     assert found.key == rows[0].key
@@ -212,7 +212,7 @@ def test_a_result_holds_what_is_needed_to_make_it_again(finished, place):
         fold=found.fold,
         seed=found.seed,
     )
-    assert again["accuracy"] == found.accuracy
+    assert again.accuracy == found.accuracy
     said = json.loads((place / "again/run.json").read_text())
     assert said["identity"] == found.key, "a row's key is the identity of the run it makes"
 
@@ -222,7 +222,7 @@ def test_finished_rows_are_not_done_again_and_new_ones_are_added(finished, place
     more = rows_of(place, cache, 'fusion = ["late"]\nmodels = ["teacher", "student"]\n')
     outcome = run_experiment(more, place / "c.zarr", out, experiment="x", n_workers=0)
     assert (outcome.n_rows, outcome.n_found, outcome.n_done) == (2, 1, 1)
-    assert len(read_results(out)) == 4
+    assert len(load_results(out)) == 4
 
 
 def test_workers_change_no_result(finished, place):
@@ -230,8 +230,8 @@ def test_workers_change_no_result(finished, place):
     beside = place / "beside"
     outcome = run_experiment(rows, place / "c.zarr", beside, experiment="s", n_workers=2)
     assert outcome.n_done == 3
-    one = {r.key: (r.accuracy, r.macro_f1, r.calibration_error) for r in read_results(out)}
-    two = {r.key: (r.accuracy, r.macro_f1, r.calibration_error) for r in read_results(beside)}
+    one = {r.key: (r.accuracy, r.macro_f1, r.calibration_error) for r in load_results(out)}
+    two = {r.key: (r.accuracy, r.macro_f1, r.calibration_error) for r in load_results(beside)}
     assert {key: one[key] for key in two} == two
     weights = [
         (place_ / "runs" / rows[0].folder / "model.safetensors").read_bytes()
@@ -285,7 +285,7 @@ def test_rows_of_one_shape_are_done_together_and_their_lines_are_those_of_rows_a
             rows, place / "c.zarr", out, experiment="s", n_workers=0, together=together
         )
         assert (outcome.n_done, outcome.failures) == (len(rows), {})
-        found[name] = {r.key: r for r in read_results(out)}
+        found[name] = {r.key: r for r in load_results(out)}
     assert {r.together for r in found["alone"].values()} == {1}
     assert {r.model: r.together for r in found["beside"].values()} == {
         "teacher": 2,
@@ -352,20 +352,20 @@ def test_a_killed_process_costs_its_own_task_alone():
 
 def test_a_torn_last_line_is_dropped_and_cut_off(finished, tmp_path, caplog):
     _, out, _ = finished
-    first, second = read_results(out)[:2]
+    first, second = load_results(out)[:2]
     append_result(tmp_path, first)
     with (tmp_path / RESULTS_FILE).open("a") as file:
         file.write('{"format": "dmft-re')
-    assert read_results(tmp_path) == (first,)
+    assert load_results(tmp_path) == (first,)
     assert "last line is torn" in caplog.text
     append_result(tmp_path, second)
     append_result(tmp_path, dataclasses.replace(first, experiment="again"))
-    assert read_results(tmp_path) == (first, second)
+    assert load_results(tmp_path) == (first, second)
 
 
 def test_a_full_disk_is_an_error_and_leaves_no_half_line(finished, tmp_path, monkeypatch):
     _, out, _ = finished
-    first, second = read_results(out)[:2]
+    first, second = load_results(out)[:2]
     append_result(tmp_path, first)
     write = os.write
     monkeypatch.setattr("os.write", lambda file, line: write(file, line[:50]))
@@ -373,7 +373,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_line(finished, tmp_path, mon
         append_result(tmp_path, second)
     monkeypatch.undo()
     append_result(tmp_path, second)
-    assert read_results(tmp_path) == (first, second)
+    assert load_results(tmp_path) == (first, second)
 
 
 @pytest.mark.parametrize(
@@ -388,20 +388,20 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_line(finished, tmp_path, mon
 def test_a_line_that_is_no_result_is_refused(tmp_path, line, found):
     (tmp_path / RESULTS_FILE).write_text(line + "\n")
     with pytest.raises(ContractError, match=found):
-        read_results(tmp_path)
+        load_results(tmp_path)
 
 
 def test_a_result_with_a_wrong_field_is_refused(finished, tmp_path):
     _, out, _ = finished
     table = json.loads((out / RESULTS_FILE).read_text().splitlines()[0]) | {"seed": "x"}
     (tmp_path / RESULTS_FILE).write_text(json.dumps(table) + "\n")
-    with pytest.raises(ConfigError, match=r"(?s)line 1.*seed is 'x': wanted a whole number"):
-        read_results(tmp_path)
+    with pytest.raises(ContractError, match=r"(?s)line 1.*seed is 'x': wanted a whole number"):
+        load_results(tmp_path)
 
 
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(ContractError, match=r"results.jsonl does not exist: wanted a folder"):
-        read_results(tmp_path)
+        load_results(tmp_path)
 
 
 # -- the command -----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -15,7 +16,7 @@ from dmft.config import load_config
 from dmft.data import open_cache
 from dmft.evaluation.significance import bootstrap_macro_f1, mcnemar_p, wilson
 from dmft.reports.format import hits_of, interval
-from dmft.reports.load import Prediction, _short_names, load_runs
+from dmft.reports.load import _short_names, load_runs
 from dmft.reports.page.html import render_report
 from dmft.reports.published import load_published
 from dmft.runs.files import seal_of
@@ -79,7 +80,7 @@ def test_a_folder_of_runs_is_read_run_by_run(place):
 def test_single_folds_of_one_run_become_one_run(place):
     (together,), _ = load_runs([place / "apart"])
     (teacher,), _ = load_runs([place / "runs/teacher"])
-    assert together.figures == teacher.figures
+    assert together.metrics == teacher.metrics
     assert together.name == "teacher skeleton+inertial seed 0"
 
 
@@ -140,6 +141,16 @@ def test_a_run_that_cannot_be_shown_is_listed_with_the_reason(place, tmp_path):
         ),
         ("epochs.jsonl", "{\n", "epochs.jsonl is damaged .*wanted a JSON object a line"),
         ("metrics.json", '{"classes": ["x"]}', "has not the run's 3 classes"),
+        (
+            "metrics.json",
+            '{"classes": ["class_0", "class_1", "class_2"], "accuracy": "good"}',
+            r"(?s)macro_f1 is missing.*accuracy is 'good': wanted a number.*train again",
+        ),
+        (
+            "predictions.json",
+            '{"records": ["r"], "labels": [0], "predicted": [0, 1], "probabilities": [[1, 0, 0]]}',
+            r"columns have \[1, 2\] entries: wanted as many in each",
+        ),
     ],
 )
 def test_a_damaged_file_is_named(place, tmp_path, file, content, match):
@@ -179,9 +190,9 @@ def test_a_page_asks_nothing_of_any_network_and_carries_its_numbers(place):
         "distilled",
     ]
     for run, loaded in zip(found["runs"], runs, strict=True):
-        assert run["confusion"]["all modalities"] == loaded.figures["confusion"]
+        assert run["confusion"]["all modalities"] == [list(row) for row in loaded.metrics.confusion]
         assert set(run["confusion"]) == {"all modalities", "skeleton", "inertial"}
-        n_wrong = sum(map(sum, loaded.figures["confusion"])) - round(12 * run["pooled"])
+        n_wrong = sum(map(sum, loaded.metrics.confusion)) - round(12 * run["pooled"])
         assert len(run["errors"]) == n_wrong
 
 
@@ -273,7 +284,7 @@ def test_published_figures_stand_beside_ours_where_all_that_decides_is_the_same(
     of_four = {value: note for value, (tokens, note) in known.items() if tokens in (0, 4)}
     assert {float(row[3].split()[0]) for row in shown} == set(of_four)
     for row in shown:
-        value, ours = float(row[3].split()[0]), 100 * teacher.figures["accuracy"]
+        value, ours = float(row[3].split()[0]), 100 * teacher.metrics.accuracy
         assert row[1] == "overall"
         assert float(row[4].split()[0]) == pytest.approx(ours, abs=0.005)
         assert float(row[5]) == pytest.approx(ours - value, abs=0.011)
@@ -302,7 +313,7 @@ def test_the_headline_of_several_seeds_has_their_spread_and_an_interval(place):
     assert len(cards) == 3
     assert [card.count("95 % interval ") for card in cards] == [1, 1, 1]
     (student,) = [card for card in cards if "2 seeds" in card]
-    both = [wilson(*hits_of(run.figures["confusion"])) for run in runs if "student" in run.name]
+    both = [wilson(*hits_of(run.metrics.confusion)) for run in runs if "student" in run.name]
     assert len(both) == 2
     means = tuple(sum(bounds) / 2 for bounds in zip(*both, strict=True))
     assert student.endswith(f"over seeds; 95 % interval {interval(means)}, mean over seeds")
@@ -313,17 +324,22 @@ def test_forty_runs_of_27_classes_stay_a_small_page(place, monkeypatch):
     names = tuple(f"an_action_called_{k}" for k in range(27))
     matrix = [[20 if i == j else (i + j) % 3 for j in range(27)] for i in range(27)]
     infos = [replace(fold.info, spec=replace(fold.info.spec, classes=names)) for fold in run.folds]
-    modalities = {m: {**of, "confusion": matrix} for m, of in run.figures["modalities"].items()}
-    figures = {**run.figures, "classes": list(names), "confusion": matrix, "modalities": modalities}
-    wrong = tuple(
-        Prediction(record=f"a1_s{k}_t1", label=k % 27, predicted=(k + 1) % 27, probability=0.5)
-        for k in range(100)
+    modalities = {m: replace(own, confusion=matrix) for m, own in run.metrics.modalities.items()}
+    metrics = replace(run.metrics, classes=names, confusion=matrix, modalities=modalities)
+    wrong = pd.DataFrame(
+        {
+            "record": [f"a1_s{k}_t1" for k in range(100)],
+            "label": [k % 27 for k in range(100)],
+            "predicted": [(k + 1) % 27 for k in range(100)],
+            "probability": 0.5,
+            "correct": False,
+        }
     )
     folds = tuple(
-        replace(fold, info=info, figures=figures, predictions=wrong)
+        replace(fold, info=info, metrics=metrics, predictions=wrong)
         for fold, info in zip(run.folds, infos, strict=True)
     )
-    many = [replace(run, name=f"run-{n}", folds=folds, figures=figures) for n in range(40)]
+    many = [replace(run, name=f"run-{n}", folds=folds, metrics=metrics) for n in range(40)]
     assert len(render_report(many)) < 3_000_000
 
 

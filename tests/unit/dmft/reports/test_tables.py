@@ -9,19 +9,19 @@ import pytest
 from click.testing import CliRunner
 
 from cli import dmft
+from dmft.evaluation.metrics import ModalityScores, Scores
 from dmft.experiments.results import (
-    Measured,
-    MeasuredModality,
-    MeasuredSubject,
     Result,
+    SubjectAccuracy,
     append_result,
+    results_frame,
 )
 from dmft.reports.published import load_published
 from dmft.reports.render import render, write_tables
 from dmft.reports.tables import build_tables
 from pipeline.contract import ConfigError
 
-ONE = Measured(accuracy=0.5, macro_f1=0.4)
+ONE = Scores(accuracy=0.5, macro_f1=0.4)
 PUBLISHED = """
 fusion_tokens = 4
 [sources]
@@ -71,7 +71,7 @@ def result(seed=0, fold="f0", **changes):
         calibration_error=0.1,
         nearest_neighbour_accuracy=0.5,
         by_modality={
-            name: MeasuredModality(
+            name: ModalityScores(
                 accuracy=0.6, macro_f1=0.5, n_records=10, spatial=ONE, temporal=ONE
             )
             for name in ("skeleton", "inertial")
@@ -98,25 +98,29 @@ def grid(values):
     ]
 
 
+def tables_of(results, text=PUBLISHED):
+    return build_tables(load_published(text), results_frame(results))
+
+
 def first(results, text=PUBLISHED):
-    return build_tables(load_published(text), results)[0].lines[0]
+    return tables_of(results, text)[0].lines[0]
 
 
 def test_ours_is_a_mean_over_folds_then_seeds_with_both_spreads():
     line = first(grid([[0.90, 0.80], [0.94, 0.84]]))
     assert line.ours.mean == pytest.approx(87)
     assert line.difference == pytest.approx(-3)
-    assert line.ours.seed_spread == pytest.approx(2.828, abs=1e-3)
-    assert line.ours.fold_spread == pytest.approx(7.071, abs=1e-3)
+    assert line.ours.seed_std == pytest.approx(2.828, abs=1e-3)
+    assert line.ours.fold_std == pytest.approx(7.071, abs=1e-3)
     assert (line.ours.n_seeds, line.ours.n_folds) == (2, 2)
 
 
 def test_a_seed_that_lacks_a_fold_waits_until_it_is_whole():
     line = first(grid([[0.90, 0.80], [0.99, None]]))
     assert line.ours.mean == pytest.approx(85)
-    assert (line.ours.n_seeds, line.ours.n_folds, line.ours.seed_spread) == (1, 2, None)
+    assert (line.ours.n_seeds, line.ours.n_folds, line.ours.seed_std) == (1, 2, None)
     alone = first(grid([[0.99]]))
-    assert (alone.ours.n_folds, alone.ours.n_folds_wanted, alone.ours.fold_spread) == (1, 2, None)
+    assert (alone.ours.n_folds, alone.ours.n_folds_wanted, alone.ours.fold_std) == (1, 2, None)
 
 
 @pytest.mark.parametrize(
@@ -147,13 +151,13 @@ def test_recipes_stand_on_lines_of_their_own_and_are_told_apart():
         result(recipe="paper"),
         result(recipe="paper", teachers=("a", "b")),
     ]
-    lines = build_tables(load_published(PUBLISHED), results)[0].lines
+    lines = tables_of(results)[0].lines
     recipes = [line.ours.recipe for line in lines]
     assert len(recipes) == len(set(recipes)) == 4
     assert "paper, 2 teachers" in recipes
     assert sum(r.startswith("default, configuration ") for r in recipes) == 2
     two = [result(), result(1, cache_fingerprint="e" * 64)]
-    named = [line.ours.recipe for line in build_tables(load_published(PUBLISHED), two)[0].lines]
+    named = [line.ours.recipe for line in tables_of(two)[0].lines]
     assert named == ["default, cache ffffff", "default, cache eeeeee"]
 
 
@@ -176,7 +180,7 @@ def test_a_protocol_that_quotes_f1_is_measured_by_f1():
 
 
 def own(results):
-    return {t.name: t for t in build_tables(load_published(PUBLISHED), results)[1:]}
+    return {t.name: t for t in tables_of(results)[1:]}
 
 
 def test_fusion_has_a_table_of_ours_alone():
@@ -188,8 +192,8 @@ def test_fusion_has_a_table_of_ours_alone():
 
 
 def test_folds_and_people_are_averaged_over_seeds():
-    people = {"2": MeasuredSubject(n_records=4, accuracy=0.25)}
-    ten = {"10": MeasuredSubject(n_records=4, accuracy=0.75)}
+    people = {"2": SubjectAccuracy(n_records=4, accuracy=0.25)}
+    ten = {"10": SubjectAccuracy(n_records=4, accuracy=0.75)}
     results = [
         result(0, "s-10", accuracy=0.9, subjects=ten),
         result(0, "s-2", accuracy=0.5, subjects=people),
@@ -251,7 +255,7 @@ def test_wrong_published_figures_are_refused(old, new, found):
 
 
 def test_the_three_formats_say_the_same(tmp_path):
-    table = build_tables(load_published(PUBLISHED), grid([[0.9, 0.8], [0.94, 0.84]]))[0]
+    table = tables_of(grid([[0.9, 0.8], [0.94, 0.84]]))[0]
     markdown, latex = render(table, "markdown"), render(table, "latex")
     assert "| p | inertial+skeleton | DMFT | 90.00 | 87.00 | -3.00 | 2.83 | 7.07 |" in markdown
     assert "Sources: The paper." in markdown

@@ -25,12 +25,12 @@ from tests.small_runs import (
 def test_a_distilled_student_comes_from_the_teachers_run(place, cache, teacher, tmp_path):
     figures = distill(cache, [teacher], tmp_path / "student", device="cpu")
     info = read_info(tmp_path / "student")
-    assert figures["kind"] == info.spec.kind == "distilled"
+    assert figures.kind == info.spec.kind == "distilled"
     assert info.spec.split_hash == read_info(teacher).spec.split_hash
     assert info.spec.teachers == (read_info(teacher).spec.identity,)
     assert info.finished.n_parameters < read_info(teacher).finished.n_parameters
     raw = train_student(place, cache, tmp_path / "raw")
-    assert raw["kind"] == "student"
+    assert raw.kind == "student"
     assert not same(weights(tmp_path / "raw"), weights(tmp_path / "student"))
 
 
@@ -95,7 +95,7 @@ def test_two_teachers_teach_together_over_all_folds(place, cache, tmp_path):
             device="cpu",
         )
     figures = distill(cache, [tmp_path / "t0", tmp_path / "t1"], tmp_path / "s", device="cpu")
-    assert figures["n_folds"] == 4
+    assert figures.n_folds == 4
     with pytest.raises(ContractError, match=r"the teachers have \[4, 1\] folds"):
         distill(cache, [tmp_path / "t0", tmp_path / "t1/fold-subject-1"], tmp_path / "x")
 

@@ -9,6 +9,7 @@ import torch
 from dmft.config import load_config
 from dmft.data import open_cache
 from dmft.evaluation.evaluate import evaluate
+from dmft.evaluation.metrics import read_metrics
 from dmft.runs.files import seal_of
 from dmft.runs.folder import read_info
 from dmft.runs.trained import load_run
@@ -81,7 +82,7 @@ def test_figures_lost_at_the_very_end_are_measured_again(place, cache, tmp_path)
     callback = Callback()
     again = train_student(place, cache, tmp_path / "run", callback=callback)
     assert callback.epochs == []
-    assert again["confusion"] == figures["confusion"]
+    assert again.confusion == figures.confusion
 
 
 def test_a_folder_with_another_run_is_refused_saying_what_differs(place, cache, teacher):
@@ -136,7 +137,7 @@ def test_records_without_any_modality_are_neither_learnt_from_nor_measured(tmp_p
     figures = train(
         open_cache(path), str(tmp_path / "p.toml"), tmp_path / "r", config=small(), device="cpu"
     )
-    assert (figures["n_records"], figures["n_without_modality"]) == (11, 1)
+    assert (figures.n_records, figures.n_without_modality) == (11, 1)
 
 
 def test_a_training_side_without_any_features_is_refused(tmp_path):
@@ -151,11 +152,11 @@ def test_a_training_side_without_any_features_is_refused(tmp_path):
 
 def test_every_fold_goes_into_a_folder_of_its_own_and_is_summed_up(place, cache, tmp_path):
     figures = train_student(place, cache, tmp_path / "all", fold="all")
-    assert figures["n_folds"] == 4
-    assert figures["n_records"] == len(cache)
+    assert figures.n_folds == 4
+    assert figures.n_records == len(cache)
     assert (tmp_path / "all" / "fold-subject-3" / "run.json").exists()
     assert evaluate(tmp_path / "all") == figures
-    confusion = torch.tensor(figures["confusion"])
+    confusion = torch.tensor(figures.confusion)
     assert int(confusion.sum()) == len(cache)
 
 
@@ -167,7 +168,9 @@ def test_a_folder_of_other_folds_is_refused(place, cache, tmp_path):
 
 
 def test_evaluating_again_gives_the_figures_of_training(teacher):
-    assert evaluate(teacher) == json.loads((teacher / "metrics.json").read_text())
+    assert evaluate(teacher) == read_metrics(
+        teacher / "metrics.json", read_info(teacher).spec.classes
+    )
     predictions = json.loads((teacher / "predictions.json").read_text())
     assert sum(predictions["probabilities"][0]) == pytest.approx(1, abs=1e-4)
 
@@ -190,7 +193,7 @@ def test_a_changed_cache_is_refused_unless_it_is_named(place, cache, teacher, tm
     (tmp_path / "run" / "run.json").write_text(json.dumps(said))
     with pytest.raises(ContractError, match=r"other\.zarr has changed since the run: its"):
         evaluate(tmp_path / "run")
-    assert evaluate(tmp_path / "run", cache_path=other)["n_records"] == 8
+    assert evaluate(tmp_path / "run", cache_path=other).n_records == 8
 
 
 def test_a_cache_with_other_patches_or_classes_does_not_fit(teacher, tmp_path):
@@ -270,7 +273,7 @@ def test_a_model_learns_the_courses_of_people_it_has_not_seen(tmp_path):
     figures = train(
         open_cache(path), str(tmp_path / "p.toml"), tmp_path / "r", config=config, device="cpu"
     )
-    assert figures["accuracy"] > 0.8
+    assert figures.accuracy > 0.8
 
 
 def test_a_run_is_evaluated_from_any_folder(place, tmp_path, monkeypatch):
@@ -278,7 +281,7 @@ def test_a_run_is_evaluated_from_any_folder(place, tmp_path, monkeypatch):
     config = small("training.epochs=1")
     train(open_cache("cache.zarr"), "loso.toml", tmp_path / "r", config=config, device="cpu")
     monkeypatch.chdir(tmp_path)
-    assert evaluate("r")["n_records"] == 8
+    assert evaluate("r").n_records == 8
 
 
 def test_training_holds_the_cache_once(place, cache, tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from dmft.config import RunConfig, load_config
 from dmft.data import Cache, FeatureTransform, make_features, open_cache
 from dmft.data.sources import choose_source
+from dmft.evaluation.metrics import RunMetrics
 from dmft.models import ModelShape, Student, Teacher
 from dmft.protocols import Fold, choose_folds, load_protocol
 from dmft.runs.folder import read_info
@@ -328,8 +329,8 @@ def test_folders_of_a_group_hold_what_those_of_runs_alone_hold(
     figures = train_together(plans(cache, place, folds, config, tmp_path / "beside", "teacher"))
     for fold, found in zip(folds, figures, strict=True):
         one, other = (tmp_path / way / fold.name for way in ("alone", "beside"))
-        assert isinstance(found, dict)
-        assert found["n_records"] == json.loads((one / "metrics.json").read_text())["n_records"]
+        assert isinstance(found, RunMetrics)
+        assert found.n_records == json.loads((one / "metrics.json").read_text())["n_records"]
         names = [{p.name.split(".tfevents")[0] for p in each.iterdir()} for each in (one, other)]
         assert names[0] == names[1]
         assert read_info(one).spec.identity == read_info(other).spec.identity
