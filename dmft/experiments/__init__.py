@@ -1,7 +1,8 @@
 """Many trainings from one small file: a grid, its rows, a results file.
 
 Read ``grid.py`` (what a file may say), ``plan.py`` (its rows and their keys), ``pool.py``
-(processes), ``runner.py`` (one row, and all of them) and ``results.py`` (the file they end in).
+(processes), ``task.py`` (what one does), ``runner.py`` (all rows) and ``results.py`` (the file they
+end in).
 """
 
 from dmft.experiments.grid import Experiment, Grid, load_experiment, shipped_experiments

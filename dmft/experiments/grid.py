@@ -60,9 +60,11 @@ class Grid:
         for name, known in (("models", MODELS), ("fusion", FUSIONS)):
             for value in getattr(self, name):
                 require(value in known, name, value, f"one of {', '.join(known)}")
-        for each in self.modalities:
+        for names in self.modalities:
             wanted = "sets of at least one modality, each named once"
-            require(bool(each) and len(set(each)) == len(each), "modalities", list(each), wanted)
+            require(
+                bool(names) and len(set(names)) == len(names), "modalities", list(names), wanted
+            )
         for tokens in self.fusion_tokens:
             require(tokens >= 1, "fusion_tokens", tokens, "positive numbers")
         for name in self.set_for:
@@ -139,7 +141,7 @@ def override(
     Raises:
         ConfigError: ``seeds`` is not a list of whole numbers, or no part of the file is kept.
     """
-    wanted = [frozenset(each.split(",")) for each in modalities]
+    wanted = [frozenset(names.split(",")) for names in modalities]
     grids = []
     for grid in experiment.grids:
         sets = tuple(s for s in grid.modalities if not wanted or frozenset(s) in wanted)
@@ -167,7 +169,7 @@ def _places(grid: Grid) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def _whole_numbers(text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(each) for each in text.split(","))
+        return tuple(int(seed) for seed in text.split(","))
     except ValueError as error:
         raise ConfigError(f"--seeds {text!r}: wanted whole numbers, as 0,1,2") from error
 
@@ -186,5 +188,5 @@ def _resolve_files(table: dict[str, object], beside: Path) -> None:
 
 
 def _beside(name: object, folder: Path) -> object:
-    found = isinstance(name, str) and name.endswith(".toml") and (folder / name).is_file()
-    return str(folder / str(name)) if found else name
+    lies_there = isinstance(name, str) and name.endswith(".toml") and (folder / name).is_file()
+    return str(folder / str(name)) if lies_there else name

@@ -121,9 +121,9 @@ class _Planner:
                 yield self._row(at, "student", late, 0, seed, self.configs["student"])
             if "distilled" in self.grid.models:
                 seeds = self.grid.seeds if self.grid.joint_teachers else (seed,)
-                taught = [self._teacher(at, fusion, tokens, each) for each in seeds]
-                yield from taught
-                n_tokens, keys = taught[0].fusion_tokens, tuple(row.key for row in taught)
+                teachers = [self._teacher(at, fusion, tokens, its_seed) for its_seed in seeds]
+                yield from teachers
+                n_tokens, keys = teachers[0].fusion_tokens, tuple(row.key for row in teachers)
                 config = self.configs["distilled"]
                 yield self._row(at, "distilled", fusion, n_tokens, seed, config, keys)
 

@@ -74,11 +74,6 @@ class Pool:
         """Processes without a task."""
         return sum(worker.ticket is None for worker in self._workers)
 
-    @property
-    def process_ids(self) -> tuple[int, ...]:
-        """Of all processes."""
-        return tuple(worker.process.pid or 0 for worker in self._workers)
-
     def give(self, ticket: str, task: Any) -> None:
         """Hand a task to an idle process."""
         worker = next(worker for worker in self._workers if worker.ticket is None)

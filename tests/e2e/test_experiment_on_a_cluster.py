@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from dmft.experiments.cluster import Cluster
-from dmft.experiments.runner import do_rows
+from dmft.experiments.task import do_rows
 from pipeline.contract import ConfigError
 from tests.e2e.running import dask_cluster, dask_workers, kill_all, run, start
 from tests.e2e.test_experiment import N_ROWS, SECONDS, command, n_lines, place, wait_for, weights

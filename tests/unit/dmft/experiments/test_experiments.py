@@ -23,7 +23,7 @@ from dmft.experiments import (
 from dmft.experiments.grid import override
 from dmft.experiments.pool import Pool
 from dmft.experiments.results import append_result
-from dmft.experiments.runner import Task, do_rows
+from dmft.experiments.task import Task, do_rows
 from dmft.training.train import train
 from pipeline.contract import ConfigError, ContractError, Presence
 from tests.factories import write_cache
@@ -327,10 +327,14 @@ def test_a_row_that_kills_its_process_twice_is_given_up(place, cache, tmp_path, 
     assert why.startswith("its process died 2 times (exit code -9); where memory is short")
 
 
+def process_ids(pool):
+    return [worker.process.pid for worker in pool._workers]
+
+
 def test_a_killed_process_costs_its_own_task_alone():
     seen = []
     with Pool(2, sleep_or_die) as pool:
-        before = pool.process_ids
+        before = process_ids(pool)
         pool.give("a", "die")
         pool.give("b", "fine")
         while len([e for e in seen if e.what in ("done", "died")]) < 2:
@@ -339,7 +343,7 @@ def test_a_killed_process_costs_its_own_task_alone():
         while not any(e.what == "failed" for e in seen):
             seen += pool.wait(timeout_s=30)
         assert pool.n_idle == 2
-        assert len(set(before) & set(pool.process_ids)) == 1
+        assert len(set(before) & set(process_ids(pool))) == 1
     by_ticket = {e.ticket: e for e in seen if e.what != "progress"}
     assert by_ticket["a"].what == "died"
     assert by_ticket["a"].content == "exit code -9"
