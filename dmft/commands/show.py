@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from dmft.evaluation.metrics import RunMetrics, majority_share
 from dmft.training import EpochReport
 from pipeline.common.progress_bar import ProgressBar
