@@ -44,7 +44,6 @@ tilt to the right) in degrees. ``forearm_roll``: right forearm about itself, deg
 """
 
 _REACH = (0.28, 0.985)  # of a limb: never folded flat, never quite straight, so its plane exists
-_ARM_GIVE, _LEG_GIVE = 0.02, 0.006  # how softly a limb meets those limits; a kink would be a blow
 # Where a limb's middle joint points when its end is at a reference, as (outward, up, forward).
 _ARM_AHEAD, _ARM_ASIDE = (0.0, -0.6, 0.8), (0.5, -0.69, -0.52)
 _LEG_AHEAD, _LEG_ASIDE = (0.0, -1.0, 0.0), (0.08, 0.0, 0.997)
@@ -136,14 +135,9 @@ class Pose:
 
 
 def pose(body: Body, stance: Stance, tracks: Mapping[str, Floats]) -> Pose:
-    """Joints and sensor frames of a body that follows its tracks.
+    """Joints and sensor frames of a body that follows its tracks, one a key of :data:`TRACKS`.
 
     Shapes: every track (T, 3) -> joints (T, 20, 3), frames (T, 3, 3).
-
-    Args:
-        body: Body.
-        stance: Place and heading, constant over the record.
-        tracks: One array for each key of :data:`TRACKS`.
     """
     n = len(tracks["pelvis"])
     heading = np.broadcast_to(_turn(_UP, np.array([stance.yaw_deg])), (n, 3, 3))
@@ -169,7 +163,7 @@ def pose(body: Body, stance: Stance, tracks: Mapping[str, Floats]) -> Pose:
         reach = body.arm * _outward(trunk, tracks[f"{side}_hand"], sign)
         bent = (_outward(trunk, _ARM_AHEAD, sign), _outward(trunk, _ARM_ASIDE, sign))
         bones = (body.upper_arm, body.forearm)
-        elbow, wrist, forearm = _two_bones(arm_root, reach, bones, bent, _ARM_GIVE)
+        elbow, wrist, forearm = _two_bones(arm_root, reach, bones, bent, give=0.02)
         hand = wrist + body.hand * forearm[:, :, 0]
 
         leg_root = hip + _outward(pelvis, (body.hip_half_width, -body.hip_drop, 0.0), sign)
@@ -178,7 +172,7 @@ def pose(body: Body, stance: Stance, tracks: Mapping[str, Floats]) -> Pose:
         reach = stand + body.leg * _outward(heading, step, sign) - leg_root
         bent = (_outward(pelvis, _LEG_AHEAD, sign), _outward(pelvis, _LEG_ASIDE, sign))
         bones = (body.thigh, body.shank)
-        knee, ankle, _ = _two_bones(leg_root, reach, bones, bent, _LEG_GIVE)
+        knee, ankle, _ = _two_bones(leg_root, reach, bones, bent, give=0.006)
         foot = ankle + body.foot * _outward(heading, (0.25, -0.82, 0.52), sign)
         places = (arm_root, elbow, wrist, hand, leg_root, knee, ankle, foot)
         for name, place in zip((*_ARM, *_LEG), places, strict=True):
@@ -186,7 +180,10 @@ def pose(body: Body, stance: Stance, tracks: Mapping[str, Floats]) -> Pose:
 
     # The right side comes last, and it is the one that wears the sensors.
     roll = _turn(_RIGHT, tracks["forearm_roll"][:, 0])
-    thigh = _segment_frame(knee - leg_root, pelvis[:, :, 0])
+    along = unit(knee - leg_root)
+    rightward = pelvis[:, :, 0]
+    left = unit(np.sum(rightward * along, axis=-1, keepdims=True) * along - rightward)
+    thigh = np.stack([along, np.cross(left, along), left], axis=-1)
     return Pose(joints=joints, forearm=forearm @ roll, thigh=thigh)
 
 
@@ -215,18 +212,22 @@ def _two_bones(
     """Middle and end of a two-bone limb that reaches for a point, and its second bone's frame.
 
     ``bent`` says where the middle points when the end is straight ahead; elsewhere it follows by
-    the shortest turn, so that a limb twists no more than it must.
+    the shortest turn, so that a limb twists no more than it must. ``give`` says how softly the
+    limb meets the limits of its reach; a kink would be a blow.
     """
     first, second = bones
     ahead, aside = bent
     distance = np.linalg.norm(reach, axis=-1, keepdims=True)
     direction = reach / np.maximum(distance, 1e-9)
-    distance = (first + second) * _limit(distance / (first + second), give)
+    least, most = _REACH
+    share = most - give * np.logaddexp(0.0, (most - distance / (first + second)) / give)
+    share = np.maximum(least + give * np.logaddexp(0.0, (share - least) / give), least)
+    distance = (first + second) * share
     cosine = np.sum(ahead * direction, axis=-1, keepdims=True)
     tilt = np.sum(aside * direction, axis=-1, keepdims=True)
     aside = aside - tilt / np.maximum(1 + cosine, 0.02) * (ahead + direction)
     aside = aside - np.sum(aside * direction, axis=-1, keepdims=True) * direction
-    aside = aside / np.linalg.norm(aside, axis=-1, keepdims=True)
+    aside = unit(aside)
     along = (first**2 - second**2 + distance**2) / (2 * distance)
     middle = root + along * direction + np.sqrt(first**2 - along**2) * aside
     end = root + distance * direction
@@ -235,19 +236,9 @@ def _two_bones(
     return middle, end, np.stack([axis, np.cross(hinge, axis), hinge], axis=-1)
 
 
-def _limit(share: Floats, give: float) -> Floats:
-    """Shares of a limb's length brought within its reach, smoothly."""
-    least, most = _REACH
-    share = most - give * np.logaddexp(0.0, (most - share) / give)
-    return np.asarray(np.maximum(least + give * np.logaddexp(0.0, (share - least) / give), least))
-
-
-def _segment_frame(along: Floats, rightward: Floats) -> Floats:
-    """Right-handed axes of a segment: along it, to its back, to the left."""
-    first = along / np.linalg.norm(along, axis=-1, keepdims=True)
-    third = np.sum(rightward * first, axis=-1, keepdims=True) * first - rightward
-    third = third / np.linalg.norm(third, axis=-1, keepdims=True)
-    return np.stack([first, np.cross(third, first), third], axis=-1)
+def unit(vectors: Floats) -> Floats:
+    """Vectors scaled to length 1. Shapes: (..., 3) -> the same."""
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
 
 
 def _outward(rotation: Floats, values: Floats | Point, sign: float) -> Floats:

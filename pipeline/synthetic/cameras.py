@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.synthetic.body import JOINT, Floats
+from pipeline.synthetic.body import JOINT, Floats, unit
 from pipeline.synthetic.render import Camera
 
 _MIDDLE = np.array([-0.09, 0.0, 2.88])
@@ -72,10 +72,8 @@ class View:
 def _coco(joints: Floats) -> Floats:
     """COCO's keypoints of a Kinect body. Shapes: (T, 20, 3) -> (T, 17, 3) metres."""
     head = joints[:, JOINT["head"]]
-    up = head - joints[:, JOINT["shoulder_center"]]
-    up = up / np.linalg.norm(up, axis=-1, keepdims=True)
-    right = joints[:, JOINT["right_shoulder"]] - joints[:, JOINT["left_shoulder"]]
-    right = right / np.linalg.norm(right, axis=-1, keepdims=True)
+    up = unit(head - joints[:, JOINT["shoulder_center"]])
+    right = unit(joints[:, JOINT["right_shoulder"]] - joints[:, JOINT["left_shoulder"]])
     ahead = np.cross(up, right)
     face = {
         "nose": head + 0.1 * ahead,

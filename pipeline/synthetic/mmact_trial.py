@@ -16,7 +16,6 @@ from pipeline.contract import ConfigError
 from pipeline.synthetic.body import Floats
 from pipeline.synthetic.cameras import CAMERA_RISE_M, WALL_M, View
 from pipeline.synthetic.films import MP4_HZ, mp4_bytes
-from pipeline.synthetic.motion import Variation
 from pipeline.synthetic.render import colour_film
 from pipeline.synthetic.scene import Draws, Scene, stage
 from pipeline.synthetic.vocabulary import read_vocabulary
@@ -33,7 +32,6 @@ MIDDLING_S = 7.0
 """Length of a middling clip of the real data, seconds."""
 
 _ROOM = 7919  # sets the random numbers of rooms apart from those of people
-_VARIATION = Variation(shortest_s=0.8, longest_s=60.0)
 
 Clip = tuple[int, str]
 """Camera and file stem."""
@@ -129,7 +127,7 @@ class Form:
 def scene_of(trial: MmactTrial) -> Scene:
     """The moving person of one trial, before any sensor looks."""
     motion = MOTIONS[trial.action].lasting(trial.seconds / MIDDLING_S)
-    return stage(trial.draws, motion, _VARIATION)
+    return stage(trial.draws, motion, shortest_s=0.8, longest_s=60.0)
 
 
 def joints_of(trial: MmactTrial, n_fewer: int = 0) -> Floats:

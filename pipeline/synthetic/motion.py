@@ -19,8 +19,25 @@ from pipeline.synthetic.body import TRACKS, Floats, Point
 GRID_HZ = 200.0
 """Rate at which motions are computed; every sensor reads between its points."""
 
-Key = tuple[float, Point]
-"""A point of a track: its place in the cycle, 0 to 1, and its value."""
+Keys = tuple[tuple[float, float, float, float], ...]
+"""Points of a track: the place of each in the cycle, 0 to 1, and its value."""
+
+# How much performances of one motion differ: standard deviations.
+_HABIT = 0.09  # of one person's own way with one motion, in every key, arm or leg lengths
+_TRIAL = 0.04  # of the same keys from trial to trial
+_TIMING = 0.06  # of a key's time within its cycle, as a share of the gap to the next
+_LENGTH = 0.08  # of the record's duration, relative
+_START = 0.07  # of the moment the motion begins, as a share of the record
+_IDLE = 0.35  # of where an idle left hand is held, arm lengths, and of the posture
+_SWAY = 0.012  # of slow unrest in all tracks, arm or leg lengths
+_UNITS = {
+    "trunk": (60.0, 45.0),
+    "forearm_roll": (90.0, 45.0),
+    "pelvis": (0.3, 1.0),
+    "right_foot": (0.3, 0.2),
+    "left_foot": (0.3, 0.2),
+}
+"""One unit of variation and one of unrest: degrees for turns, less where weight rests, else 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +45,7 @@ class Motion:
     """One class of motion: what everyone who performs it has in common."""
 
     name: str
-    cycle: Mapping[str, tuple[Key, ...]]
+    cycle: Mapping[str, Keys]
     """Keys of one repetition of each track that moves; see :data:`TRACKS` for their units."""
     duration_s: float = 3.5
     """Typical length with the rest before and after."""
@@ -40,13 +57,13 @@ class Motion:
     """Tracks that rest elsewhere before the motion (sitting)."""
     finish: Mapping[str, Point] = field(default_factory=dict)
     """Tracks that rest elsewhere after the motion."""
-    travel: tuple[Key, ...] = ()
+    travel: Keys = ()
     """Way over the floor: shares of the record, each with (right m, forward m, turn to the left
     in degrees) from where the person stands at first; empty where they stay."""
 
     def __post_init__(self) -> None:
         for track, keys in self.cycle.items():
-            times = [time for time, _ in keys]
+            times = [time for time, *_ in keys]
             assert track in TRACKS, f"{self.name}: no track {track!r}"
             assert times == sorted(set(times)), f"{self.name}: keys of {track} are not in order"
             assert min(times) >= 0, f"{self.name}: {track} begins before its cycle"
@@ -63,47 +80,24 @@ class Motion:
 class Manner:
     """How one person moves, whatever the motion."""
 
-    speed: float = 1.0
+    speed: float
     """Faster than 1 makes records shorter."""
-    amplitude: float = 1.0
+    amplitude: float
     """Scale of the way from rest."""
-    hand_shift: Point = (0.0, 0.0, 0.0)
+    hand_shift: Point
     """Where this person's hands go instead: outward, up, forward, arm lengths."""
-    skew: float = 0.0
+    skew: float
     """Above 0 hurries the start of a motion and takes time at its end."""
-    softness_s: float = 0.045
+    softness_s: float
     """Smoothing of the corners of a path: standard deviation in time."""
-    trunk_share: float = 0.0
+    trunk_share: float
     """Degrees by which the trunk turns with the right hand, per arm length outward."""
-    left_share: float = 0.0
+    left_share: float
     """How much of the right hand's way an idle left hand goes along."""
-    lean_deg: float = 0.0
+    lean_deg: float
     """Forward lean when standing."""
-    roll_deg: float = 0.0
+    roll_deg: float
     """How the right forearm is held about itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Variation:
-    """How much performances of one motion differ: standard deviations."""
-
-    habit: float = 0.09
-    """Of one person's own way with one motion, in every key, arm or leg lengths."""
-    trial: float = 0.04
-    """Of the same keys from trial to trial."""
-    timing: float = 0.06
-    """Of a key's time within its cycle, as a share of the gap to the next."""
-    length: float = 0.08
-    """Of the record's duration, relative."""
-    start: float = 0.07
-    """Of the moment the motion begins, as a share of the record."""
-    idle: float = 0.35
-    """Of where a left hand that has nothing to do is held, arm lengths, and of the posture."""
-    sway: float = 0.012
-    """Of slow unrest in all tracks, arm or leg lengths."""
-    shortest_s: float = 2.2
-    longest_s: float = 6.4
-    """No record is longer, however slow its person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +112,6 @@ class Performance:
     floor: Floats | None = None
     """Way over the floor as :attr:`Motion.travel` has it; nothing where the person stays."""
 
-    def at(self, times_s: Floats) -> dict[str, Floats]:
-        """The tracks at given times. Shapes: (T,) -> (T, 3) each; seconds from the start."""
-        return {name: _between(track, times_s) for name, track in self.tracks.items()}
-
-    def floor_at(self, times_s: Floats) -> Floats | None:
-        """The way over the floor at given times. Shapes: (T,) -> (T, 3)."""
-        return None if self.floor is None else _between(self.floor, times_s)
-
     @property
     def grid_s(self) -> Floats:
         """Times of the grid. Shapes: (G,), seconds."""
@@ -135,8 +121,9 @@ class Performance:
 def perform(
     motion: Motion,
     manner: Manner,
-    variation: Variation,
     *,
+    shortest_s: float,
+    longest_s: float,
     habit: np.random.Generator,
     trial: np.random.Generator,
 ) -> Performance:
@@ -145,34 +132,40 @@ def perform(
     Args:
         motion: What is performed.
         manner: Who performs it.
-        variation: How much performances differ.
+        shortest_s: No record is shorter.
+        longest_s: No record is longer, however slow its person.
         habit: Draws what is this person's own about this motion: the same for all their trials.
         trial: Draws what differs in this trial.
     """
     own_speed = manner.speed * np.exp(0.06 * habit.standard_normal())
-    duration = motion.duration_s / own_speed * np.exp(variation.length * trial.standard_normal())
-    duration = float(np.clip(duration, variation.shortest_s, variation.longest_s))
+    duration = motion.duration_s / own_speed * np.exp(_LENGTH * trial.standard_normal())
+    duration = float(np.clip(duration, shortest_s, longest_s))
     n_grid = round(duration * GRID_HZ) + 1
     fewest, most = motion.repeats
     repeats = int(habit.integers(fewest, most + 1))
     if most > fewest and trial.random() < 0.3:
         repeats = min(most, max(fewest, repeats + int(trial.choice([-1, 1]))))
 
-    begin = float(np.clip(0.11 + variation.start * trial.standard_normal(), 0.05, 0.24))
-    end = float(np.clip(0.9 + variation.start * trial.standard_normal(), 0.76, 0.95))
+    begin = float(np.clip(0.11 + _START * trial.standard_normal(), 0.05, 0.24))
+    end = float(np.clip(0.9 + _START * trial.standard_normal(), 0.76, 0.95))
     first, last = begin + motion.approach * (end - begin), end - motion.approach * (end - begin)
-    warp = manner.skew + 0.5 * variation.start * trial.standard_normal()
-    scale = manner.amplitude * np.exp(variation.trial * trial.standard_normal())
+    warp = manner.skew + 0.5 * _START * trial.standard_normal()
+    scale = manner.amplitude * np.exp(_TRIAL * trial.standard_normal())
 
-    cycles = {name: _own_keys(motion, name, variation, habit) for name in sorted(motion.cycle)}
+    cycles = {}  # each track's keys as this person has them
+    for name in sorted(motion.cycle):
+        keys = np.array(motion.cycle[name])
+        own = habit.standard_normal(3) * 0.7
+        own = own + 0.7 * habit.standard_normal((len(keys), 3))
+        cycles[name] = keys[:, 0], keys[:, 1:] + _unit(name) * _HABIT * own
     tracks: dict[str, Floats] = {}
-    idle = variation.idle * (0.6 * habit.standard_normal(5) + 0.8 * trial.standard_normal(5))
+    idle = _IDLE * (0.6 * habit.standard_normal(5) + 0.8 * trial.standard_normal(5))
     for name, rest in TRACKS.items():
         start_rest = np.array(motion.begin.get(name, rest))
         end_rest = np.array(motion.finish.get(name, rest))
         times, values = [[0.0, begin]], [start_rest, start_rest]
         for turn in range(repeats if name in cycles else 0):
-            places, goals = _trial_keys(*cycles[name], name, variation, trial)
+            places, goals = _trial_keys(*cycles[name], _unit(name), trial)
             shares = (turn + places) / repeats
             shares = shares + warp * np.sin(np.pi * shares) / np.pi
             goals = np.array(rest) + scale * (goals - np.array(rest))
@@ -185,15 +178,17 @@ def perform(
         tracks[name] = _smooth(np.concatenate(times), np.array(values), n_grid, manner.softness_s)
 
     _accompany(tracks, motion, manner, idle)
-    for name in TRACKS:
-        unit = 45.0 if name in ("trunk", "forearm_roll") else 0.2 if "foot" in name else 1.0
-        tracks[name] = tracks[name] + unit * _unrest(trial, n_grid, duration, variation.sway)
+    n_knots = max(4, round(duration * 1.5))
+    for name, track in tracks.items():  # slow smooth unrest
+        knots = _SWAY * trial.standard_normal((n_knots, 3))
+        unrest = _smooth(np.linspace(0, 1, n_knots), knots, n_grid, 0.15)
+        tracks[name] = track + _UNITS.get(name, (1.0, 1.0))[1] * unrest
     floor = _way(motion, manner, trial, n_grid) if motion.travel else None
     return Performance(tracks=tracks, duration_s=duration, floor=floor)
 
 
-def _between(track: Floats, times_s: Floats) -> Floats:
-    """A track of the grid read between its points. Shapes: (G, 3), (T,) -> (T, 3)."""
+def between(track: Floats, times_s: Floats) -> Floats:
+    """A track of the grid read between its points. Shapes: (G, 3), (T,) seconds -> (T, 3)."""
     position = np.clip(times_s * GRID_HZ, 0, len(track) - 1)
     left = np.minimum(position.astype(np.int64), len(track) - 2)
     share = (position - left)[:, None]
@@ -202,42 +197,27 @@ def _between(track: Floats, times_s: Floats) -> Floats:
 
 def _way(motion: Motion, manner: Manner, trial: np.random.Generator, n_grid: int) -> Floats:
     """Where the person is on the floor. Shapes: -> (n_grid, 3) metres right, forward; degrees."""
-    times = np.array([time for time, _ in motion.travel])
-    values = np.array([value for _, value in motion.travel])
+    times, values = np.array(motion.travel)[:, 0], np.array(motion.travel)[:, 1:]
     reach = manner.amplitude * np.exp(0.08 * trial.standard_normal(3))
     values = values * reach + np.abs(values) * 0.08 * trial.standard_normal(values.shape)
     times = np.concatenate([[0.0], times, [1.0]])
     return _smooth(times, np.pad(values, ((1, 1), (0, 0)), "edge"), n_grid, 0.12)
 
 
-def _own_keys(
-    motion: Motion, track: str, variation: Variation, habit: np.random.Generator
-) -> tuple[Floats, Floats]:
-    """A track's keys as this person has them. Shapes: -> places (K,), values (K, 3)."""
-    places = np.array([place for place, _ in motion.cycle[track]])
-    values = np.array([value for _, value in motion.cycle[track]])
-    shift = habit.standard_normal(3) * 0.7
-    own = shift + 0.7 * habit.standard_normal(values.shape)
-    return places, values + _unit(track) * variation.habit * own
-
-
 def _trial_keys(
-    places: Floats, values: Floats, track: str, variation: Variation, trial: np.random.Generator
+    places: Floats, values: Floats, unit: float, trial: np.random.Generator
 ) -> tuple[Floats, Floats]:
-    """The same keys as they come out this time."""
+    """A person's keys as they come out this time. Shapes: (K,), (K, 3) -> the same."""
     places = places.copy()
     if len(places) > 1:
         gap = float(np.diff(places).min())
-        jitter = np.clip(variation.timing * trial.standard_normal(len(places)), -0.3, 0.3)
+        jitter = np.clip(_TIMING * trial.standard_normal(len(places)), -0.3, 0.3)
         places[1:-1] += (gap * jitter)[1:-1]
-    return places, values + _unit(track) * variation.trial * trial.standard_normal(values.shape)
+    return places, values + unit * _TRIAL * trial.standard_normal(values.shape)
 
 
 def _unit(track: str) -> float:
-    """What one unit of variation means on a track: degrees for turns, less where weight rests."""
-    return {"trunk": 60.0, "forearm_roll": 90.0, "pelvis": 0.3}.get(
-        track, 0.3 if "foot" in track else 1.0
-    )
+    return _UNITS.get(track, (1.0, 1.0))[0]
 
 
 def _smooth(times: Floats, values: Floats, n_grid: int, softness_s: float) -> Floats:
@@ -252,8 +232,7 @@ def _accompany(tracks: dict[str, Floats], motion: Motion, manner: Manner, idle: 
 
     Shapes: idle (5,), the left hand's place and the trunk's lean and turn.
     """
-    rest = np.array(TRACKS["right_hand"])
-    way = tracks["right_hand"] - rest
+    way = tracks["right_hand"] - np.array(TRACKS["right_hand"])
     tracks["trunk"][:, 0] -= manner.trunk_share * way[:, 0]
     tracks["trunk"][:, :2] += 16.0 * idle[3:]
     tracks["trunk"][:, 1] += manner.lean_deg
@@ -261,11 +240,3 @@ def _accompany(tracks: dict[str, Floats], motion: Motion, manner: Manner, idle: 
     if "left_hand" not in motion.cycle:
         tracks["left_hand"] += idle[:3] * np.array([0.7, 0.0, 1.0]) + [0.0, abs(idle[1]), 0.0]
         tracks["left_hand"] += manner.left_share * np.abs(way) * np.array([0.5, 1.0, 1.0])
-
-
-def _unrest(trial: np.random.Generator, n_grid: int, duration_s: float, size: float) -> Floats:
-    """Slow smooth noise. Shapes: -> (n_grid, 3)."""
-    knots = max(4, round(duration_s * 1.5))
-    values = size * trial.standard_normal((knots, 3))
-    path = PchipInterpolator(np.linspace(0, 1, knots), values)(np.linspace(0, 1, n_grid))
-    return np.asarray(gaussian_filter1d(path, 0.15 * GRID_HZ, axis=0, mode="nearest"))

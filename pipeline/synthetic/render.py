@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.synthetic.body import JOINT, Floats
-from pipeline.synthetic.scene import Person, Wardrobe
+from pipeline.synthetic.scene import Person
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +83,7 @@ LIMBS = (
 """The body's surface; radii before a person's girth."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surface:
+class Surface(NamedTuple):
     """What a camera sees of a body in one frame.
 
     Shapes: all (H, W). Where there is no body, depth is infinite and limb is -1.
@@ -98,14 +97,9 @@ class Surface:
 
 
 def see(joints: Floats, camera: Camera, girth: float) -> Surface:
-    """Draw one frame of a body.
+    """Draw one frame of a body, in front of the camera, all z above 0.2 m.
 
     Shapes: joints (20, 3) metres -> :class:`Surface` of (H, W).
-
-    Args:
-        joints: In front of the camera, all z above 0.2 m.
-        camera: Who looks.
-        girth: Scale of the radii.
     """
     shape = (camera.height, camera.width)
     depth = np.full(shape, np.inf, dtype=np.float32)
@@ -206,30 +200,6 @@ def room(
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def grainy(image: NDArray[np.uint8], grain: float, noise: np.random.Generator) -> NDArray[np.uint8]:
-    """An image with a sensor's noise, the same in all three colours.
-
-    Shapes: (H, W, 3) uint8 -> the same.
-    """
-    speckle = np.round(grain * noise.standard_normal(image.shape[:2], dtype=np.float32))
-    return np.asarray(np.clip(image + speckle[..., None], 0, 255)).astype(np.uint8)
-
-
-def colour_image(
-    surface: Surface, background: NDArray[np.uint8], wardrobe: Wardrobe
-) -> NDArray[np.uint8]:
-    """The body in its clothes before a room, lit from where the camera stands.
-
-    Shapes: surface (H, W), background (H, W, 3) uint8 -> (H, W, 3) uint8.
-    """
-    paint = np.array([getattr(wardrobe, limb.part) for limb in LIMBS], dtype=np.float32)
-    body = np.flatnonzero(surface.limb >= 0)
-    light = 0.5 + 0.5 * surface.facing.ravel()[body]
-    image = background.copy()
-    image.reshape(-1, 3)[body] = paint[surface.limb.ravel()[body]] * light[:, None]
-    return image
-
-
 def colour_film(
     joints: Floats,
     camera: Camera,
@@ -258,7 +228,16 @@ def colour_film(
     background = room(camera, floor_y_m, place, wall_m)
     lit = background * float(np.clip(1 + 0.05 * noise.standard_normal(), 0.85, 1.15))
     # Four grains in turn look alive to a network and cost a twentieth of one a frame.
-    rooms = [grainy(np.clip(lit, 0, 255).astype(np.uint8), grain, noise) for _ in range(4)]
+    plain = np.clip(lit, 0, 255).astype(np.uint8)
+    rooms = []
+    for _ in range(4):
+        speckle = np.round(grain * noise.standard_normal(plain.shape[:2], dtype=np.float32))
+        rooms.append(np.clip(plain + speckle[..., None], 0, 255).astype(np.uint8))
+    paint = np.array([person.wardrobe[limb.part] for limb in LIMBS], dtype=np.float32)
     for index, frame in enumerate(joints):
         surface = see(frame, camera, person.body.girth)
-        yield colour_image(surface, rooms[index % 4], person.wardrobe)
+        body = np.flatnonzero(surface.limb >= 0)
+        light = 0.5 + 0.5 * surface.facing.ravel()[body]  # from where the camera stands
+        image = rooms[index % 4].copy()
+        image.reshape(-1, 3)[body] = paint[surface.limb.ravel()[body]] * light[:, None]
+        yield image

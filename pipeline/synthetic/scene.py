@@ -6,21 +6,23 @@ all their records and a record is the same whenever it is made. This module know
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.synthetic.body import Body, Floats, Pose, Stance, carry, pose
-from pipeline.synthetic.motion import Manner, Motion, Performance, Variation, perform
+from pipeline.synthetic.motion import Manner, Motion, Performance, between, perform
 
-Colour = tuple[int, int, int]
+Colour = tuple[int, ...]
+"""Red, green, blue, each 0 to 255."""
 
 _PURPOSES = (
     *("person", "habit", "trial", "stance", "mount", "inertial", "skeleton", "depth", "room"),
     *("rgb", "phone", "watch", "clock", "keypoints", "surroundings", "faults"),
 )
 """What random numbers are for; append, never reorder."""
-_SHARED: dict[str, tuple[str, ...]] = {
+_SHARED = {
     "person": ("subject",),
     "habit": ("motion", "subject"),
     "mount": ("subject",),
@@ -41,30 +43,20 @@ class Draws:
 
     def for_(self, purpose: str) -> np.random.Generator:
         """Random numbers for one purpose, that depend on what it depends on and nothing else."""
-        scope = _SHARED.get(purpose, ("motion", "subject", "trial"))
-        numbers = [
-            getattr(self, name) if name in scope else 0 for name in ("motion", "subject", "trial")
-        ]
+        names = ("motion", "subject", "trial")
+        scope = _SHARED.get(purpose, names)
+        numbers = [getattr(self, name) if name in scope else 0 for name in names]
         return np.random.default_rng([self.seed, _PURPOSES.index(purpose), *numbers])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wardrobe:
-    """What a person wears: red, green, blue of each part."""
-
-    skin: Colour = (214, 170, 140)
-    shirt: Colour = (70, 90, 150)
-    trousers: Colour = (60, 60, 66)
-    shoe: Colour = (40, 36, 34)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """A subject: body, manner and clothes."""
+    """A subject."""
 
     body: Body
     manner: Manner
-    wardrobe: Wardrobe
+    wardrobe: Mapping[str, Colour]
+    """What is seen of them: ``skin``, ``shirt``, ``trousers`` and ``shoe``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +72,12 @@ class Scene:
 
     def pose(self, times_s: Floats) -> Pose:
         """The true body at given times. Shapes: (T,) seconds -> joints (T, 20, 3)."""
-        standing = pose(self.person.body, self.stance, self.performance.at(times_s))
-        floor = self.performance.floor_at(times_s)
-        return standing if floor is None else carry(standing, self.stance, floor)
+        made = self.performance
+        tracks = {name: between(track, times_s) for name, track in made.tracks.items()}
+        standing = pose(self.person.body, self.stance, tracks)
+        if made.floor is None:
+            return standing
+        return carry(standing, self.stance, between(made.floor, times_s))
 
     @property
     def floor_y_m(self) -> float:
@@ -118,23 +113,22 @@ def person(draws: Draws) -> Person:
         roll_deg=float(16 * draw.standard_normal()),
     )
     skins = ((214, 170, 140), (186, 140, 108), (150, 106, 78), (112, 78, 58))
-    colours = draw.integers(25, 215, size=(3, 3)).tolist()
-    wardrobe = Wardrobe(
-        skin=skins[int(draw.integers(len(skins)))],
-        shirt=(colours[0][0], colours[0][1], colours[0][2]),
-        trousers=(colours[1][0] // 2, colours[1][1] // 2, colours[1][2] // 2),
-        shoe=(colours[2][0] // 3, colours[2][1] // 3, colours[2][2] // 3),
-    )
+    colours = draw.integers(25, 215, size=(3, 3)) // np.array([[1], [2], [3]])
+    wardrobe = {"skin": skins[int(draw.integers(len(skins)))]}
+    wardrobe |= dict(zip(("shirt", "trousers", "shoe"), map(tuple, colours.tolist()), strict=True))
     return Person(body=body, manner=manner, wardrobe=wardrobe)
 
 
-def stage(draws: Draws, motion: Motion, variation: Variation) -> Scene:
+def stage(
+    draws: Draws, motion: Motion, *, shortest_s: float = 2.2, longest_s: float = 6.4
+) -> Scene:
     """The moving person of one record.
 
     Args:
         draws: Which record.
         motion: What is performed.
-        variation: How much performances differ.
+        shortest_s: No record is shorter.
+        longest_s: No record is longer, however slow its person.
     """
     who = person(draws)
     draw = draws.for_("stance")
@@ -148,7 +142,8 @@ def stage(draws: Draws, motion: Motion, variation: Variation) -> Scene:
     performance = perform(
         motion,
         who.manner,
-        variation,
+        shortest_s=shortest_s,
+        longest_s=longest_s,
         habit=draws.for_("habit"),
         trial=draws.for_("trial"),
     )

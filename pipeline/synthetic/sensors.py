@@ -7,8 +7,6 @@ joints for the tracker.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
@@ -21,20 +19,13 @@ STANDARD_GRAVITY = 9.80665
 """Metres per second squared that one g stands for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InertialUnit:
-    """Limits and imperfections of an accelerometer and gyroscope in one housing."""
-
-    acceleration_limit_g: float = 8.0
-    acceleration_step_g: float = 1 / 4096
-    acceleration_noise_g: float = 0.008
-    acceleration_bias_g: float = 0.012
-    rate_limit_deg_s: float = 1000.5
-    rate_step_deg_s: float = 1 / 32.75
-    rate_noise_deg_s: float = 0.7
-    rate_bias_deg_s: float = 0.9
-    mount_deg: float = 9.0
-    """How far from straight it is strapped on, standard deviation a turn about each axis."""
+# Of an accelerometer and gyroscope in one housing, three axes each: g and deg/s.
+_LIMITS = np.repeat([8.0, 1000.5], 3)
+_STEPS = np.repeat([1 / 4096, 1 / 32.75], 3)
+_NOISES = np.repeat([0.008, 0.7], 3)
+_BIASES = np.repeat([0.012, 0.9], 3)
+_MOUNT_DEG = 9.0
+"""How far from straight it is strapped on, standard deviation of a turn about each axis."""
 
 
 def ideal_inertial(place: Floats, frame: Floats, rate_hz: float) -> Floats:
@@ -55,12 +46,7 @@ def ideal_inertial(place: Floats, frame: Floats, rate_hz: float) -> Floats:
 
 
 def measure_inertial(
-    ideal: Floats,
-    n_rows: int,
-    unit: InertialUnit,
-    *,
-    mount: np.random.Generator,
-    noise: np.random.Generator,
+    ideal: Floats, n_rows: int, *, mount: np.random.Generator, noise: np.random.Generator
 ) -> Floats:
     """An inertial unit's rows over the same span as the ideal reading.
 
@@ -69,23 +55,17 @@ def measure_inertial(
     Args:
         ideal: From :func:`ideal_inertial`.
         n_rows: Rows wanted, spread over the whole span.
-        unit: The instrument.
         mount: Draws how it is strapped on: the same for all trials of a person.
         noise: Draws its bias and noise in this trial.
     """
-    turn = Rotation.from_euler(
-        "xyz", unit.mount_deg * (mount.standard_normal(3) + 0.4 * noise.standard_normal(3)), True
-    ).as_matrix()
+    angles = _MOUNT_DEG * (mount.standard_normal(3) + 0.4 * noise.standard_normal(3))
+    turn = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
     turned = np.concatenate([ideal[:, :3] @ turn, ideal[:, 3:] @ turn], axis=1)
     # The unit averages over its own interval, as its low-pass filter does.
     spread = 0.25 * len(ideal) / n_rows
     rows = spread_rows(gaussian_filter1d(turned, spread, axis=0, mode="nearest"), n_rows)
-    biases = np.repeat([unit.acceleration_bias_g, unit.rate_bias_deg_s], 3)
-    noises = np.repeat([unit.acceleration_noise_g, unit.rate_noise_deg_s], 3)
-    steps = np.repeat([unit.acceleration_step_g, unit.rate_step_deg_s], 3)
-    limits = np.repeat([unit.acceleration_limit_g, unit.rate_limit_deg_s], 3)
-    rows = rows + biases * noise.standard_normal(6) + noises * noise.standard_normal(rows.shape)
-    return np.asarray(np.clip(np.round(rows / steps) * steps, -limits, limits))
+    rows = rows + _BIASES * noise.standard_normal(6) + _NOISES * noise.standard_normal(rows.shape)
+    return np.asarray(np.clip(np.round(rows / _STEPS) * _STEPS, -_LIMITS, _LIMITS))
 
 
 def read_inertial(scene: Scene, place: Floats, frame: Floats, n_rows: int, purpose: str) -> Floats:
@@ -100,13 +80,9 @@ def read_inertial(scene: Scene, place: Floats, frame: Floats, n_rows: int, purpo
         n_rows: Rows wanted.
         purpose: Names its noise, see :class:`~pipeline.synthetic.scene.Draws`.
     """
-    return measure_inertial(
-        ideal_inertial(place, frame, GRID_HZ),
-        n_rows,
-        InertialUnit(),
-        mount=scene.draws.for_("mount"),
-        noise=scene.draws.for_(purpose),
-    )
+    ideal = ideal_inertial(place, frame, GRID_HZ)
+    mount, noise = scene.draws.for_("mount"), scene.draws.for_(purpose)
+    return measure_inertial(ideal, n_rows, mount=mount, noise=noise)
 
 
 def spread_rows(rows: Floats, n_rows: int) -> Floats:
@@ -124,9 +100,8 @@ def track_joints(
 
     Shapes: (T, 20, 3) -> (T, 20, 3) metres.
     """
-    share = np.array(
-        [2.0 if name.endswith(("wrist", "hand", "foot", "ankle")) else 1.0 for name in JOINTS]
-    )
+    ends = ("wrist", "hand", "foot", "ankle")
+    share = np.array([2.0 if name.endswith(ends) else 1.0 for name in JOINTS])
     width = 0.12 * rate_hz
     white = noise.standard_normal(joints.shape)
     smooth = gaussian_filter1d(white, width, axis=0, mode="reflect") * np.sqrt(

@@ -21,7 +21,6 @@ from scipy.io import savemat
 
 from pipeline.contract import ConfigError
 from pipeline.synthetic.films import AVI_HZ, avi_bytes
-from pipeline.synthetic.motion import Variation
 from pipeline.synthetic.render import (
     COLOUR_CAMERA,
     DEPTH_CAMERA,
@@ -89,7 +88,7 @@ class UtdTrial:
 
 def scene_of(trial: UtdTrial) -> Scene:
     """The moving person of one record, before any sensor looks."""
-    return stage(trial.draws, MOTIONS[ACTIONS[trial.action - 1]], Variation())
+    return stage(trial.draws, MOTIONS[ACTIONS[trial.action - 1]])
 
 
 def skeleton(scene: Scene) -> NDArray[np.float64]:

@@ -10,16 +10,13 @@ from __future__ import annotations
 import importlib.resources
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from pipeline.synthetic.body import TRACKS, Point
-from pipeline.synthetic.motion import Key, Motion
-
-_NUDGE = (0.02, 0.03, -0.02)
-"""By how much hands move within a posture that is kept."""
+from pipeline.synthetic.body import TRACKS
+from pipeline.synthetic.motion import Keys, Motion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +45,7 @@ def read_vocabulary(data_set: str) -> Vocabulary:
 
 
 def motion_of(name: str, table: Mapping[str, Any], parts: Mapping[str, Any]) -> Motion:
-    """One motion of a file.
-
-    Args:
-        name: Its name.
-        table: What the file says of it.
-        parts: What the file's motions share, by name.
+    """One motion of a file: what its table says, and what the parts do that it names.
 
     Raises:
         AssertionError: an entry is neither a setting nor a track, or its keys are not in order.
@@ -71,7 +63,7 @@ def _entries(table: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, An
     for name, value in _both_sides(table).items():
         if name == "backwards":
             entries |= {
-                track: tuple((1 - at, point) for at, point in reversed(keys))
+                track: tuple((1 - at, *point) for at, *point in reversed(keys))
                 for track, keys in _entries(parts[value], parts).items()
                 if track in TRACKS
             }
@@ -82,10 +74,8 @@ def _entries(table: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, An
         elif name in ("begin", "finish"):
             posture = parts[value] if isinstance(value, str) else value
             entries[name] = {track: tuple(point) for track, point in _both_sides(posture).items()}
-        elif name in ("duration_s", "approach"):
-            entries[name] = value
-        elif name == "repeats":
-            entries[name] = tuple(value)
+        elif name in ("duration_s", "approach", "repeats"):
+            entries[name] = tuple(value) if name == "repeats" else value
         elif name != "like":
             entries[name] = _keys(value)
     return entries
@@ -97,55 +87,38 @@ def _both_sides(table: Mapping[str, Any]) -> dict[str, Any]:
     return {track: value for name, value in table.items() for track in sides.get(name, (name,))}
 
 
-def _keys(track: Any) -> tuple[Key, ...]:
+def _keys(track: Any) -> Keys:
     """A track of the file as keys."""
-    if isinstance(track, dict):
-        track = _circle(track["circle"], track["radius"], clockwise=track["clockwise"])
+    if isinstance(track, dict):  # a circle in the frontal plane from its top, as its drawer sees it
+        x, y, z = track["circle"]
+        width = track["radius"] if track["clockwise"] else -track["radius"]
+        angles = [2 * math.pi * step / 12 for step in range(13)]
+        track = [(x + width * math.sin(a), y + track["radius"] * math.cos(a), z) for a in angles]
     if isinstance(track[0], float):
-        return ((0.25, _point(track)), (0.75, _point(track)))
+        return ((0.25, *track), (0.75, *track))
     if len(track[0]) == 4:
-        return tuple((at, _point(point)) for at, *point in track)
+        return tuple(tuple(key) for key in track)
     last = max(1, len(track) - 1)
-    return tuple((index / last, _point(point)) for index, point in enumerate(track))
+    return tuple((index / last, *point) for index, point in enumerate(track))
 
 
-def _point(values: Sequence[float]) -> Point:
-    x, y, z = values
-    return (x, y, z)
-
-
-def _circle(centre: Sequence[float], radius: float, *, clockwise: bool) -> list[Point]:
-    """A circle in the frontal plane from its top, clockwise as its drawer sees it."""
-    x, y, z = centre
-    sign = 1.0 if clockwise else -1.0
-    angles = [2 * math.pi * step / 12 for step in range(13)]
-    return [(x + sign * radius * math.sin(a), y + radius * math.cos(a), z) for a in angles]
-
-
-def _held(track: str, point: Sequence[float]) -> tuple[Key, ...]:
+def _held(track: str, point: list[float]) -> Keys:
     """A point that is taken and kept, left a little once where a hand can."""
     x, y, z = point
-    dx, dy, dz = (0.0, 0.0, 0.0) if track in ("pelvis", "trunk") else _NUDGE
-    kept = (x, y, z)
-    return ((0.0, kept), (0.35, (x + dx, y + dy, z + dz)), (0.7, kept), (1.0, kept))
+    dx, dy, dz = (0.0, 0.0, 0.0) if track in ("pelvis", "trunk") else (0.02, 0.03, -0.02)
+    return ((0.0, x, y, z), (0.35, x + dx, y + dy, z + dz), (0.7, x, y, z), (1.0, x, y, z))
 
 
-def _gait(stride: float, lift: float, swing: float, bend: float) -> dict[str, tuple[Key, ...]]:
+def _gait(stride: float, lift: float, swing: float, bend: float) -> dict[str, Keys]:
     """Steps on the spot and the arms against them: one cycle is a step of each foot."""
     down, up = (0.0, 0.0, 0.0), (0.0, lift, -stride)
     front, rear = (-0.1, bend, swing), (0.15, bend - 0.15, -0.6 * swing)
-    low = (0.0, -0.03, 0.0)
+    low, left, right = (0.0, -0.03, 0.0), (-0.03, 0.02, 0.0), (0.03, 0.02, 0.0)
     return {
-        "right_foot": ((0.0, down), (0.25, up), (0.5, down), (0.98, down)),
-        "left_foot": ((0.0, down), (0.5, down), (0.75, up), (0.98, down)),
-        "right_hand": ((0.0, rear), (0.5, rear), (0.75, front), (0.98, rear)),
-        "left_hand": ((0.0, rear), (0.25, front), (0.5, rear), (0.98, rear)),
-        "pelvis": (
-            (0.0, low),
-            (0.25, (-0.03, 0.02, 0.0)),
-            (0.5, low),
-            (0.75, (0.03, 0.02, 0.0)),
-            (0.98, low),
-        ),
-        "trunk": ((0.0, (0.0, 3.0, 0.0)), (0.25, (7.0, 4.0, 0.0)), (0.75, (-7.0, 4.0, 0.0))),
+        "right_foot": ((0.0, *down), (0.25, *up), (0.5, *down), (0.98, *down)),
+        "left_foot": ((0.0, *down), (0.5, *down), (0.75, *up), (0.98, *down)),
+        "right_hand": ((0.0, *rear), (0.5, *rear), (0.75, *front), (0.98, *rear)),
+        "left_hand": ((0.0, *rear), (0.25, *front), (0.5, *rear), (0.98, *rear)),
+        "pelvis": ((0.0, *low), (0.25, *left), (0.5, *low), (0.75, *right), (0.98, *low)),
+        "trunk": ((0.0, 0.0, 3.0, 0.0), (0.25, 7.0, 4.0, 0.0), (0.75, -7.0, 4.0, 0.0)),
     }

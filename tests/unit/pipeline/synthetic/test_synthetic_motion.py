@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.synthetic.body import JOINT, JOINTS, TRACKS, Body, Stance, pose
 from pipeline.synthetic.motion import Motion
-from pipeline.synthetic.sensors import InertialUnit, measure_inertial, track_joints
+from pipeline.synthetic.sensors import measure_inertial, track_joints
 from pipeline.synthetic.utd_mhad import ACTIONS, MOTIONS, UtdTrial, scene_of
 
 
@@ -51,10 +51,13 @@ def test_a_body_without_length_is_refused_by_name() -> None:
 @pytest.mark.parametrize(
     ("cycle", "message"),
     [
-        ({"tail": ((0.0, (0.0, 0.0, 0.0)),)}, "no track 'tail'"),
-        ({"pelvis": ((0.5, (0.0,) * 3), (0.2, (0.0,) * 3))}, "keys of pelvis are not in order"),
-        ({"pelvis": ((-0.1, (0.0,) * 3),)}, "pelvis begins before its cycle"),
-        ({"pelvis": ((1.1, (0.0,) * 3),)}, "pelvis ends after its cycle"),
+        ({"tail": ((0.0, 0.0, 0.0, 0.0),)}, "no track 'tail'"),
+        (
+            {"pelvis": ((0.5, 0.0, 0.0, 0.0), (0.2, 0.0, 0.0, 0.0))},
+            "keys of pelvis are not in order",
+        ),
+        ({"pelvis": ((-0.1, 0.0, 0.0, 0.0),)}, "pelvis begins before its cycle"),
+        ({"pelvis": ((1.1, 0.0, 0.0, 0.0),)}, "pelvis ends after its cycle"),
     ],
 )
 def test_a_motion_with_wrong_keys_is_refused(cycle: dict, message: str) -> None:
@@ -88,13 +91,12 @@ def test_a_circle_turns_the_way_its_name_says() -> None:
 def test_an_inertial_unit_clips_and_counts_in_its_own_steps() -> None:
     ideal = np.zeros((400, 6))
     ideal[:, 0], ideal[:, 5] = 30.0, -9000.0
-    unit = InertialUnit(mount_deg=0.0)
     draw = np.random.default_rng(0)
-    rows = measure_inertial(ideal, 100, unit, mount=draw, noise=draw)
+    rows = measure_inertial(ideal, 100, mount=draw, noise=draw)
     assert rows.shape == (100, 6)
     assert np.all(rows[:, 0] == 8.0)
     assert np.all(rows[:, 5] == -1000.5)
-    counts = rows[:, 1] / unit.acceleration_step_g
+    counts = rows[:, 1] * 4096
     np.testing.assert_allclose(counts, np.round(counts), atol=1e-6)
 
 
