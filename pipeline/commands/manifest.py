@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -29,6 +31,12 @@ from pipeline.raw.tree import RawTree
 
 _SHOWN = 10
 """Ignored files and incomplete records that the summary names."""
+_JOBS = click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    show_default="as many as processors, at most 8",
+    help="Threads that hash files.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,39 +54,23 @@ def manifest() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="The manifest to write (JSON Lines).",
 )
-@click.option(
-    "--force", is_flag=True, default=False, show_default="off", help="Write over an existing file."
-)
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=None,
-    show_default="as many as processors, at most 8",
-    help="Threads that hash files.",
-)
+@click.option("--force", is_flag=True, show_default="off", help="Write over an existing file.")
+@_JOBS
 @click.option(
     "--classes",
     "n_classes",
     type=int,
-    default=None,
     show_default="as the data set's papers count",
     help="How many classes to count. MMAct has 35, or 37 with two of the desk's told apart.",
 )
 @click.option(
     "--keep-unfilmed",
     is_flag=True,
-    default=False,
     show_default="off",
     help="List trials that sensors recorded and no camera, as records of camera 0.",
 )
 def build_command(
-    dataset: str,
-    raw: str,
-    output: Path,
-    force: bool,
-    jobs: int | None,
-    n_classes: int | None,
-    keep_unfilmed: bool,
+    dataset: str, raw: str, output: Path, force: bool, n_classes: int | None, **how: Any
 ) -> None:
     """List the recordings in the folder RAW, extracted or in archives as downloaded."""
     if output.exists() and not force:
@@ -90,14 +82,8 @@ def build_command(
     if not output.parent.is_dir():
         raise click.UsageError(f"{output.parent} is not a folder: make it first")
     with ProgressBar(plain_every_s=5) as bar:
-        built = build(
-            dataset,
-            RawTree(raw),
-            progress=bar.follow("hashing", "files"),
-            jobs=jobs,
-            n_classes=n_classes,
-            keep_unfilmed=keep_unfilmed,
-        )
+        progress = bar.follow("hashing", "files")
+        built = build(dataset, RawTree(raw), progress=progress, n_classes=n_classes, **how)
     save_manifest(built.manifest, output)
     _summarise(built, output)
     click.echo(f"Next: dmft encode {output} --raw {raw} --out {output.with_suffix('.zarr')}")
@@ -108,28 +94,18 @@ def build_command(
 @click.option(
     "--raw",
     type=click.Path(exists=True, file_okay=False),
-    default=None,
     show_default="structure alone",
     help="The raw tree whose files are held against the manifest.",
 )
 @click.option(
     "--against",
     metavar="FILE|DATASET",
-    default=None,
     show_default="nothing",
     help="Another manifest, or the data set whose published manifest ships with dmft; the "
     "records in both must agree.",
 )
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=None,
-    show_default="as many as processors, at most 8",
-    help="Threads that hash files.",
-)
-@click.option(
-    "--json", "as_json", is_flag=True, default=False, show_default="off", help="Answer in JSON."
-)
+@_JOBS
+@click.option("--json", "as_json", is_flag=True, show_default="off", help="Answer in JSON.")
 def check_command(
     file: Path, raw: str | None, against: str | None, jobs: int | None, as_json: bool
 ) -> None:
@@ -142,12 +118,23 @@ def check_command(
             problems += check(checked, tree, progress=progress, jobs=jobs)
         if other is not None:
             problems += compare(checked, other)
+    n_compared = None
+    if checked is not None and other is not None:
+        n_compared = len({r.id for r in checked.records} & {r.id for r in other.records})
     if as_json:
-        click.echo(json.dumps(_report(file, checked, other, problems), indent=2))
+        report = {
+            "file": str(file),
+            "ok": not problems,
+            "n_records": len(checked.records) if checked else None,
+            "n_compared": n_compared,
+            "sha256": checked.sha256 if checked else None,
+            "problems": [asdict(problem) for problem in problems],
+        }
+        click.echo(json.dumps(report, indent=2))
     else:
         for problem in problems:
             click.echo(f"{problem.kind}: {problem.where}: {problem.message}")
-        click.echo(_verdict(file, checked, other, problems), err=bool(problems))
+        click.echo(f"{file}: {_verdict(checked, n_compared, problems)}", err=bool(problems))
     sys.exit(1 if problems else 0)
 
 
@@ -166,14 +153,12 @@ def _other(against: str, checked: Manifest | None) -> Manifest:
 
 def _summarise(built: Build, output: Path) -> None:
     made = built.manifest
-    files: Counter[str] = Counter()
-    n_bytes: Counter[str] = Counter()
+    sizes: dict[str, list[int]] = {modality: [] for modality in made.modalities}
     for _, modality, stream in made.streams():
-        files[modality] += 1
-        n_bytes[modality] += stream.n_bytes or 0
+        sizes[modality].append(stream.n_bytes or 0)
     click.echo(f"{output}: {len(made.records)} records of {made.dataset}, sha256 {made.sha256}")
-    for modality in made.modalities:
-        click.echo(f"  {modality:<10}{files[modality]:>7} files {n_bytes[modality]:>15,} bytes")
+    for modality, n_bytes in sizes.items():
+        click.echo(f"  {modality:<10}{len(n_bytes):>7} files {sum(n_bytes):>15,} bytes")
     if built.absent:
         click.echo(f"  no files of {', '.join(built.absent)}")
     _list("incomplete records", [f"{name} lacks {', '.join(m)}" for name, m in built.incomplete])
@@ -190,35 +175,11 @@ def _list(title: str, lines: list[str]) -> None:
             click.echo(f"  and {len(lines) - _SHOWN} more")
 
 
-def _common(checked: Manifest, other: Manifest) -> int:
-    return len({record.id for record in checked.records} & {record.id for record in other.records})
-
-
-def _verdict(
-    file: Path, checked: Manifest | None, other: Manifest | None, problems: list[Problem]
-) -> str:
+def _verdict(checked: Manifest | None, n_compared: int | None, problems: list[Problem]) -> str:
     if problems:
         kinds = Counter(str(problem.kind) for problem in problems)
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
-        return f"{file}: {len(problems)} problems ({counts})"
+        return f"{len(problems)} problems ({counts})"
     assert checked is not None
-    agreed = ""
-    if other is not None:
-        agreed = f", {_common(checked, other)} of them in both manifests and in agreement"
-    return f"{file}: {len(checked.records)} records{agreed}, no problems"
-
-
-def _report(
-    file: Path, checked: Manifest | None, other: Manifest | None, problems: list[Problem]
-) -> dict[str, object]:
-    return {
-        "file": str(file),
-        "ok": not problems,
-        "n_records": len(checked.records) if checked else None,
-        "n_compared": _common(checked, other) if checked and other else None,
-        "sha256": checked.sha256 if checked else None,
-        "problems": [
-            {"kind": str(problem.kind), "where": problem.where, "message": problem.message}
-            for problem in problems
-        ],
-    }
+    agreed = f", {n_compared} of them in both manifests and in agreement"
+    return f"{len(checked.records)} records{'' if n_compared is None else agreed}, no problems"

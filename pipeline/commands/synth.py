@@ -17,7 +17,7 @@ from pipeline.common.cores import n_cores
 from pipeline.common.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
-    from pipeline.synthetic.tree import Progress, Written
+    from pipeline.synthetic.tree import Written
 
 _option = partial(click.option, show_default=True)
 
@@ -37,7 +37,17 @@ def _names(value: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
 
 
-def _tree_options(known: str, default: str, files: str) -> Callable[[Any], Any]:
+def _vacant(ctx: click.Context, _param: click.Parameter, out: Path) -> Path:
+    """OUT, which holds nothing unless --force is there."""
+    if out.exists() and any(out.iterdir()) and not ctx.params["force"]:
+        raise click.UsageError(
+            f"{out} exists and is not empty. Name another folder, remove it, or add --force to "
+            "write into it."
+        )
+    return out
+
+
+def _tree_options(known: str, default: str, files: str = "") -> Callable[[Any], Any]:
     """What every tree is asked: OUT, --modalities, --seed, --jobs and --force.
 
     Args:
@@ -55,12 +65,13 @@ def _tree_options(known: str, default: str, files: str) -> Callable[[Any], Any]:
     seed = "Draws people, trials and what is irregular; the same seed writes the same bytes."
     jobs = "Processes; changes no file.  [default: one a core]"
     force = "Write into OUT although it holds something already."
+    folder = click.Path(file_okay=False, path_type=Path)
     options = (
-        click.argument("out", type=click.Path(file_okay=False, path_type=Path)),
+        click.argument("out", type=folder, callback=_vacant),
         _option("--modalities", default=default, callback=some, help=files),
         _option("--seed", default=0, type=click.IntRange(0), help=seed),
         click.option("--jobs", type=click.IntRange(1), help=jobs),
-        click.option("--force", is_flag=True, help=force),
+        click.option("--force", is_flag=True, is_eager=True, help=force),
     )
     return lambda command: reduce(lambda inner, option: option(inner), reversed(options), command)
 
@@ -69,15 +80,16 @@ def _fabricate(
     data_set: str,
     out: Path,
     trials: str,
-    write: Callable[[Progress], Written],
     n_trials: int,
+    write: Callable[..., Written],
+    jobs: int | None,
     list_file: Path | None = None,
 ) -> None:
     """Write a tree, and say what came of it, what is wrong with it and what to run next."""
     started = time.monotonic()
     with ProgressBar() as bar:
         bar.start("fabricating", total=n_trials, unit="trials")
-        written = write(lambda _: bar.advance())
+        written = write(n_jobs=jobs or n_cores(), progress=lambda _: bar.advance())
     click.echo(
         f"{n_trials} {trials}; {written.n_bytes / 1e6:.1f} MB) in {out} "
         f"after {time.monotonic() - started:.0f} s"
@@ -89,14 +101,6 @@ def _fabricate(
             click.echo(f"  {kind}: {count}, first {first[kind].path} ({first[kind].detail})")
         click.echo(f"All of them: {list_file}")
     click.echo(f"Next: dmft manifest build {data_set} {out} -o {out.resolve().name}.jsonl")
-
-
-def _refuse_occupied(out: Path, force: bool) -> None:
-    if out.exists() and any(out.iterdir()) and not force:
-        raise click.UsageError(
-            f"{out} exists and is not empty. Name another folder, remove it, or add --force to "
-            "write into it."
-        )
 
 
 @synth.command("utd-mhad")
@@ -114,16 +118,9 @@ def _refuse_occupied(out: Path, force: bool) -> None:
     type=click.IntRange(1, 999),
     help="How often each person performs each action.",
 )
-@_tree_options("rgb,depth,skeleton,inertial", default="rgb,depth,skeleton,inertial", files="")
+@_tree_options("rgb,depth,skeleton,inertial", default="rgb,depth,skeleton,inertial")
 def utd_mhad(
-    out: Path,
-    subjects: int,
-    actions: int,
-    trials: int,
-    seed: int,
-    modalities: tuple[str, ...],
-    jobs: int | None,
-    force: bool,
+    out: Path, modalities: tuple[str, ...], seed: int, jobs: int | None, force: bool, **counts: int
 ) -> None:
     """Write a raw tree in UTD-MHAD's file formats into OUT.
 
@@ -138,11 +135,10 @@ def utd_mhad(
     """
     from pipeline.synthetic.utd_mhad import plan, write_tree
 
-    _refuse_occupied(out, force)
-    records = plan(seed=seed, n_actions=actions, n_subjects=subjects, n_trials=trials)
-    write = partial(write_tree, out, records, modalities, n_jobs=jobs or n_cores())
+    records = plan(seed=seed, **{f"n_{name}": count for name, count in counts.items()})
     what = f"records ({', '.join(modalities)}"
-    _fabricate("utd-mhad", out, what, lambda done: write(progress=done), len(records))
+    write = partial(write_tree, out, records, modalities)
+    _fabricate("utd-mhad", out, what, len(records), write, jobs)
 
 
 def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Any:
@@ -164,15 +160,9 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> An
 )
 @_option("--scenes", default="1", help="How many scenes, or which of 1-4.")
 @_option(
-    "--sessions",
-    default="2",
-    help="How many sessions, or which. A number alone takes 1, 5, 2, 3, 4 in this order.",
+    "--sessions", default="2", help="How many, or which; a number takes 1, 5, 2, 3, 4 in turn."
 )
-@_option(
-    "--cameras",
-    default="4",
-    help="How many cameras, or which of 1-4. A number alone takes 1, 4, 2, 3 in this order.",
-)
+@_option("--cameras", default="4", help="How many, or which; a number takes 1, 4, 2, 3 in turn.")
 @_option(
     "--classes",
     default="8",
@@ -200,11 +190,7 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str | None) -> An
     "film, which dmft manifest check reports as copies; sensor files are each of their own trial. "
     "--subjects to --classes do not apply.",
 )
-@click.option(
-    "--irregular",
-    default="",
-    help="What to do wrong, with commas between, or all; the names are below.",
-)
+@click.option("--irregular", default="", help="What to do wrong: names from below, or all.")
 @_option(
     "--share",
     default=0.1,
@@ -263,7 +249,6 @@ def mmact(
     from pipeline.synthetic.irregular import chosen as what_goes_wrong
     from pipeline.synthetic.mmact_trial import Form
 
-    _refuse_occupied(out, force)
     length_s = seconds or (2.0 if structure else 4.0)
     width, height = size or ((64, 36) if structure else (320, 180))
     form = Form(kinds=modalities, width=width, height=height)
@@ -285,16 +270,8 @@ def mmact(
     n_views = [len(trial.clips) for trial in trials]
     faults = what_goes_wrong(_names(irregular), modalities, max(n_views))
     beside = out.resolve().with_name(f"{out.resolve().name}.irregular.jsonl")
-    write = partial(
-        tree.write_tree,
-        out,
-        trials,
-        form,
-        irregular=faults,
-        share=share,
-        link_films=structure is not None,
-        n_jobs=jobs or n_cores(),
-    )
+    write = partial(tree.write_tree, out, trials, form, irregular=faults, share=share)
+    write = partial(write, link_films=structure is not None)
     what = f"trials, {sum(n_views)} views ({', '.join(modalities)}"
     kept = (list_file or beside) if faults else None
-    _fabricate("mmact", out, what, lambda done: write(progress=done), len(trials), kept)
+    _fabricate("mmact", out, what, len(trials), write, jobs, kept)

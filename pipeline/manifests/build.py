@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import attrgetter
 
 from pipeline.common.cores import n_cores
 from pipeline.contract import ContractError, Record, RecordingError, StreamRef
@@ -91,7 +92,10 @@ def build(
             f"{raw.root} holds no recordings of {dataset}: {len(ignored)} other files are there. "
             "Wanted the folder that holds the data set's folders or archives."
         )
-    unfilmed = {} if keep_unfilmed else _unfilmed(layout, placed)
+    filmed = {place.trial for _, place in placed if place.modality not in layout.shared}
+    unfilmed: dict[tuple[int, ...], str] = {}
+    if filmed and not keep_unfilmed:
+        unfilmed = {p.trial: p.record_id for _, p in placed if p.trial not in filmed}
     placed = [(path, place) for path, place in placed if place.trial not in unfilmed]
     digests: list[tuple[int, str]] = []
     if not problems:
@@ -135,20 +139,16 @@ def _rivals(placed: list[tuple[str, Place]]) -> list[str]:
 def _digest(
     paths: list[str], raw: RawTree, progress: Progress | None, jobs: int | None
 ) -> tuple[list[tuple[int, str]], list[str]]:
-    def digest(path: str) -> tuple[int, str] | str:
-        try:
-            return raw.digest(path)
-        except RecordingError as error:
-            return str(error)
-
+    """Size and hash of every file that can be read, and what is wrong with the others."""
     digests: list[tuple[int, str]] = []
     problems: list[str] = []
     with ThreadPoolExecutor(jobs or default_jobs()) as pool:
-        for done, outcome in enumerate(pool.map(digest, paths), start=1):
-            if isinstance(outcome, str):
-                problems.append(outcome)
-            else:
-                digests.append(outcome)
+        tasks = [pool.submit(raw.digest, path) for path in paths]
+        for done, task in enumerate(tasks, start=1):
+            try:
+                digests.append(task.result())
+            except RecordingError as error:
+                problems.append(str(error))
             if progress is not None:
                 progress(done, len(paths))
     return digests, problems
@@ -160,45 +160,29 @@ def assemble(layout: Layout, files: Sequence[tuple[Place, StreamRef]]) -> Manife
     Raises:
         ContractError: two files are one stream of one record.
     """
-    views: dict[tuple[int, ...], dict[int, Place]] = {}
+    views: dict[tuple[int, ...], Place] = {}
+    # A shared file is the trial's, by its numbers; any other is the view's, by one number more.
     streams: dict[tuple[int, ...], dict[str, list[StreamRef]]] = {}
     for place, ref in files:
-        by_view = views.setdefault(place.trial, {})
-        if place.modality not in layout.shared:
-            by_view[place.view] = place
-        streams.setdefault(_owner(layout, place), {}).setdefault(place.modality, []).append(ref)
+        owner = place.trial if place.modality in layout.shared else place.order
+        streams.setdefault(owner, {}).setdefault(place.modality, []).append(ref)
+        if owner == place.order:
+            views[place.order] = place
+    filmed = {place.trial for place in views.values()}
     for place, _ in files:
-        if not views[place.trial]:
-            views[place.trial][place.view] = place
+        if place.trial not in filmed:
+            views.setdefault(place.order, place)
     records = []
-    for place in sorted((p for by_view in views.values() for p in by_view.values()), key=_order):
-        by_modality = streams.get(place.trial, {}) | streams.get((*place.trial, place.view), {})
+    for order in sorted(views):
+        place = views[order]
+        by_modality = streams.get(place.trial, {}) | streams.get(order, {})
+        by_name = {m: sorted(refs, key=attrgetter("name")) for m, refs in by_modality.items()}
         records.append(
             Record(
                 id=place.record_id,
                 label=place.label,
                 attributes=place.attributes,
-                streams={m: tuple(sorted(refs, key=_name)) for m, refs in by_modality.items()},
+                streams={modality: tuple(refs) for modality, refs in by_name.items()},
             )
         )
     return Manifest(dataset=layout.dataset, classes=layout.classes, records=tuple(records))
-
-
-def _owner(layout: Layout, place: Place) -> tuple[int, ...]:
-    return place.trial if place.modality in layout.shared else place.order
-
-
-def _order(place: Place) -> tuple[int, ...]:
-    return place.order
-
-
-def _name(ref: StreamRef) -> str:
-    return ref.name
-
-
-def _unfilmed(layout: Layout, placed: list[tuple[str, Place]]) -> dict[tuple[int, ...], str]:
-    """Trials of shared files alone, with their name, in a tree that has views of others."""
-    filmed = {place.trial for _, place in placed if place.modality not in layout.shared}
-    if not filmed:
-        return {}
-    return {place.trial: place.record_id for _, place in placed if place.trial not in filmed}

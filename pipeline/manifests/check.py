@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
-from pipeline.contract import ContractError, Record, RecordingError, StreamRef
+from pipeline.contract import ContractError, RecordingError, StreamRef
 from pipeline.manifests.build import Progress, default_jobs
-from pipeline.manifests.layout import LAYOUTS, Layout
+from pipeline.manifests.layout import LAYOUTS
 from pipeline.manifests.model import Manifest, Problem, ProblemKind
 from pipeline.raw.tree import RawTree
 
@@ -44,18 +44,20 @@ def check(
     survey = raw.survey()
     present = frozenset(survey.paths)
     escaping = {refusal.path: refusal.reason for refusal in survey.refused if refusal.escapes}
-    entries = [(record, stream) for record, _, stream in manifest.streams()]
-    check_file = partial(_check_file, raw, present, escaping)
+    ids = [record.id for record, _, _ in manifest.streams()]
+    streams = [stream for _, _, stream in manifest.streams()]
     with ThreadPoolExecutor(jobs or default_jobs()) as pool:
-        for done, problem in enumerate(pool.map(check_file, entries), start=1):
-            if problem is not None:
-                problems.append(problem)
+        faults = pool.map(partial(_fault, raw, present, escaping), streams)
+        for done, (record_id, fault) in enumerate(zip(ids, faults, strict=True), start=1):
+            if fault is not None:
+                kind, message = fault
+                problems.append(Problem(kind, record_id, message))
             if progress is not None:
-                progress(done, len(entries))
-    listed = {stream.path for _, stream in entries}
+                progress(done, len(streams))
+    listed = {stream.path for stream in streams}
     for path, reason in escaping.items():
         if path not in listed:
-            problems.append(Problem(kind=ProblemKind.ESCAPING, where=path, message=reason))
+            problems.append(Problem(ProblemKind.ESCAPING, path, reason))
     problems.extend(_extra(manifest, survey.paths, listed))
     return problems
 
@@ -68,36 +70,35 @@ def compare(manifest: Manifest, other: Manifest) -> list[Problem]:
     """
     problems: list[Problem] = []
 
-    def disagree(where: str, what: str, found: object, wanted: object) -> None:
-        message = f"{what} is {found!r}, and {wanted!r} in the other manifest"
-        problems.append(Problem(kind=ProblemKind.DISAGREES, where=where, message=message))
+    def hold(where: str, what: str, value: object, wanted: object) -> None:
+        if value != wanted:
+            message = f"{what} is {value!r}, and {wanted!r} in the other manifest"
+            problems.append(Problem(ProblemKind.DISAGREES, where, message))
 
-    if manifest.dataset != other.dataset:
-        disagree("line 1", "dataset", manifest.dataset, other.dataset)
+    hold("line 1", "dataset", manifest.dataset, other.dataset)
+    if problems:
         return problems
     others = {record.id: record for record in other.records}
-    common = [record for record in manifest.records if record.id in others]
+    common = [(record, others[record.id]) for record in manifest.records if record.id in others]
     if not common:
         message = "no record is in both manifests: there is nothing to compare"
-        problems.append(Problem(kind=ProblemKind.DISAGREES, where="line 1", message=message))
-    for record in common:
-        twin = others[record.id]
-        name, wanted = manifest.classes[record.label], other.classes[twin.label]
-        if (record.label, name) != (twin.label, wanted):
-            disagree(record.id, "label", f"{record.label} {name}", f"{twin.label} {wanted}")
-        if dict(record.attributes) != dict(twin.attributes):
-            disagree(record.id, "attributes", dict(record.attributes), dict(twin.attributes))
+        problems.append(Problem(ProblemKind.DISAGREES, "line 1", message))
+    for record, twin in common:
+        label, wanted = manifest.classes[record.label], other.classes[twin.label]
+        hold(record.id, "label", f"{record.label} {label}", f"{twin.label} {wanted}")
+        hold(record.id, "attributes", dict(record.attributes), dict(twin.attributes))
         for modality in sorted(record.streams.keys() & twin.streams.keys()):
             mine = {stream.name: stream for stream in record.streams[modality]}
-            for stream in twin.streams[modality]:
-                if stream.name not in mine:
+            for theirs in twin.streams[modality]:
+                ours = mine.get(theirs.name)
+                if ours is None:
                     continue
-                for what in ("path", "n_bytes", "sha256", "n_frames"):
-                    ours, theirs = getattr(mine[stream.name], what), getattr(stream, what)
-                    if what == "path" and _same_place(manifest.dataset, ours, theirs):
-                        continue
-                    if None not in (ours, theirs) and ours != theirs:
-                        disagree(record.id, f"{what} of {modality}", ours, theirs)
+                if not _same_place(manifest.dataset, ours.path, theirs.path):
+                    hold(record.id, f"path of {modality}", ours.path, theirs.path)
+                for what in ("n_bytes", "sha256", "n_frames"):
+                    known = getattr(ours, what), getattr(theirs, what)
+                    if None not in known:
+                        hold(record.id, f"{what} of {modality}", *known)
     return problems
 
 
@@ -110,52 +111,34 @@ def _same_place(dataset: str, path: str, other: str) -> bool:
 
 
 def _same_content(manifest: Manifest) -> Iterator[Problem]:
-    first: dict[str, tuple[str, str]] = {}
+    first: dict[str, str] = {}
     for record, _, stream in manifest.streams():
         if stream.sha256 is None or stream.n_bytes == 0:  # all empty files are alike
             continue
         if stream.sha256 in first:
-            other_id, other_path = first[stream.sha256]
-            yield Problem(
-                kind=ProblemKind.DUPLICATED,
-                where=record.id,
-                message=f"{stream.path} has the same content as {other_path} of {other_id}: one of "
-                "them is a wrong copy",
-            )
-        first.setdefault(stream.sha256, (record.id, stream.path))
+            message = f"{stream.path} has the same content as {first[stream.sha256]}: one of them"
+            yield Problem(ProblemKind.DUPLICATED, record.id, f"{message} is a wrong copy")
+        first.setdefault(stream.sha256, f"{stream.path} of {record.id}")
 
 
-def _check_file(
-    raw: RawTree,
-    present: frozenset[str],
-    escaping: dict[str, str],
-    entry: tuple[Record, StreamRef],
-) -> Problem | None:
-    record, stream = entry
-
-    def problem(kind: ProblemKind, message: str) -> Problem:
-        return Problem(kind=kind, where=record.id, message=message)
-
-    if stream.path in escaping:
-        return problem(ProblemKind.ESCAPING, f"{stream.path} is {escaping[stream.path]}")
-    if stream.path not in present:
-        return problem(ProblemKind.MISSING, f"{stream.path} is not in {raw.root}")
+def _fault(
+    raw: RawTree, present: frozenset[str], escaping: dict[str, str], stream: StreamRef
+) -> tuple[ProblemKind, str] | None:
+    """What is wrong with one file that a manifest lists."""
+    path = stream.path
+    if path in escaping:
+        return ProblemKind.ESCAPING, f"{path} is {escaping[path]}"
+    if path not in present:
+        return ProblemKind.MISSING, f"{path} is not in {raw.root}"
     try:
-        n_bytes = raw.size(stream.path)
+        n_bytes = raw.size(path)
         if stream.n_bytes not in (None, n_bytes):
-            return problem(
-                ProblemKind.CHANGED,
-                f"{stream.path} holds {n_bytes} bytes: wanted {stream.n_bytes}",
-            )
-        if stream.sha256 is None:
-            return None
-        sha256 = raw.digest(stream.path)[1]
+            return ProblemKind.CHANGED, f"{path} holds {n_bytes} bytes: wanted {stream.n_bytes}"
+        sha256 = None if stream.sha256 is None else raw.digest(path)[1]
     except RecordingError as error:
-        return problem(ProblemKind.MISSING, str(error))
+        return ProblemKind.MISSING, str(error)
     if sha256 != stream.sha256:
-        return problem(
-            ProblemKind.CHANGED, f"{stream.path} has SHA-256 {sha256}: wanted {stream.sha256}"
-        )
+        return ProblemKind.CHANGED, f"{path} has SHA-256 {sha256}: wanted {stream.sha256}"
     return None
 
 
@@ -165,28 +148,24 @@ def _extra(manifest: Manifest, paths: tuple[str, ...], listed: set[str]) -> Iter
     Nor are shared files of trials that no camera filmed: ``build`` leaves those out.
     """
     layout = LAYOUTS.get(manifest.dataset)
-    filmed = _filmed_trials(manifest, layout) if layout is not None and layout.shared else None
+    if layout is None:
+        return
+    filmed = set()
+    for _, modality, stream in manifest.streams() if layout.shared else ():
+        if modality not in layout.shared:
+            with suppress(ContractError):
+                place = layout.place(stream.path)
+                filmed |= {place.trial} if place is not None else set()
     for path in paths:
         if path in listed:
             continue
         try:
-            place = layout.place(path) if layout is not None else None
-            if layout is None or place is None:
+            place = layout.place(path)
+            if place is None:
                 continue
             if filmed and place.modality in layout.shared and place.trial not in filmed:
                 continue
             message = "is a recording that no record lists"
         except ContractError as error:
             message = str(error)
-        yield Problem(kind=ProblemKind.EXTRA, where=path, message=message)
-
-
-def _filmed_trials(manifest: Manifest, layout: Layout) -> set[tuple[int, ...]]:
-    """Trials of which the manifest lists what a camera saw."""
-    trials = set()
-    for _, modality, stream in manifest.streams():
-        if modality not in layout.shared:
-            with suppress(ContractError):
-                place = layout.place(stream.path)
-                trials |= {place.trial} if place is not None else set()
-    return trials
+        yield Problem(ProblemKind.EXTRA, path, message)

@@ -35,7 +35,11 @@ def load_manifest(path: str | os.PathLike[str]) -> Manifest:
     Raises:
         ContractError: it cannot be read, or is not a manifest; names every problem by its line.
     """
-    manifest, problems = parse_manifest(_read(path))
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise ContractError(f"{path} cannot be read: {error.strerror or error}") from error
+    manifest, problems = parse_manifest(content)
     if manifest is None or problems:
         listed = "\n  ".join(f"{problem.where}: {problem.message}" for problem in problems)
         raise ContractError(
@@ -68,14 +72,13 @@ def parse_manifest(content: bytes) -> tuple[Manifest | None, list[Problem]]:
     problems: list[Problem] = []
 
     def report(number: int, text: str, kind: ProblemKind = ProblemKind.STRUCTURE) -> None:
-        problems.append(Problem(kind=kind, where=f"line {number}", message=text))
+        problems.append(Problem(kind, f"line {number}", text))
 
     first, *lines = content.removesuffix(b"\n").split(b"\n")
     header, texts = _parse_header(first)
     for text in texts:
         report(1, text)
-    records: list[Record] = []
-    numbers: list[int] = []
+    records, numbers = list[Record](), list[int]()
     for number, line in enumerate(lines, start=2):
         record, faults = _parse_record(line)
         for kind, text in faults:
@@ -89,11 +92,8 @@ def parse_manifest(content: bytes) -> tuple[Manifest | None, list[Problem]]:
     for index, kind, text in record_problems(dataset, classes, records):
         report(numbers[index], text, kind)
     if n_records != len(lines):
-        report(
-            1,
-            f"n_records is {n_records} and {len(lines)} record lines follow: the file was cut "
-            "short or edited",
-        )
+        follow = f"n_records is {n_records} and {len(lines)} record lines follow"
+        report(1, f"{follow}: the file was cut short or edited")
     if problems:
         return None, problems
     return Manifest(dataset=dataset, classes=classes, records=tuple(records)), []
@@ -166,12 +166,8 @@ def _parse_record(line: bytes) -> tuple[Record | None, list[tuple[ProblemKind, s
     if faults:
         return None, faults
     try:
-        return Record(
-            id=entry["id"],
-            label=entry["label"],
-            attributes=entry["attributes"],
-            streams={modality: tuple(refs) for modality, refs in streams.items()},
-        ), []
+        by_modality = {modality: tuple(refs) for modality, refs in streams.items()}
+        return Record(**{**entry, "streams": by_modality}), []  # type: ignore[arg-type]
     except ContractError as error:
         return None, [(ProblemKind.STRUCTURE, str(error))]
 
@@ -222,10 +218,3 @@ def _refuse(constant: str) -> None:
 def _brief(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _read(path: str | os.PathLike[str]) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ContractError(f"{path} cannot be read: {error.strerror or error}") from error

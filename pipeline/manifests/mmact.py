@@ -63,25 +63,20 @@ def place(path: str, classes: tuple[str, ...] = MMACT_CLASSES) -> Place | None:
                 )
     if modality is None or not levels:
         return None
-    wanted = (
-        ("subject", "cam", "scene", "session")
-        if modality in VIEWED
-        else ("subject", "scene", "session")
-    )
+    wanted = ["subject", *(["cam"] if modality in VIEWED else []), "scene", "session"]
     if missing := [level for level in wanted if levels.get(level, 0) < 1]:
         raise ContractError(
             f"{path} has no folder that names its {' and '.join(missing)}: wanted "
             f"{'/'.join(f'{level}N' for level in wanted)} in any order, N from 1"
         )
     activity = PurePosixPath(name).stem.lower()
-    scene = levels["scene"]
-    counted = AT_THE_DESK.get(activity, activity) if scene == DESK_SCENE else activity
-    counted = counted if counted in classes else activity
     if activity not in MMACT_CLASSES:
         raise ContractError(
             f"{path} is of the activity {activity!r}: wanted one of {', '.join(MMACT_CLASSES)}"
         )
-    label = classes.index(counted)
+    scene = levels["scene"]
+    counted = AT_THE_DESK.get(activity, activity) if scene == DESK_SCENE else activity
+    label = classes.index(counted if counted in classes else activity)
     camera = levels["cam"] if modality in VIEWED else 0
     subject, session = levels["subject"], levels["session"]
     return Place(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MANIFEST_FORMAT = "dmft-manifest"
 MANIFEST_VERSION = 1
 _STREAM_KEYS = tuple(field.name for field in fields(StreamRef))
+_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _DATASET = re.compile(r"[a-z][a-z0-9\-]*")
 
 
@@ -45,7 +46,7 @@ class ProblemKind(enum.StrEnum):
     """Another manifest says something else of the same record."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong, and where."""
 
@@ -67,9 +68,8 @@ class Manifest:
 
     def __post_init__(self) -> None:
         problems = list(header_problems(self.dataset, self.classes))
-        problems += [
-            text for _, _, text in record_problems(self.dataset, self.classes, self.records)
-        ]
+        contradictions = record_problems(self.dataset, self.classes, self.records)
+        problems += [text for _, _, text in contradictions]
         if problems:
             raise ContractError("the manifest contradicts itself: " + "; ".join(problems))
 
@@ -185,7 +185,7 @@ def record_problems(
             )
         if not record.streams:
             texts.append(f"record {record.id} has no streams: wanted at least one file")
-        for modality, stream in _streams_of(record):
+        for modality, stream in ((m, s) for m, refs in record.streams.items() for s in refs):
             plain = PurePosixPath(stream.path).as_posix()
             if plain != stream.path:
                 texts.append(f"path {stream.path!r} of record {record.id}: write {plain!r}")
@@ -194,11 +194,8 @@ def record_problems(
                 continue
             shared = layout is not None and layout.may_share(modality, first, record)
             if not shared or (claimed_as, listed.name) != (modality, stream.name):
-                text = (
-                    f"file {plain} is claimed by record {record.id} and by record {first.id}: "
-                    "wanted one file for one stream"
-                )
-                yield index, ProblemKind.DUPLICATED, text
+                claimed = f"file {plain} is claimed by record {record.id} and by record {first.id}"
+                yield index, ProblemKind.DUPLICATED, f"{claimed}: wanted one file for one stream"
             elif listed != stream:
                 texts.append(
                     f"file {plain} of record {record.id} has size, hash or frames other than "
@@ -206,12 +203,6 @@ def record_problems(
                 )
         for text in texts:
             yield index, ProblemKind.STRUCTURE, text
-
-
-def _streams_of(record: Record) -> Iterator[tuple[str, StreamRef]]:
-    for modality, streams in record.streams.items():
-        for stream in streams:
-            yield modality, stream
 
 
 def _record_json(record: Record) -> dict[str, Any]:
@@ -224,7 +215,3 @@ def _record_json(record: Record) -> dict[str, Any]:
             for modality, streams in sorted(record.streams.items())
         },
     }
-
-
-def _dump(content: dict[str, Any]) -> str:
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))

@@ -8,35 +8,34 @@ rows finds all of it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.contract import ConfigError
 
-IRREGULARITIES: Mapping[str, str] = {
-    "zero-padded": "Numbers in the folders of videos and poses have two digits: subject01.",
-    "level-order": "Videos and poses lie under camN/sceneN/subjectN/sessionN.",
-    "orientation-rate": "The orientation's rate is drawn for every file.",
-    "tar-gz": "Each sensor is one .tar.gz in place of a folder.",
-    "stray-files": "Files lie about that belong to no trial.",
-    "letter-case": "Videos are named as Carrying_light.mp4, sensors lie under SubjectN.",
-    "missing-view": "A trial lacks one of its cameras.",
-    "no-video": "A trial has sensors and no video.",
-    "frame-count": "One camera's video is a frame shorter than the others'.",
-    "truncated-video": "A video ends after three fifths of its bytes.",
-    "missing-sensor": "A sensor's file is not there.",
-    "empty-sensor": "A sensor's file has no bytes.",
-    "clock": "A sensor's clock is hours off.",
-    "no-fraction": "Rows at whole seconds are stamped without a fraction.",
-    "unsorted-rows": "A sixth of a file's rows are out of order.",
-    "duplicate-rows": "A twentieth of a file's rows stand there twice.",
-    "garbage": "Lines that are no rows stand between a file's rows.",
-}
-"""Every irregularity and what it is."""
-
 TREE_WIDE = ("zero-padded", "level-order", "orientation-rate", "tar-gz", "stray-files")
 """Those that do not concern single trials."""
+
+IRREGULARITIES: Mapping[str, str] = {
+    "zero-padded": "rgb",  # numbers in the folders of videos and poses have two digits
+    "level-order": "rgb",  # videos and poses lie under camN/sceneN/subjectN/sessionN
+    "orientation-rate": "inertial",  # the orientation's rate is drawn for every file
+    "tar-gz": "inertial",  # each sensor is one .tar.gz in place of a folder
+    "stray-files": "",  # files lie about that belong to no trial
+    "letter-case": "",  # videos are named as Carrying_light.mp4, sensors lie under SubjectN
+    "missing-view": "rgb",  # a trial lacks one of its cameras
+    "no-video": "rgb",  # a trial has sensors and no video
+    "frame-count": "rgb",  # one camera's video is a frame shorter than the others'
+    "truncated-video": "rgb",  # a video ends after three fifths of its bytes
+    "missing-sensor": "inertial",  # a sensor's file is not there
+    "empty-sensor": "inertial",  # a sensor's file has no bytes
+    "clock": "inertial",  # a sensor's clock is hours off
+    "no-fraction": "inertial",  # rows at whole seconds are stamped without a fraction
+    "unsorted-rows": "inertial",  # a sixth of a file's rows are out of order
+    "duplicate-rows": "inertial",  # a twentieth of a file's rows stand there twice
+    "garbage": "inertial",  # lines that are no rows stand between a file's rows
+}
+"""Every irregularity, and the kind of files without which there can be none."""
 
 ORIENTATION_HZ = (5.0, 10.0, 16.0, 50.0, 100.0)
 """What ``orientation-rate`` draws from."""
@@ -48,21 +47,7 @@ STRAY_FILES: Mapping[str, bytes] = {
     "trainval/._walking.mp4": b"\x00\x05\x16\x07",
 }
 
-_OF_FILMS = frozenset(
-    {"zero-padded", "level-order", "missing-view", "no-video", "frame-count", "truncated-video"}
-)
-_OF_ANY = frozenset({"stray-files", "letter-case"})
 _GARBAGE = ("time,x,y,z", "", "20181016_13:37:28.612000,-0.80516", "\x00\x00\x00", "nan,nan,nan")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Irregular:
-    """One thing that was done to one file, or to what lies under one folder."""
-
-    irregularity: str
-    path: str
-    """Relative to the tree."""
-    detail: str
 
 
 def chosen(names: Sequence[str], kinds: Sequence[str], n_cameras: int) -> tuple[str, ...]:
@@ -76,16 +61,14 @@ def chosen(names: Sequence[str], kinds: Sequence[str], n_cameras: int) -> tuple[
     Raises:
         ConfigError: a name is unknown, or nothing in the tree could be irregular in that way.
     """
-    unknown = [name for name in names if name != "all" and name not in IRREGULARITIES]
-    if unknown:
-        raise ConfigError(
-            f"irregularity {unknown[0]!r}: wanted all or some of {', '.join(IRREGULARITIES)}"
-        )
-    needs = {name: "rgb" if name in _OF_FILMS else "inertial" for name in IRREGULARITIES}
-    cannot = {n: need for n, need in needs.items() if n not in _OF_ANY and need not in kinds}
+    cannot = {name: need for name, need in IRREGULARITIES.items() if need and need not in kinds}
     if n_cameras < 2:
         cannot["missing-view"] = "a second camera"
     for name in names:
+        if name != "all" and name not in IRREGULARITIES:
+            raise ConfigError(
+                f"irregularity {name!r}: wanted all or some of {', '.join(IRREGULARITIES)}"
+            )
         if name in cannot:
             raise ConfigError(f"irregularity {name!r} needs {cannot[name]}, which the tree lacks")
     return tuple(
@@ -111,22 +94,16 @@ def assign(names: Sequence[str], n_trials: int, share: float, seed: int) -> list
             f"{n_trials} trials for {len(single)} irregularities of single trials: wanted at "
             "least as many; fabricate more trials, or name fewer irregularities"
         )
-    suffered: list[list[str]] = [[] for _ in range(n_trials)]
     order = np.random.default_rng([seed, n_trials]).permutation(n_trials).tolist()
-    turn = 0
-    for name in single:
-        for _ in range(max(1, round(share * n_trials))):
-            suffered[order[turn % n_trials]].append(name)
-            turn += 1
-    return [tuple(each) for each in suffered]
+    suffered: dict[int, tuple[str, ...]] = dict.fromkeys(range(n_trials), ())
+    n_each = max(1, round(share * n_trials))
+    for turn, name in enumerate(name for name in single for _ in range(n_each)):
+        suffered[order[turn % n_trials]] += (name,)
+    return list(suffered.values())
 
 
 def at_whole_seconds(lines: Sequence[str]) -> tuple[list[str], int]:
-    """Rows, the first after each whole second stamped with it and nothing after it.
-
-    Returns:
-        The rows, and how many lost their fraction.
-    """
+    """Rows, the first after each whole second stamped with it alone, and how many those are."""
     seen: set[str] = set()
     changed = []
     for line in lines:

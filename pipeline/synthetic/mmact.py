@@ -12,28 +12,27 @@ import csv
 import gzip
 import shutil
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from pipeline.contract import ConfigError
-from pipeline.synthetic.irregular import STRAY_FILES, Irregular, assign
+from pipeline.synthetic.irregular import STRAY_FILES, assign
 from pipeline.synthetic.mmact_files import write_trial
 from pipeline.synthetic.mmact_trial import CLASSES, SPREAD, Clip, Form, MmactTrial, film
-from pipeline.synthetic.tree import Progress, Written, write_trials
+from pipeline.synthetic.tree import Progress, Written, make_way, write_trials
 from pipeline.synthetic.wearables import RATES_HZ
 
-SUBJECTS = (1, 17, 11, 2, 18, 12, 3, 13, 4, 19, 5, 14, 6, 15, 7, 16, 8, 20, 9, 10)
-SCENES, SESSIONS, CAMERAS = (1, 3, 2, 4), (1, 5, 2, 3, 4), (1, 4, 2, 3)
-"""The order in which smaller trees take them: both sides of every published split come early."""
 CHOICES = {
-    "subjects": (SUBJECTS, 999),
-    "scenes": (SCENES, 4),
-    "sessions": (SESSIONS, 99),
-    "cameras": (CAMERAS, 4),
+    "subjects": ((1, 17, 11, 2, 18, 12, 3, 13, 4, 19, 5, 14, 6, 15, 7, 16, 8, 20, 9, 10), 999),
+    "scenes": ((1, 3, 2, 4), 4),
+    "sessions": ((1, 5, 2, 3, 4), 99),
+    "cameras": ((1, 4, 2, 3), 4),
 }
-"""What :func:`choose` needs to know of each."""
+"""The order in which smaller trees take each, so that both sides of every published split come
+early, and the greatest number allowed."""
 DESK = frozenset(
     {"drinking", "pocket_in", "pocket_out", "sitting", "sitting_down", "standing_up", "using_pc"}
 )
@@ -86,31 +85,24 @@ def plan(
     seconds: float,
 ) -> list[MmactTrial]:
     """Every trial that the people, places and classes allow, in the order of their numbers."""
-    everything = product(subjects, scenes, sessions, classes)
     clips = {
         (subject, scene, session, action): [(camera, action) for camera in cameras]
-        for subject, scene, session, action in everything
+        for subject, scene, session, action in product(subjects, scenes, sessions, classes)
         if is_done(action, scene, subject)
     }
-    return _trials(clips, seed, seconds)
+    return _trials(clips, seed=seed, seconds=seconds)
 
 
 def _trials(
-    clips: Mapping[tuple[int, int, int, str], Iterable[Clip]], seed: int, seconds: float
+    clips: Mapping[tuple[int, int, int, str], list[Clip]], **common: Any
 ) -> list[MmactTrial]:
     """Trials by subject, scene, session and class, with the clips that show each."""
-    return [
-        MmactTrial(
-            seed=seed,
-            subject=subject,
-            scene=scene,
-            session=session,
-            action=action,
-            seconds=seconds,
-            clips=tuple(sorted(shown)),
-        )
-        for (subject, scene, session, action), shown in clips.items()
-    ]
+    trials = []
+    for key, shown in clips.items():
+        names = ("subject", "scene", "session", "action")
+        place: dict[str, Any] = dict(zip(names, key, strict=True))
+        trials.append(MmactTrial(**place, clips=tuple(sorted(shown)), **common))
+    return trials
 
 
 def is_done(action: str, scene: int, subject: int) -> bool:
@@ -122,11 +114,8 @@ def is_done(action: str, scene: int, subject: int) -> bool:
 
 def some_classes(count: int, scenes: Sequence[int], subjects: Sequence[int]) -> tuple[str, ...]:
     """As many classes as wanted of those that somebody does in the scenes, or all there are."""
-    held = [
-        name
-        for name in SPREAD
-        if any(is_done(name, scene, subject) for scene in scenes for subject in subjects)
-    ]
+    places = list(product(scenes, subjects))
+    held = [name for name in SPREAD if any(is_done(name, *place) for place in places)]
     return tuple(sorted(held[:count]))
 
 
@@ -160,7 +149,7 @@ def read_structure(path: Path, *, seed: int, seconds: float) -> list[MmactTrial]
             clips.setdefault(key, []).append((camera, stem))
     if not clips:
         raise ConfigError(f"{path}: has no rows: wanted one a clip")
-    return _trials(dict(sorted(clips.items())), seed, seconds)
+    return _trials(dict(sorted(clips.items())), seed=seed, seconds=seconds)
 
 
 def write_tree(
@@ -196,50 +185,30 @@ def write_tree(
     form = replace(form, wide=frozenset(irregular))
     out.mkdir(parents=True, exist_ok=True)
     if link_films and "rgb" in form.kinds:
-        form = replace(form, films=_class_films(out, trials, form))
+        films = out / ".films"
+        shutil.rmtree(films, ignore_errors=True)  # left by a run that was stopped
+        films.mkdir()
+        for trial in {trial.action: trial for trial in reversed(trials)}.values():
+            content = film(trial, 1, form.width, form.height)
+            (films / f"{trial.action}.mp4").write_bytes(content)
+        form = replace(form, films=films)
     jobs = [(out, form, *job) for job in zip(trials, faults, strict=True)]
     total = write_trials(write_trial, jobs, n_jobs=n_jobs, progress=progress)
-    total.irregular += _of_the_tree(form)
     if form.films:
         shutil.rmtree(form.films)
-    if "stray-files" in form.wide:
-        for path, content in STRAY_FILES.items():
-            (out / path).parent.mkdir(parents=True, exist_ok=True)
-            (out / path).write_bytes(content)
-    if "tar-gz" in form.wide:
-        for sensor in RATES_HZ:
-            _pack(out / f"{sensor}_clip")
+    for top, kind in (("trainval", "rgb"), ("pose", "skeleton")):
+        if "zero-padded" in form.wide and kind in form.kinds:
+            total.note("zero-padded", top, "numbers of two digits")
+        if "level-order" in form.wide and kind in form.kinds:
+            total.note("level-order", top, "camN/sceneN/subjectN/sessionN")
+    for path, content in STRAY_FILES.items() if "stray-files" in form.wide else ():
+        make_way(out / path).write_bytes(content)
+        total.note("stray-files", path, "belongs to no trial")
+    for sensor in RATES_HZ if "tar-gz" in form.wide else ():
+        _pack(out / f"{sensor}_clip")
+        total.note("tar-gz", f"{sensor}_clip.tar.gz", f"in place of {sensor}_clip")
     total.irregular.sort(key=lambda item: (item.irregularity, item.path))
     return total
-
-
-def _of_the_tree(form: Form) -> list[Irregular]:
-    """What is irregular about folders and not about single trials."""
-    tops = [top for top, kind in (("trainval", "rgb"), ("pose", "skeleton")) if kind in form.kinds]
-    done = {
-        "zero-padded": [(top, "numbers of two digits") for top in tops],
-        "level-order": [(top, "camN/sceneN/subjectN/sessionN") for top in tops],
-        "tar-gz": [(f"{name}_clip.tar.gz", f"in place of {name}_clip") for name in RATES_HZ],
-        "stray-files": [(path, "belongs to no trial") for path in STRAY_FILES],
-    }
-    return [
-        Irregular(irregularity=name, path=path, detail=detail)
-        for name, places in done.items()
-        if name in form.wide
-        for path, detail in places
-    ]
-
-
-def _class_films(out: Path, trials: Sequence[MmactTrial], form: Form) -> Path:
-    """A folder with one film of every class, by the first trial that shows it."""
-    folder = out / ".films"
-    shutil.rmtree(folder, ignore_errors=True)  # left by a run that was stopped
-    folder.mkdir()
-    first = {trial.action: trial for trial in reversed(trials)}
-    for action, trial in first.items():
-        content = film(trial, 1, form.width, form.height)
-        (folder / f"{action}.mp4").write_bytes(content)
-    return folder
 
 
 def _pack(folder: Path) -> None:

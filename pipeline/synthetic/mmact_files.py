@@ -8,7 +8,6 @@ against it.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,21 +22,14 @@ from pipeline.synthetic.irregular import (
     shuffled,
 )
 from pipeline.synthetic.mmact_trial import Clip, Form, MmactTrial, film, keypoints, scene_of
-from pipeline.synthetic.tree import Written
+from pipeline.synthetic.tree import Written, make_way
 from pipeline.synthetic.wearables import RATES_HZ, SURROUNDINGS_HZ, csv_lines, read_sensor
 
 _ROW_FAULTS = ("clock", "no-fraction", "unsorted-rows", "duplicate-rows", "garbage")
 
 
 def write_trial(out: Path, form: Form, trial: MmactTrial, faults: Sequence[str] = ()) -> Written:
-    """Write one trial's files.
-
-    Args:
-        out: The tree; folders are made.
-        form: Of the tree.
-        trial: Which one.
-        faults: Names of irregularities of this trial, each done once.
-    """
+    """Write one trial's files into a tree, with some irregularities, each done once."""
     draw = trial.draws.for_("faults")
     writer = _Writer(out=out, form=form, trial=trial, faults=faults, draw=draw)
     clips = writer.remaining_clips()
@@ -89,10 +81,8 @@ class _Writer:
         for camera, stem in clips:
             path = self.film_path(camera, stem)
             if self.form.films and camera not in (shorter, cut):
-                target = self.out / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.unlink(missing_ok=True)
-                os.link(self.form.films / f"{self.trial.action}.mp4", target)
+                film_of_class = self.form.films / f"{self.trial.action}.mp4"
+                make_way(self.out / path).hardlink_to(film_of_class)
                 continue
             size = (self.form.width, self.form.height)
             content = film(self.trial, camera, *size, n_fewer=int(camera == shorter))
@@ -107,30 +97,22 @@ class _Writer:
     def write_poses(self, clips: Sequence[Clip]) -> None:
         for camera, stem in clips:
             seen = keypoints(self.trial, camera, self.form.width, self.form.height)
-            frames = [
-                {
-                    "frame": index,
-                    "persons": [] if person is None else [{"keypoints": person.round(2).tolist()}],
-                }
-                for index, person in enumerate(seen)
-            ]
+            people = [[] if p is None else [{"keypoints": p.round(2).tolist()}] for p in seen]
+            frames = [{"frame": index, "persons": p} for index, p in enumerate(people)]
             path = self.form.clip("pose", self.trial, camera, f"{stem}.json")
             content = json.dumps(frames, separators=(",", ":")).encode()
             self.written.put(self.out, path, content)
 
     def write_sensors(self) -> None:
-        kinds = self.form.kinds
+        kinds, trial = self.form.kinds, self.trial
         sensors = dict(RATES_HZ) if "inertial" in kinds else {}
         sensors |= {name: rate for name, rate in SURROUNDINGS_HZ.items() if name in kinds}
         suffered = self._faults_by_sensor(list(sensors)) if sensors else {}
-        subject = "Subject" if "letter-case" in self.faults else "subject"
-        subject = f"{subject}{self.trial.subject}"
+        subject = f"{'Subject' if 'letter-case' in self.faults else 'subject'}{trial.subject}"
+        levels = f"{subject}/scene{trial.scene}/session{trial.session}"
         for sensor, rate_hz in sensors.items():
             folder = f"{sensor}_clip" if sensor in RATES_HZ else sensor
-            path = (
-                f"{folder}/{subject}/scene{self.trial.scene}/session{self.trial.session}/"
-                f"{self.trial.action}.csv"
-            )
+            path = f"{folder}/{levels}/{trial.action}.csv"
             drawn_rate = sensor == "orientation" and "orientation-rate" in self.form.wide
             if drawn_rate:
                 rate_hz = float(self.draw.choice(ORIENTATION_HZ))

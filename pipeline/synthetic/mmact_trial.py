@@ -55,12 +55,11 @@ class MmactTrial:
     def __post_init__(self) -> None:
         if self.action not in MOTIONS:
             raise ConfigError(f"class {self.action!r}: wanted one of {', '.join(CLASSES)}")
-        for name, most in (("subject", 9999), ("scene", 4), ("session", 99)):
-            if not 1 <= getattr(self, name) <= most:
-                raise ConfigError(f"{name} {getattr(self, name)}: wanted 1 to {most}")
-        for camera, _ in self.clips:
-            if not 1 <= camera <= 4:
-                raise ConfigError(f"camera {camera}: wanted 1 to 4")
+        numbers = [("subject", self.subject, 9999), ("scene", self.scene, 4)]
+        numbers += [("session", self.session, 99), *(("camera", n, 4) for n, _ in self.clips)]
+        for name, number, most in numbers:
+            if not 1 <= number <= most:
+                raise ConfigError(f"{name} {number}: wanted 1 to {most}")
         if not 0.5 <= self.seconds <= 60:
             raise ConfigError(f"seconds is {self.seconds}: wanted 0.5 to 60")
 
@@ -81,11 +80,9 @@ class MmactTrial:
     @property
     def began(self) -> np.datetime64:
         """When it began by a right clock: one day a session, three hours a scene."""
-        day = np.datetime64("2018-10-01T09:00:00", "us") + np.timedelta64(
-            7 * self.subject + self.session, "D"
-        )
+        days = np.timedelta64(7 * self.subject + self.session, "D")
         minutes = 180 * (self.scene - 1) + 5 * CLASSES.index(self.action)
-        return day + np.timedelta64(minutes, "m")
+        return np.datetime64("2018-10-01T09:00:00", "us") + days + np.timedelta64(minutes, "m")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,14 +109,10 @@ class Form:
     def clip(self, top: str, trial: MmactTrial, camera: int, name: str) -> str:
         """Path of what one camera saw."""
         digits = 2 if "zero-padded" in self.wide else 1
-        levels = {
-            "subject": trial.subject,
-            "cam": camera,
-            "scene": trial.scene,
-            "session": trial.session,
-        }
+        place = {"scene": trial.scene, "session": trial.session}
+        levels = {"subject": trial.subject, "cam": camera, **place}
         order = ("cam", "scene", "subject", "session") if "level-order" in self.wide else levels
-        folders = "/".join(f"{token}{levels[token]:0{digits}d}" for token in order)
+        folders = "/".join(f"{level}{levels[level]:0{digits}d}" for level in order)
         return f"{top}/{folders}/{name}"
 
 

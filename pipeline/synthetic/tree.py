@@ -6,18 +6,28 @@ may depend on their order or number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from pipeline.common.cores import n_cores
-from pipeline.synthetic.irregular import Irregular
 
 Progress = Callable[[int], None]
 """Called after each trial with its bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Irregular:
+    """One thing that was done to one file, or to what lies under one folder."""
+
+    irregularity: str
+    path: str
+    """Relative to the tree."""
+    detail: str
 
 
 @dataclass(slots=True)
@@ -30,15 +40,19 @@ class Written:
 
     def put(self, tree: Path, path: str, content: bytes) -> None:
         """Write one file, its folder with it, and count it."""
-        target = tree / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.unlink(missing_ok=True)  # it may be a hard link to a film that others share
-        target.write_bytes(content)
+        make_way(tree / path).write_bytes(content)
         self.n_bytes += len(content)
 
     def note(self, irregularity: str, path: str, detail: str) -> None:
         """Remember what was done to a file."""
         self.irregular.append(Irregular(irregularity=irregularity, path=path, detail=detail))
+
+
+def make_way(target: Path) -> Path:
+    """The same path, in a folder that is there, with nothing under that name."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)  # it may be a hard link to a film that others share
+    return target
 
 
 def write_trials(
@@ -57,20 +71,16 @@ def write_trials(
         progress: See :data:`Progress`.
     """
     total = Written()
-    for trial in _each(write, jobs, min(n_jobs, len(jobs))):
-        total.n_bytes += trial.n_bytes
-        total.irregular += trial.irregular
-        progress(trial.n_bytes)
+    n_jobs = min(n_jobs, len(jobs), n_cores())
+    with ExitStack() as stack:
+        written = (write(*job) for job in jobs)
+        if n_jobs > 1:
+            pool = ProcessPoolExecutor(n_jobs, mp_context=get_context("spawn"))
+            stack.enter_context(pool)
+            tasks = [pool.submit(write, *job) for job in jobs]
+            written = (task.result() for task in as_completed(tasks))
+        for trial in written:
+            total.n_bytes += trial.n_bytes
+            total.irregular += trial.irregular
+            progress(trial.n_bytes)
     return total
-
-
-def _each(
-    write: Callable[..., Written], jobs: Sequence[tuple[Any, ...]], n_jobs: int
-) -> Iterator[Written]:
-    """What each trial came to, in the order in which they are done."""
-    if n_jobs <= 1:
-        yield from (write(*job) for job in jobs)
-        return
-    with ProcessPoolExecutor(min(n_jobs, n_cores()), mp_context=get_context("spawn")) as pool:
-        for trial in as_completed([pool.submit(write, *job) for job in jobs]):
-            yield trial.result()

@@ -41,15 +41,13 @@ SPREAD = tuple(ACTIONS.index(name) + 1 for name in _VOCABULARY.spread)
 """Actions in the order in which smaller trees take them."""
 
 FOLDERS = {"rgb": "RGB", "depth": "Depth", "skeleton": "Skeleton", "inertial": "Inertial"}
-MODALITIES = tuple(FOLDERS)
 THIGH_FROM_ACTION = 22
 """The sensor is on the right wrist below, on the right thigh from here on."""
 
 SKELETON_HZ = 19.0
 INERTIAL_HZ = 50.0
 
-_MAT_HEADER = b"MATLAB 5.0 MAT-file, fabricated by dmft synth utd-mhad"
-_MAT_TEXT_BYTES = 116
+_MAT_TEXT = b"MATLAB 5.0 MAT-file, fabricated by dmft synth utd-mhad".ljust(116)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +62,9 @@ class UtdTrial:
     def __post_init__(self) -> None:
         if not 1 <= self.action <= len(ACTIONS):
             raise ConfigError(f"action {self.action}: wanted 1 to {len(ACTIONS)}")
-        for name in ("subject", "trial"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} {getattr(self, name)}: wanted 1 or more")
-        if self.seed < 0:
-            raise ConfigError(f"seed {self.seed}: wanted 0 or more")
+        for name, least in (("subject", 1), ("trial", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} {getattr(self, name)}: wanted {least} or more")
 
     @property
     def id(self) -> str:
@@ -122,15 +118,10 @@ def depth(scene: Scene) -> NDArray[np.uint16]:
 
 def colour(scene: Scene) -> Iterator[NDArray[np.uint8]]:
     """Colour images one by one. Shapes: each (480, 640, 3) uint8."""
-    return colour_film(
-        scene.pose(scene.frame_times_s(float(AVI_HZ))).joints,
-        COLOUR_CAMERA,
-        scene.person,
-        scene.floor_y_m,
-        place=scene.draws.for_("room"),
-        noise=scene.draws.for_("rgb"),
-        grain=2.0,
-    )
+    joints = scene.pose(scene.frame_times_s(float(AVI_HZ))).joints
+    seen = (joints, COLOUR_CAMERA, scene.person, scene.floor_y_m)
+    place, noise = scene.draws.for_("room"), scene.draws.for_("rgb")
+    return colour_film(*seen, place=place, noise=noise, grain=2.0)
 
 
 def mat_bytes(key: str, array: NDArray[np.generic]) -> bytes:
@@ -138,7 +129,7 @@ def mat_bytes(key: str, array: NDArray[np.generic]) -> bytes:
     buffer: Any = io.BytesIO()
     savemat(buffer, {key: array}, do_compression=True)
     content: bytes = buffer.getvalue()
-    return _MAT_HEADER.ljust(_MAT_TEXT_BYTES) + content[_MAT_TEXT_BYTES:]
+    return _MAT_TEXT + content[len(_MAT_TEXT) :]
 
 
 def write_trial(out: Path, trial: UtdTrial, modalities: Sequence[str]) -> Written:
@@ -182,7 +173,7 @@ def plan(*, seed: int, n_actions: int, n_subjects: int, n_trials: int) -> list[U
 def write_tree(
     out: Path,
     trials: Sequence[UtdTrial],
-    modalities: Sequence[str] = MODALITIES,
+    modalities: Sequence[str] = tuple(FOLDERS),
     *,
     n_jobs: int = 1,
     progress: Progress = lambda n_bytes: None,
@@ -192,15 +183,14 @@ def write_tree(
     Args:
         out: Folder to write into, made where absent.
         trials: From :func:`plan`.
-        modalities: Some of :data:`MODALITIES`.
+        modalities: Some of :data:`FOLDERS`.
         n_jobs: Processes; the files do not depend on it.
         progress: Called after each record with its bytes.
 
     Raises:
         ConfigError: an unknown modality, or none.
     """
-    unknown = [name for name in modalities if name not in MODALITIES]
-    if unknown or not modalities:
-        raise ConfigError(f"modalities are {list(modalities)}: wanted some of {list(MODALITIES)}")
+    if not modalities or not set(modalities) <= set(FOLDERS):
+        raise ConfigError(f"modalities are {list(modalities)}: wanted some of {list(FOLDERS)}")
     jobs = [(out, trial, modalities) for trial in trials]
     return write_trials(write_trial, jobs, n_jobs=n_jobs, progress=progress)

@@ -143,13 +143,13 @@ def test_another_seed_subject_or_session_writes_other_bytes(tmp_path: Path) -> N
     ],
 )
 def test_numbers_are_given_by_how_many_or_which(value: str, numbers: tuple[int, ...]) -> None:
-    assert choose(value, mmact.SUBJECTS, 999) == numbers
+    assert choose(value, *mmact.CHOICES["subjects"]) == numbers
 
 
 @pytest.mark.parametrize("value", ["0", "1000", "3-x", "", ",", "5-2", "0-3", "998-1001"])
 def test_numbers_that_are_neither_are_refused(value: str) -> None:
     with pytest.raises(ConfigError, match=rf"^'{value}': wanted how many, or which"):
-        choose(value, mmact.SUBJECTS, 999)
+        choose(value, *mmact.CHOICES["subjects"])
 
 
 def test_a_count_of_classes_takes_those_that_the_scenes_have() -> None:
