@@ -35,7 +35,13 @@ def start(arguments: Sequence[str | Path], **environment: str) -> subprocess.Pop
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=hear_ctrl_c,
     )
+
+
+def hear_ctrl_c() -> None:
+    """Undo what nohup and some runners do to their children: ignoring SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run(arguments: Sequence[str | Path], **environment: str) -> tuple[int, str, str]:

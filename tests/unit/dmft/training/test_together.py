@@ -344,7 +344,7 @@ def test_folders_of_a_group_hold_what_those_of_runs_alone_hold(
         return plan_distillation(cache, *taught, out / fold.name)
 
     students = train_together([one_student(fold, tmp_path / "students") for fold in folds])
-    assert all(isinstance(each, dict) for each in students)
+    assert all(isinstance(each, RunMetrics) for each in students)
     distill(cache, [tmp_path / "alone" / folds[0].name], tmp_path / "student", device="cpu")
     places = (tmp_path / "student", tmp_path / "students" / folds[0].name)
     logits = [load_run(each).logits(cache, folds[0].test) for each in places]
