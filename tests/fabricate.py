@@ -59,7 +59,7 @@ def file_bytes(record_id: str, modality: str, *, n_frames: int | None = None) ->
     T = n_frames or 10 + seed % 5
     if modality == "inertial":
         rows = 2 * T if n_frames is None else T
-        return mat_bytes("d_iner", random.normal(0, 1, (rows, 6)))
+        return mat_bytes("d_iner", random.normal(0, 1, (rows, 6)) * ([1.0] * 3 + [50.0] * 3))
     if modality == "skeleton":
         base = random.normal(0, 0.3, (20, 3, 1))
         base[1], base[3] = [[0.0], [0.5], [2.5]], [[0.0], [0.0], [2.5]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,8 @@ class _Reading:
     sources: tuple[Source, ...] = ()
     length: int = 0
     """T, once the last row or frame has been read."""
+    times_s: list[float] = field(default_factory=list)
+    """Of the frames that the network was given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +158,9 @@ class Encoder:
         ahead = read_ahead(
             readings, self._blocks, n_threads=self.n_threads, max_bytes=self.max_bytes_ahead
         )
-        for reading, result in encode_frames(ahead, self.network, self.encoding):
+        for reading, result in encode_frames(
+            ahead, self.network, self.encoding, lambda reading: np.array(reading.times_s)
+        ):
             if isinstance(result, RecordingError):
                 yield self._failed(reading, result)
             else:
@@ -169,8 +173,9 @@ class Encoder:
         assert isinstance(frames, Frames)
         every, n_frames = self.encoding.every, 0
         try:
-            for block, _ in frames.blocks:
+            for block, times_s in frames.blocks:
                 kept = block[-n_frames % every :: every]
+                reading.times_s.extend(times_s[-n_frames % every :: every].tolist())
                 n_frames += len(block)
                 if len(kept):
                     yield self.kind.encode(kept, self.encoding)

@@ -12,7 +12,7 @@ The device is an argument: the same code runs on a CPU.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
@@ -28,6 +28,7 @@ from torchvision.transforms.v2.functional import resize
 from pipeline.contract import RecordingError
 from pipeline.encoders.config import FramesEncoding
 from pipeline.encoders.weights import Weights
+from pipeline.signals.clock import rows_by_clock
 from pipeline.signals.segments import to_patches
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -144,12 +145,16 @@ class _Recording(Generic[Key]):
         """Whether nothing more of it is to come."""
         return self.error is not None or (self.has_ended and self.n_back == self.n_frames)
 
-    def result(self, encoding: FramesEncoding) -> NDArray[np.float32] | RecordingError:
+    def result(
+        self, encoding: FramesEncoding, times_of: Callable[[Key], NDArray[np.float64]]
+    ) -> NDArray[np.float32] | RecordingError:
         """Its patches (P, 2048), or why there are none."""
         if self.error is not None:
             return self.error
+        features = np.concatenate(self.features)
+        rows = rows_by_clock(times_of(self.key))
         return to_patches(
-            np.concatenate(self.features),
+            features if rows is None else features[rows],
             window=encoding.window,
             stride=encoding.stride,
             n_patches=encoding.patches,
@@ -160,10 +165,13 @@ def encode_frames(
     recordings: Iterable[tuple[Key, Iterator[Block]]],
     network: FrameNetwork,
     encoding: FramesEncoding,
+    times_of: Callable[[Key], NDArray[np.float64]] = lambda _: np.empty(0),
 ) -> Iterator[tuple[Key, NDArray[np.float32] | RecordingError]]:
     """Encode recordings in order, their frames packed into common batches.
 
-    A recording whose blocks raise is handed back as its error; its neighbours are unaffected.
+    Frames are pooled as long as each is shown, by the times that ``times_of`` gives of a recording
+    whose blocks were drawn. A recording whose blocks raise is handed back as its error; its
+    neighbours are unaffected.
 
     Shapes: blocks (n, H, W, 3) or (n, H, W) uint8; yields (key, (P, 2048)).
     """
@@ -188,7 +196,7 @@ def encode_frames(
     def finished() -> Iterator[tuple[Key, NDArray[np.float32] | RecordingError]]:
         while waiting and waiting[0].is_done:
             recording = waiting.popleft()
-            yield recording.key, recording.result(encoding)
+            yield recording.key, recording.result(encoding, times_of)
 
     for key, blocks in recordings:
         recording = _Recording(key)

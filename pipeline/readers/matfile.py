@@ -98,6 +98,7 @@ def _read_v5(
     try:
         order = _byte_order(content)
         names: list[str] = []
+        last: tuple[memoryview, int, _Variable] | None = None
         at = _HEADER
         while at < len(content):
             kind, n_bytes, start = _tag(content, at, order)
@@ -108,10 +109,12 @@ def _read_v5(
                 )
             element = memoryview(content)[start : start + n_bytes]
             variable = _peek(element, kind, order, at)
-            if variable.name == key:
-                return _values(element, kind, variable, order, shape, max_bytes)
+            if variable.name == key:  # of several the last counts, as in MATLAB
+                last = element, kind, variable
             names.append(variable.name)
             at = start + n_bytes
+        if last is not None:
+            return _values(*last, order, shape, max_bytes)
         raise _MatError(f"has no variable {key!r}: found {names or 'none'}")
     except _MatError as error:
         raise RecordingError(f"{path or 'MAT file'} {error}", path=path) from error

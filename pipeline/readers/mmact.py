@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.contract import RecordingError, StreamRef, refuse
 from pipeline.readers.timed_csv import read_rows
+from pipeline.readers.units import Unit, check_unit
 from pipeline.signals.recording import Signal, Streams
 
 SENSORS = {
@@ -24,6 +25,13 @@ SENSORS = {
     "orientation": ("azimuth", "pitch", "roll"),
 }
 """Stream to its columns: accelerometers in m/s^2, gyroscope in rad/s, orientation in rad."""
+UNITS = {
+    "acc_phone": Unit(name="m/s^2", limit=160.0, still=(3.0, 40.0)),
+    "acc_watch": Unit(name="m/s^2", limit=160.0, still=(3.0, 40.0)),
+    "gyro": Unit(name="radians a second", limit=35.0),
+    "orientation": Unit(name="radians", limit=6.3),
+}
+"""What sensors of phones give at most: 16 g, 2000 degrees a second, a full turn."""
 INERTIAL_COLUMNS = (
     *(f"{sensor}_{axis}" for sensor, axes in SENSORS.items() for axis in axes),
     *(f"has_{sensor}" for sensor in SENSORS),
@@ -49,6 +57,7 @@ def read_inertial(opened: Sequence[tuple[bytes, StreamRef]]) -> Streams:
         signal = _read(content, ref, len(SENSORS[ref.name]))
         if signal is None:
             continue
+        check_unit(signal.values, UNITS[ref.name], f"{ref.name} values", ref.path)
         if ref.name == "orientation":
             turned = np.unwrap(signal.values.astype(np.float64), axis=0).astype(np.float32)
             signal = Signal(values=turned, times_s=signal.times_s)

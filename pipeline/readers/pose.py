@@ -1,10 +1,11 @@
 """Poses of one or two persons from JSON: 17 joints a person in COCO's order, in pixels.
 
 The file is a list of frames, ``{"frame": i, "persons": [{"keypoints": [[x, y, score], ...]}]}``,
-each with no, one or two persons. Persons are followed from frame to frame by who is nearest,
-since a detector numbers them anew in each; the first is who is larger when first seen. What was
-not seen (a frame without persons, a joint of score 0) is interpolated over time. Where there is
-no second person, its joints lie on the first one's hips: a person of no extent.
+each with no, one or two persons. Frames are taken by their numbers where they have them, and a
+number that is missing is a frame without persons. Persons are followed from frame to frame by who
+is nearest, since a detector numbers them anew in each; the first is who is larger when first seen.
+What was not seen (a frame without persons, a joint of score 0) is interpolated over time. Where
+there is no second person, its joints lie on the first one's hips: a person of no extent.
 
 Images are flat, so z is 0, and y is turned to point up as in a skeleton in metres.
 """
@@ -46,7 +47,8 @@ def read_pose(content: bytes, ref: StreamRef) -> Signal:
     Shapes: values (T, 34, 3) in pixels, times_s (T,) at a nominal 30 Hz.
 
     Raises:
-        RecordingError: not such a file, by its frame; not ``ref.n_frames`` frames; no one in any.
+        RecordingError: not such a file, by its frame; not ``ref.n_frames`` frames; a frame that
+            is there twice; no one in any.
     """
     try:
         frames = json.loads(content)
@@ -59,7 +61,12 @@ def read_pose(content: bytes, ref: StreamRef) -> Signal:
         raise refuse(
             ref.path, f"holds {len(frames)} frames where the manifest lists {ref.n_frames}"
         )
-    persons = [_persons(frame, at, ref) for at, frame in enumerate(frames)]
+    numbered = _by_number(frames, ref)
+    nobody = np.empty((0, len(JOINTS), 2))
+    persons = [
+        _persons(numbered[at], at, ref) if at in numbered else nobody
+        for at in range(min(numbered), max(numbered) + 1)
+    ]
     if not any(np.isfinite(joints).any() for joints in persons):
         raise refuse(ref.path, f"shows no person in any of its {len(frames)} frames: wanted one")
     joints = _follow(persons)
@@ -69,6 +76,25 @@ def read_pose(content: bytes, ref: StreamRef) -> Signal:
     flat = np.concatenate([first, second], axis=1) * (1.0, -1.0)
     values = np.concatenate([flat, np.zeros((*flat.shape[:2], 1))], axis=2)
     return Signal(values=values.astype(np.float32), times_s=np.arange(len(values)) / RATE_HZ)
+
+
+def _by_number(frames: list[Any], ref: StreamRef) -> dict[int, Any]:
+    """Frames by their numbers; by their places where none has one."""
+    numbers: list[Any] = [f.get("frame") if isinstance(f, dict) else None for f in frames]
+    if all(number is None for number in numbers):
+        return dict(enumerate(frames))
+    for place, number in enumerate(numbers):
+        if type(number) is not int or not 0 <= number < MAX_FRAMES:
+            raise refuse(
+                ref.path,
+                f"has the number {str(number)[:20]} at entry {place}: wanted one from 0 to "
+                f"{MAX_FRAMES - 1} for every frame",
+            )
+    numbered = dict(zip(numbers, frames, strict=True))
+    if len(numbered) < len(frames):
+        twice = next(n for place, n in enumerate(numbers) if n in numbers[:place])
+        raise refuse(ref.path, f"has the frame {twice} twice: wanted each number once")
+    return numbered
 
 
 def _persons(frame: Any, at: int, ref: StreamRef) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """Rows of a CSV file without a header: a time stamp, then numbers.
 
 The time is ``%Y%m%d_%H:%M:%S``, with or without a fraction of a second. Rows are sorted by time,
-and of rows with the same time the first is kept. Nothing is skipped: a line that is not what it
+and of rows with the same time the first is kept, once the clock has been looked at
+(:mod:`pipeline.signals.clock`). Nothing is skipped: a line that is not what it
 should be refuses the file, by its number. All rows are parsed at once by ``pandas.read_csv``; the
 line is only looked for when something is wrong.
 """
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import RecordingError
+from pipeline.signals.clock import ClockError, mend_jump, spread_shared
 
 MAX_BYTES = 256 << 20
 """The limit for one file; a published one has some 50 kB."""
@@ -40,7 +42,7 @@ def read_rows(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Time stamps and values of every row, in the order of time; none of an empty file.
 
-    In a file without a single fraction the rows of one second are spread evenly over it.
+    Rows that share a coarse stamp, as whole seconds are, are spread evenly over it.
 
     Shapes: returns times_s (T,) in seconds of the recorder's clock, values (T, n_values).
 
@@ -52,7 +54,8 @@ def read_rows(
 
     Raises:
         RecordingError: a line that is not a time and ``n_values`` finite numbers, by its number;
-            more bytes than a recording has; rows more than an hour apart.
+            more bytes than a recording has; rows more than an hour apart; a clock that jumps
+            more than once.
     """
     if len(content) > MAX_BYTES:
         _refuse(path, None, f"holds {len(content)} bytes: wanted at most {MAX_BYTES}")
@@ -68,6 +71,10 @@ def read_rows(
                 shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
                 _refuse(path, number, f"is {shown!r}: {wanted}")
         raise AssertionError(f"{path}: {error}, and no line is wrong") from error
+    try:
+        times_s = mend_jump(spread_shared(times_s, values))
+    except ClockError as error:
+        _refuse(path, None, str(error))
     times_s, first = np.unique(times_s, return_index=True)
     span_s = times_s[-1] - times_s[0]
     if span_s > MAX_SPAN_S:
@@ -107,11 +114,7 @@ def _parse(text: bytes, n_values: int) -> tuple[NDArray[np.float64], NDArray[np.
     if not all(map(_TIME.fullmatch, stamps)):
         raise ValueError("a time stamp of another form")
     times_s = np.array([_whole_seconds(stamp[:_STAMP]) for stamp in stamps], np.float64)
-    if any(len(stamp) > _STAMP for stamp in stamps):
-        return times_s + np.array([stamp[_STAMP:] or "0" for stamp in stamps], np.float64), values
-    of_one_second = pd.Series(times_s).groupby(times_s)
-    spread = of_one_second.cumcount() / of_one_second.transform("size")
-    return times_s + spread.to_numpy(), values
+    return times_s + np.array([stamp[_STAMP:] or "0" for stamp in stamps], np.float64), values
 
 
 @lru_cache(maxsize=4096)  # a file spans an hour at most, and many rows are of one second

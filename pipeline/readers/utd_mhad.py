@@ -5,7 +5,8 @@ and 52 colour frames at 15 Hz are both about 3.5 s, in which depth and skeleton,
 30 Hz, hold some 68 frames (about 19 Hz). The times given here are nominal; align the modalities
 of a record by the fraction of its length, never by these times.
 
-Refused: values that are not finite, lengths that no trial has, counts other than the manifest's.
+Refused: values that are not finite or that their unit does not allow, leading frames of zeros,
+lengths that no trial has, counts other than the manifest's.
 Not judged: whether the person in it does what the label says.
 """
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import StreamRef, refuse
 from pipeline.readers.matfile import read_array
+from pipeline.readers.units import Unit, check_begins, check_unit
 from pipeline.readers.video import read_video
 from pipeline.signals.recording import Frames, Signal
 
@@ -34,6 +36,15 @@ AXES = ("x", "y", "z")
 """The axes of a joint: metres, y upwards."""
 INERTIAL_COLUMNS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
 """Accelerometer in g (clips at 8), gyroscope in degrees a second (clips at 1000.5)."""
+
+ACCELERATION = Unit(name="g", limit=8.01, still=(0.5, 2.0))
+"""A trial's largest is 8, and the median of its magnitude 0.96 to 1.21."""
+ROTATION = Unit(name="degrees a second", limit=1001.0, least_peak=17.5)
+"""A trial's largest is 46 to 1000.55; in radians a second none would be above 17.5."""
+POSITION = Unit(name="metres", limit=10.0)
+"""From the camera; a trial's largest is 2.9 to 4.1."""
+MAX_DEPTH_MM = 10_000
+"""From the camera; a trial's largest is below 4,000."""
 
 INERTIAL_RATE_HZ = 50.0
 SKELETON_RATE_HZ = 30.0
@@ -58,7 +69,11 @@ def read_inertial(content: bytes, ref: StreamRef) -> Signal:
         RecordingError: damaged, of another shape, not finite, or not ``ref.n_frames`` rows.
     """
     values = read_array(content, "d_iner", shape=(INERTIAL_LENGTHS, 6), path=ref.path)
-    return _signal(values, ref, INERTIAL_RATE_HZ)
+    signal = _signal(values, ref, INERTIAL_RATE_HZ)
+    check_begins(values, "rows", ref.path)
+    check_unit(values[:, :3], ACCELERATION, "an acceleration", ref.path)
+    check_unit(values[:, 3:], ROTATION, "a rotation", ref.path)
+    return signal
 
 
 def read_skeleton(content: bytes, ref: StreamRef) -> Signal:
@@ -70,7 +85,10 @@ def read_skeleton(content: bytes, ref: StreamRef) -> Signal:
         RecordingError: damaged, of another shape, not finite, or not ``ref.n_frames`` frames.
     """
     values = read_array(content, "d_skel", shape=(20, 3, FRAME_LENGTHS), path=ref.path)
-    return _signal(values.transpose(2, 0, 1), ref, SKELETON_RATE_HZ)
+    signal = _signal(values.transpose(2, 0, 1), ref, SKELETON_RATE_HZ)
+    check_begins(signal.values, "frames", ref.path)
+    check_unit(signal.values.reshape(len(signal.values), -1), POSITION, "positions", ref.path)
+    return signal
 
 
 def read_depth(content: bytes, ref: StreamRef) -> Frames:
@@ -80,7 +98,7 @@ def read_depth(content: bytes, ref: StreamRef) -> Frames:
 
     Raises:
         RecordingError: damaged, of another shape, or not ``ref.n_frames`` frames; from a block,
-            a depth that is no whole number of millimetres up to 65535.
+            a depth that is no whole number of millimetres up to 10,000.
     """
     shape = (DEPTH_HEIGHT, DEPTH_WIDTH, FRAME_LENGTHS)
     values = read_array(content, "d_depth", shape=shape, path=ref.path)
@@ -127,14 +145,17 @@ def _depth_blocks(
 ) -> Iterator[tuple[NDArray[np.uint16], NDArray[np.float64]]]:
     for start in range(0, values.shape[2], DEPTH_BLOCK_FRAMES):
         block = values[:, :, start : start + DEPTH_BLOCK_FRAMES].transpose(2, 0, 1)
+        whole = (block >= 0) & (block <= MAX_DEPTH_MM)
         if block.dtype != np.uint16:
-            whole = (block >= 0) & (block <= 65535) & (block == np.floor(block))
-            if not whole.all():
-                frame, row, column = (int(i) for i in np.argwhere(~whole)[0])
-                raise refuse(
-                    ref.path,
-                    f"holds depth {block[frame, row, column]} in frame {start + frame} "
-                    f"at row {row}, column {column}: wanted whole millimetres from 0 to 65535",
-                )
+            whole &= block == np.floor(block)
+        if not whole.all():
+            frame, row, column = (int(i) for i in np.argwhere(~whole)[0])
+            raise refuse(
+                ref.path,
+                f"holds depth {block[frame, row, column]} in frame {start + frame} at row {row}, "
+                f"column {column}: wanted whole millimetres from 0 to {MAX_DEPTH_MM}",
+            )
+        if start == 0:
+            check_begins(block, "frames", ref.path)
         frames = np.ascontiguousarray(block, dtype=np.uint16)
         yield frames, np.arange(start, start + len(frames)) / DEPTH_RATE_HZ

@@ -2,14 +2,16 @@
 
 FFmpeg (in PyAV's wheel) reads with one thread, since whoever calls runs many. A truncated .avi
 decodes short without an error, so the frames that came out are counted against what the header
-promised and against what a list knows; it refuses rather than repeats or invents frames. It
-does not resize, choose or normalise frames.
+promised and against what a list knows; it refuses rather than repeats or invents frames. What a
+player shows comes out: turned as the file says, without what an edit list cuts away. It does not
+resize, choose or normalise frames.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,9 @@ MAX_PIXELS = 8192 * 4320
 MAX_GAP_S = 0.5
 """Two frames further apart than this, and than three frames' time, are a hole in the video."""
 
+DEMUXERS = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpeg,mpegts,wav"
+"""Containers that are opened. Others, such as FFmpeg's lists of files, may name files to open."""
+
 Block = tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.float64]]
 
 
@@ -33,8 +38,9 @@ def read_video(content: bytes, ref: StreamRef, *, block_frames: int = BLOCK_FRAM
     """Colour frames of the first video stream of a file (.avi, .mp4).
 
     Times are the file's own time stamps, from the first frame; an .avi has none, and its frames
-    are as far apart as its rate says. The header is read at once; the
-    frames are decoded as the blocks are drawn, and a generator that is abandoned closes the file.
+    are as far apart as its rate says, but for those that its recorder dropped. The header is read
+    at once; the frames are decoded as the blocks are drawn, and a generator that is abandoned
+    closes the file.
 
     Args:
         content: The whole file.
@@ -48,20 +54,26 @@ def read_video(content: bytes, ref: StreamRef, *, block_frames: int = BLOCK_FRAM
             header's or the list's, time stamps that run backwards or leave a hole. Damage past
             the header is raised by the block where it is met, a wrong count after the last.
     """
+    n_frames = _promised_frames(content, ref)
     container, stream = _open(content, ref)
-    n_frames = _promised_frames(container, stream, content, ref)
     blocks = _decode(container, stream, n_frames, ref, _block_length(stream, block_frames))
     return Frames(n_frames=n_frames, blocks=blocks)
 
 
-def _open(content: bytes, ref: StreamRef) -> tuple[Any, Any]:
+def _open(content: bytes, ref: StreamRef, **options: str) -> tuple[Any, Any]:
     import av
 
     if not content:
         raise refuse(ref.path, "is empty: wanted a video", "open")
     try:
         container = av.open(
-            io.BytesIO(content), options={"max_pixels": str(MAX_PIXELS), "threads": "1"}
+            io.BytesIO(content),
+            options={
+                "max_pixels": str(MAX_PIXELS),
+                "threads": "1",
+                "format_whitelist": DEMUXERS,
+                **options,
+            },
         )
     except (av.FFmpegError, ValueError) as error:
         raise refuse(ref.path, f"is not a video that can be read: {error}", "open") from error
@@ -87,31 +99,63 @@ def _open(content: bytes, ref: StreamRef) -> tuple[Any, Any]:
     return container, stream
 
 
-def _promised_frames(container: Any, stream: Any, content: bytes, ref: StreamRef) -> int:
-    """The header's count or, where it has none, the packets'; held against the list's."""
-    import av
+def _promised_frames(content: bytes, ref: StreamRef) -> int:
+    """Frames that a player shows of those that the header declares; held against the list's.
 
-    n_frames: int = stream.frames
-    try:
-        if n_frames == 0:
-            n_frames = sum(bool(packet.size) for packet in container.demux(stream))
-            container.seek(0, backward=True)
-    except av.FFmpegError as error:
-        container.close()
-        raise refuse(ref.path, f"cannot be walked through: {error}", "read") from error
+    A header that declares none has its packets counted. An edit list hides frames that are all
+    there, and an .avi holds an empty packet for a frame that its recorder dropped.
+    """
+    container, stream = _open(content, ref)
+    declared, kind = stream.frames, container.format.name
+    packets = _packets(container, stream, ref)
+    n_frames, shown = declared or packets.n_sized, packets.n_shown
     if not 0 < n_frames <= len(content):
-        container.close()
         raise refuse(
             ref.path,
             f"declares {n_frames} frames in {len(content)} bytes: wanted at least one frame "
             "and a byte for each",
         )
-    if ref.n_frames is not None and ref.n_frames != n_frames:
-        container.close()
+    if ref.n_frames is not None and ref.n_frames not in (n_frames, shown):
         raise refuse(
             ref.path, f"declares {n_frames} frames where the manifest lists {ref.n_frames}"
         )
-    return n_frames
+    is_whole = packets.n_sized == n_frames
+    if not is_whole and kind.startswith("mov") and shown:
+        uncut = _packets(*_open(content, ref, ignore_editlist="1"), ref)
+        is_whole = uncut.n_sized == n_frames
+    if not is_whole and kind == "avi":
+        is_whole = packets.last == n_frames - 1
+    return shown if is_whole and shown else n_frames
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Packets:
+    """What a container hands out, undecoded."""
+
+    n_sized: int
+    """Packets with something in them."""
+    n_shown: int
+    """Those of them that a player shows."""
+    last: int
+    """Place of the last of them by its time stamp; -1 where there is none."""
+
+
+def _packets(container: Any, stream: Any, ref: StreamRef) -> _Packets:
+    """Walk through a container once and close it."""
+    import av
+
+    n_sized, n_shown, last = 0, 0, -1
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                n_sized += 1
+                n_shown += not packet.is_discard
+                last = packet.dts if packet.dts is not None else last
+    except av.FFmpegError as error:
+        raise refuse(ref.path, f"cannot be walked through: {error}", "read") from error
+    finally:
+        container.close()
+    return _Packets(n_sized=n_sized, n_shown=n_shown, last=last)
 
 
 def _block_length(stream: Any, block_frames: int) -> int:
@@ -127,16 +171,12 @@ def _decode(
 
     width, height = stream.codec_context.width, stream.codec_context.height
     to_rgb = VideoReformatter()
-    clock = _Clock(container, stream, ref)
+    clock = _Clock(container, stream, ref, n_frames)
     n_decoded = 0
     frames = np.empty((0, height, width, 3), np.uint8)
     times_s = np.empty(0)
     try:
         for frame in container.decode(stream):
-            slot = n_decoded % block_length
-            if slot == 0:
-                n = min(block_length, max(1, n_frames - n_decoded))
-                frames, times_s = np.empty((n, height, width, 3), np.uint8), np.empty(n)
             if n_decoded == n_frames:
                 raise refuse(
                     ref.path, f"decodes to more than the {n_frames} frames its header declares"
@@ -151,7 +191,13 @@ def _decode(
                     f"changes from {width}x{height} to {frame.width}x{frame.height} at frame "
                     f"{n_decoded}",
                 )
-            frames[slot] = to_rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
+            picture: NDArray[Any] = to_rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
+            picture = _as_shown(picture, frame, ref)
+            slot = n_decoded % block_length
+            if slot == 0:
+                n = min(block_length, max(1, n_frames - n_decoded))
+                frames, times_s = np.empty((n, *picture.shape), np.uint8), np.empty(n)
+            frames[slot] = picture
             times_s[slot] = clock.time_s(frame, n_decoded)
             n_decoded += 1
             if slot + 1 == len(frames):
@@ -171,13 +217,32 @@ def _decode(
     clock.check_end()
 
 
+def _as_shown(picture: NDArray[Any], frame: Any, ref: StreamRef) -> NDArray[Any]:
+    """A picture turned and mirrored as the file's display matrix says, by right angles.
+
+    Shapes: (H, W, 3) -> (H, W, 3) or (W, H, 3).
+    """
+    if not frame.rotation and not frame.side_data:
+        return picture
+    entry = next((s for s in frame.side_data if s.type.name == "DISPLAYMATRIX"), None)
+    if entry is None:
+        return picture
+    a, b, _, c, d, *_ = np.sign(np.frombuffer(bytes(entry)[:36], "<i4")).tolist()
+    # A point (x, y) is shown at (a x + c y, b x + d y), x to the right and y downwards.
+    if abs(a) == abs(d) == 1 and b == c == 0:
+        return picture[::d, ::a]
+    if abs(b) == abs(c) == 1 and a == d == 0:
+        return picture.transpose(1, 0, 2)[::b, ::c]
+    raise refuse(ref.path, f"is to be turned by {frame.rotation} degrees: wanted right angles")
+
+
 class _Clock:
     """Time stamps in seconds from the first frame; refuses holes and steps backwards."""
 
-    def __init__(self, container: Any, stream: Any, ref: StreamRef) -> None:
+    def __init__(self, container: Any, stream: Any, ref: StreamRef, n_frames: int) -> None:
         rate = stream.average_rate or stream.guessed_rate
         self._period_s = 1 / float(rate) if rate else None
-        self._stamped = container.format.name != "avi"
+        self._stamped = container.format.name != "avi" or 0 < n_frames < stream.frames
         self._ref = ref
         self._first_s = 0.0
         self._last_s = -np.inf

@@ -26,7 +26,7 @@ def lines(*rows: str) -> bytes:
 
 
 def two(x: float = 0.0) -> bytes:
-    return lines(f"20181016_13:37:28.0,{x},1,2", f"20181016_13:37:29.0,{x},1,2")
+    return lines(f"20181016_13:37:28.0,{x},1,4", f"20181016_13:37:29.0,{x},1,4")
 
 
 def test_four_sensors_give_twelve_columns_and_four_that_say_which_are_there() -> None:
@@ -34,7 +34,7 @@ def test_four_sensors_give_twelve_columns_and_four_that_say_which_are_there() ->
     values = join(found, 10).values
     assert values.shape == (11, 16)
     np.testing.assert_allclose(
-        values[0], [0, 1, 2, 1, 1, 2, 2, 1, 2, 3, 1, 2, 1, 1, 1, 1], atol=1e-6
+        values[0], [0, 1, 4, 1, 1, 4, 2, 1, 4, 3, 1, 4, 1, 1, 1, 1], atol=1e-6
     )
     assert readable("mmact", "inertial").columns == INERTIAL_COLUMNS
     assert INERTIAL_COLUMNS[9:13] == (
@@ -47,7 +47,22 @@ def test_a_file_without_rows_is_a_stream_that_is_missing() -> None:
         [(b"", ref("acc_phone")), (two(), ref("acc_watch")), (b"\n", ref("gyro"))]
     )
     assert list(found.signals) == ["acc_watch"]
-    assert join(found, 10).values[0].tolist() == [0, 0, 0, 0, 1, 2, *[0] * 6, 0, 1, 0, 0]
+    assert join(found, 10).values[0].tolist() == [0, 0, 0, 0, 1, 4, *[0] * 6, 0, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("sensor", "row", "says"),
+    [
+        ("acc_watch", "0.1,-0.9,0.2", "acc_watch values of 0.9274 in the median: wanted m/s\\^2"),
+        ("acc_phone", "0,9000,10", "acc_phone values up to 9000, beyond 160 m/s\\^2 from row 0 on"),
+        ("gyro", "1,57,2", "gyro values up to 57, beyond 35 radians a second"),
+        ("orientation", "180,1,2", "orientation values up to 180, beyond 6.3 radians"),
+    ],
+)
+def test_another_unit_is_refused(sensor: str, row: str, says: str) -> None:
+    content = lines(f"20181016_13:37:28.0,{row}", f"20181016_13:37:29.0,{row}")
+    with pytest.raises(RecordingError, match=f"{sensor}_clip/x.csv holds {says}"):
+        read_inertial([(content, ref(sensor))])
 
 
 def test_no_rows_in_any_file_is_a_recording_that_cannot_be_read() -> None:
@@ -177,6 +192,20 @@ def test_a_joint_that_is_never_seen_lies_amid_the_others() -> None:
 def test_a_pose_that_is_none_is_refused_by_its_frame(content: bytes, says: str) -> None:
     with pytest.raises(RecordingError, match=rf"pose/x\.json {says}|pose/x\.json .*{says}"):
         read_pose(content, POSE)
+
+
+def test_frames_of_a_pose_are_taken_by_their_numbers() -> None:
+    moving = json.loads(pose(*([person(1 + i)] for i in range(4))))
+    in_order = read_pose(json.dumps(moving).encode(), ref("skeleton"))
+    turned = read_pose(json.dumps(moving[2:] + moving[:2]).encode(), ref("skeleton"))
+    np.testing.assert_array_equal(turned.values, in_order.values)
+    gap = read_pose(json.dumps([moving[0], *moving[2:]]).encode(), ref("skeleton"))
+    assert len(gap.values) == 4
+    with pytest.raises(RecordingError, match="has the frame 1 twice: wanted each number once"):
+        read_pose(json.dumps([*moving, moving[1]]).encode(), ref("skeleton"))
+    del moving[3]["frame"]
+    with pytest.raises(RecordingError, match="has the number None at entry 3: wanted one from 0"):
+        read_pose(json.dumps(moving).encode(), ref("skeleton"))
 
 
 def test_a_pose_of_another_length_than_the_manifests_is_refused() -> None:

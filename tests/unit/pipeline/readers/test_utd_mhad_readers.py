@@ -41,7 +41,8 @@ def mat(key: str, values: NDArray[Any]) -> bytes:
 
 
 def inertial(n: int = 7) -> NDArray[np.float64]:
-    return np.linspace(-8, 1000, n * 6).reshape(n, 6)
+    values = np.linspace(-1, 1, n * 6).reshape(n, 6)
+    return values * ([1.0] * 3 + [1000.0] * 3)
 
 
 def skeleton(n: int = 5) -> NDArray[np.float64]:
@@ -60,6 +61,36 @@ def test_inertial_rows_keep_their_columns_and_units() -> None:
     assert len(INERTIAL_COLUMNS) == 6
     np.testing.assert_array_equal(found.values, inertial().astype(np.float32))
     np.testing.assert_allclose(found.times_s, np.arange(7) * 0.02)
+
+
+@pytest.mark.parametrize(
+    ("scale", "says"),
+    [
+        ([9.81] * 3 + [1.0] * 3, "an acceleration up to 9.81, beyond 8.01 g from row 0 on"),
+        (
+            [4.0] * 3 + [1.0] * 3,
+            "an acceleration of [0-9.]+ in the median: wanted g, in which grav",
+        ),
+        ([1.0] * 3 + [np.pi / 180] * 3, "a rotation of at most 17.45: wanted degrees a second"),
+        ([1.0] * 3 + [57.3] * 3, "a rotation up to 5.73e\\+04, beyond 1001 degrees a second"),
+    ],
+)
+def test_another_unit_of_a_sensor_is_refused(scale: list[float], says: str) -> None:
+    with pytest.raises(RecordingError, match=f"a1_s1_t1.mat holds {says}"):
+        read_inertial(mat("d_iner", inertial() * scale), known(7))
+
+
+def test_a_recording_that_begins_before_its_sensor_is_refused() -> None:
+    rows = inertial()
+    rows[:3] = 0
+    with pytest.raises(RecordingError, match="begins with 3 rows of zeros alone"):
+        read_inertial(mat("d_iner", rows), known(7))
+    frames = skeleton()
+    frames[:, :, :2] = 0
+    with pytest.raises(RecordingError, match="begins with 2 frames of zeros alone"):
+        read_skeleton(mat("d_skel", frames), known(5))
+    with pytest.raises(RecordingError, match="holds positions up to 3000, beyond 10 metres"):
+        read_skeleton(mat("d_skel", skeleton() * 1000), known(5))
 
 
 def test_skeletons_come_with_time_first() -> None:

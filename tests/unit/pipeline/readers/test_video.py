@@ -8,6 +8,7 @@ import re
 import struct
 import weakref
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -228,7 +229,7 @@ class _Bare:
 
 
 def test_time_stamps_that_run_backwards_or_lack_are_refused() -> None:
-    clock = video._Clock(_Bare(), _Bare(), ref())
+    clock = video._Clock(_Bare(), _Bare(), ref(), 0)
     assert [clock.time_s(_Stamp(t), i) for i, t in enumerate([5.0, 5.25])] == [0.0, 0.25]
     with pytest.raises(RecordingError, match=re.escape("backwards at frame 2: from 5.250 to 5.2")):
         clock.time_s(_Stamp(5.2), 2)
@@ -241,6 +242,93 @@ def test_a_picture_that_changes_its_size_is_refused() -> None:
 
     with pytest.raises(RecordingError, match="changes from 128x96 to 64x96 at frame 9"):
         draw(b"".join(streams))
+
+
+def with_matrix(content: bytes, a: int, b: int, c: int, d: int) -> bytes:
+    """An .mp4 with another display matrix in its track's header."""
+    at = content.index(b"tkhd") + 4 + 40
+    matrix = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    return content[:at] + matrix + content[at + 36 :]
+
+
+TURNS = {
+    (0, 1, -1, 0): lambda picture: np.rot90(picture, -1),
+    (0, -1, 1, 0): lambda picture: np.rot90(picture, 1),
+    (-1, 0, 0, -1): lambda picture: np.rot90(picture, 2),
+    (-1, 0, 0, 1): lambda picture: picture[:, ::-1],
+    (0, 1, 1, 0): lambda picture: picture.transpose(1, 0, 2),
+}
+
+
+@pytest.mark.parametrize("matrix", list(TURNS))
+def test_a_film_is_turned_as_a_player_shows_it(matrix: tuple[int, int, int, int]) -> None:
+    content = film("libx264", container="mp4")
+    upright, _ = draw(content)
+    shown, _ = draw(with_matrix(content, *matrix))
+    for picture, turned in zip(upright, shown, strict=True):
+        np.testing.assert_array_equal(turned, TURNS[matrix](picture))
+
+
+def test_a_film_that_is_not_turned_by_right_angles_is_refused() -> None:
+    with pytest.raises(RecordingError, match=r"is to be turned by -?45 degrees: wanted right"):
+        draw(with_matrix(film("libx264", container="mp4"), 1, 1, -1, 1))
+
+
+def with_edit(content: bytes, part: float) -> bytes:
+    """An .mp4 whose edit list shows the first part alone."""
+    at = content.index(b"elst") + 12
+    (duration,) = struct.unpack(">I", content[at : at + 4])
+    return content[:at] + struct.pack(">I", round(duration * part)) + content[at + 4 :]
+
+
+def test_what_an_edit_list_cuts_away_is_not_shown() -> None:
+    content = film("libx264", container="mp4")
+    whole, _ = draw(content)
+    shown, times_s = draw(with_edit(content, 0.5), N_FRAMES)
+    assert len(shown) == len(times_s) == N_FRAMES // 2
+    np.testing.assert_array_equal(shown, whole[: N_FRAMES // 2])
+    with pytest.raises(RecordingError, match=r"truncated|damaged|cannot be|not a video"):
+        draw(with_edit(film("libx264", container="mp4", options={"g": "1"}), 0.5)[:-3000])
+
+
+def with_dropped(content: bytes, dropped: set[int]) -> bytes:
+    """An .avi some of whose frames are empty chunks, as a recorder writes that dropped them."""
+    start = content.index(b"movi") + 4
+    at, chunks = start, []
+    while content[at : at + 4] == b"00dc":
+        (size,) = struct.unpack("<I", content[at + 4 : at + 8])
+        end = at + 8 + size + size % 2
+        empty = b"00dc" + bytes(4)
+        chunks.append(empty if len(chunks) in dropped else content[at:end])
+        at = end
+    body, index, place = b"".join(chunks), content[at : at + 8], 4
+    for number, chunk in enumerate(chunks):
+        flags = content[at + 8 + 16 * number :][:8]
+        index += flags + struct.pack("<II", place, *struct.unpack("<I", chunk[4:8]))
+        place += len(chunk)
+    head = bytearray(content[:start])
+    head[start - 8 : start - 4] = struct.pack("<I", len(body) + 4)
+    head[4:8] = struct.pack("<I", len(head) + len(body) + len(index) - 8)
+    return bytes(head) + body + index
+
+
+def test_frames_that_a_recorder_dropped_leave_their_time() -> None:
+    content = film("mjpeg")
+    whole, all_times_s = draw(content)
+    shown, times_s = draw(with_dropped(content, {10, 11}), N_FRAMES)
+    kept = [i for i in range(N_FRAMES) if i not in (10, 11)]
+    np.testing.assert_array_equal(shown, whole[kept])
+    np.testing.assert_allclose(times_s, all_times_s[kept], atol=1e-6)
+
+
+def test_a_list_of_files_is_no_film(tmp_path: Path) -> None:
+    """FFmpeg would open what it names, wherever that lies."""
+    (tmp_path / "secret.avi").write_bytes(film())
+    listed = f"ffconcat version 1.0\nfile {tmp_path / 'secret.avi'}\n".encode()
+    playlist = f"#EXTM3U\n#EXTINF:1,\n{tmp_path / 'secret.avi'}\n".encode()
+    for content in (listed, playlist):
+        with pytest.raises(RecordingError, match="is not a video that can be read"):
+            read_video(content, ref())
 
 
 @pytest.mark.parametrize("n_drawn", [0, 1])
@@ -257,10 +345,10 @@ def test_an_abandoned_video_is_closed(n_drawn: int, monkeypatch: pytest.MonkeyPa
     frames = read_video(content, ref())
     for _ in range(n_drawn):
         next(frames.blocks)
-    assert opened[0]() is not None
+    assert opened[-1]() is not None
     del frames
     gc.collect()
-    assert opened[0]() is None
+    assert all(file() is None for file in opened)
 
 
 @pytest.mark.real
