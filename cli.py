@@ -6,9 +6,13 @@ imported only when it is named, so that ``--help`` answers at once. Nothing impo
 
 from __future__ import annotations
 
+import errno
 import importlib
+import signal
 import sys
+import threading
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -36,6 +40,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Command name to where it lives and its line in the overview, in the order of use."""
 
+TERMINATED = 128 + signal.SIGTERM
+REMEDIES = {
+    errno.ENOSPC: "Make room on that disk, or name a place on another.",
+    errno.EDQUOT: "Your quota is used up: make room, or name another place.",
+    errno.EFBIG: "Files there may not grow so large: see 'ulimit -f'.",
+    errno.EACCES: "Ask for the right to it, or name another place.",
+    errno.EPERM: "Ask for the right to it, or name another place.",
+    errno.EROFS: "Nothing can be written there: name another place.",
+    errno.EMFILE: "Too many files are open: see 'ulimit -n', or give fewer --workers.",
+    errno.EAGAIN: "No more processes or threads can be started: see 'ulimit -u'.",
+    errno.ENOMEM: "Close other programs, or give fewer --workers.",
+}
+"""What to do about an error of the system, by its number."""
 NEEDED_FOR = {
     "encode": "the encoder's packages",
     "export": "the packages for exports",
@@ -100,23 +117,57 @@ def dmft() -> None:
       dmft evaluate student
       dmft predict student --raw raw
 
-    Exit codes: 0 done, 1 finished with quarantined records or a failed check, 2 wrong use.
+    Exit codes: 0 done, 1 finished with quarantined records or a failed check, 2 wrong use or a
+    machine that has too little of something; 130 after Ctrl-C, 143 after SIGTERM.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; a user's error is one message and exit code 2, not a traceback."""
+    """Run the command line; what goes wrong is one message and an exit code, not a traceback."""
+    signals: list[int] = []
+
+    def stop(number: int, _frame: Any) -> None:
+        if not signals:  # once: what is stopping is not to be stopped
+            signals.append(number)
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)
     try:
         dmft.main(args=arguments, prog_name="dmft", standalone_mode=True)
-    except DmftError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
-    except ModuleNotFoundError as error:
-        message = _missing_extra(sys.argv[1] if sys.argv[1:] else "", error)
+    except SystemExit:
+        if signals:
+            sys.exit(TERMINATED)
+        raise
+    except (DmftError, OSError, MemoryError, RuntimeError, ModuleNotFoundError) as error:
+        message = _explained(error)
         if message is None:
             raise
         click.echo(f"Error: {message}", err=True)
         sys.exit(2)
+
+
+def _explained(error: Exception) -> str | None:
+    """What a person is told of an error; None where it is a mistake of ours."""
+    if isinstance(error, DmftError):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        return _missing_extra(sys.argv[1] if sys.argv[1:] else "", error)
+    kept = "What is finished is kept: run the same command again to go on."
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        mend = REMEDIES.get(error.errno or 0, "")
+        return f"{where}{error.strerror or error}. {mend}{' ' if mend else ''}{kept}"
+    text = str(error)
+    if isinstance(error, MemoryError) or "allocate" in text or "out of memory" in text:
+        size = f" ({text})" if text and len(text) < 200 else ""
+        return (
+            f"there is too little memory{size}: close other programs, or give less work at a time "
+            f"(--workers, --memory, a smaller batch). {kept}"
+        )
+    if "new thread" in text:
+        return f"{text}: this account may start no more threads (see 'ulimit -u'). {kept}"
+    return None
 
 
 if __name__ == "__main__":

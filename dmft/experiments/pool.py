@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from pipeline.common.spawning import spawning
 from pipeline.contract import DmftError
 
 Report = Callable[[Any], None]
@@ -46,7 +47,8 @@ class _Worker:
     def __init__(self, context: Any, work: Work) -> None:
         self.connection, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_serve, args=(theirs, work), daemon=True)
-        self.process.start()
+        with spawning():
+            self.process.start()
         theirs.close()
         self.ticket: str | None = None
 

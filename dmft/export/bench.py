@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.common.spawning import spawning
 from pipeline.contract import ConfigError
 
 BATCHES = (1, 32)
@@ -121,7 +122,7 @@ def _subjects(run_folder: Path, folder: Path) -> list[Subject]:
 
 
 def _in_a_process(subject: Subject, seconds: float) -> Cost:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with spawning(), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(measure, subject, seconds).result()
 
 

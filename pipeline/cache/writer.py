@@ -32,6 +32,7 @@ from pipeline.cache.description import (
 from pipeline.cache.ledger import ChunkLedger, Entry, read_ledger, write_ledger
 from pipeline.cache.objects import Objects
 from pipeline.contract import (
+    LEDGER_PREFIX,
     CacheSpec,
     CacheState,
     ConfigError,
@@ -73,6 +74,16 @@ class CacheStore:
     """In the order of their rows."""
     anew: frozenset[str] = frozenset()
     """Modalities of which nothing that is stored counts any more; :meth:`begin` removes it."""
+
+    def replaced(self) -> dict[str, ModalitySpec]:
+        """Modalities with stored records that :meth:`begin` would remove, as they are stored."""
+        old = spec_or_nothing(self.objects)
+        stored = old.modalities if old else {}
+        return {
+            name: stored[name]
+            for name in sorted(self.anew & stored.keys())
+            if any(key.startswith(f"{LEDGER_PREFIX}/{name}/") for key in self.objects.sizes())
+        }
 
     # -- opening ---------------------------------------------------------------------------------
 

@@ -66,12 +66,24 @@ if TYPE_CHECKING:
     help="Worker processes; 0 stays in this process.  [default: one a core, or one a GPU]",
 )
 @click.option("--scheduler", help="Address of a running Dask scheduler, such as tcp://host:8786.")
+@click.option(
+    "--dashboard",
+    default="127.0.0.1:0",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where Dask's dashboard listens; 0.0.0.0:8787 shows it to everyone on the network.",
+)
 @click.option("--retry-failed", is_flag=True, help="Try quarantined records again.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first record that fails.")
 @click.option(
     "--check-stored",
     is_flag=True,
     help="Read everything stored again first; what is damaged is encoded again.",
+)
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Encode modalities again that the cache holds in another encoding, dropping those.",
 )
 @click.option(
     "--dry-run",
@@ -90,9 +102,11 @@ def encode(
     device: str,
     workers: int | None,
     scheduler: str | None,
+    dashboard: str,
     retry_failed: bool,
     fail_fast: bool,
     check_stored: bool,
+    replace: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -123,9 +137,11 @@ def encode(
         device=device,
         n_workers=workers,
         scheduler=scheduler,
+        dashboard=dashboard,
         retry_failed=retry_failed,
         fail_fast=fail_fast,
         check_stored=check_stored,
+        replace=replace,
     )
     if dry_run:
         _print_dry_run(rehearse(load_manifest(manifest), str(raw), out, options), as_json)

@@ -28,9 +28,11 @@ from distributed import (
     WorkerPlugin,
     get_worker,
 )
+from distributed.security import Security
 
 from pipeline.cache.ledger import Failure
 from pipeline.common.dask_cluster import WorkerWatch, connect, error_of, leave
+from pipeline.common.spawning import spawning
 from pipeline.contract import ConfigError
 from pipeline.encode.plan import ChunkTask
 from pipeline.encode.records import Encoded
@@ -41,6 +43,8 @@ logger = logging.getLogger(__name__)
 NAME = "dmft-encode-"
 """With the session behind it: several encodes may share a cluster and must not meet."""
 ATTRIBUTE = "dmft_encoders"
+LOOPBACK = "127.0.0.1:0"
+"""This machine alone, at a port that is free."""
 IN_FLIGHT_PER_WORKER = 2
 CRASHES_BEFORE_ISOLATION = 2
 CRASHES_BEFORE_QUARANTINE = 2
@@ -139,8 +143,16 @@ def _can_work(raw: str, location: str, wants_gpu: bool) -> str | None:
 
 
 @contextmanager
-def cluster(n_workers: int, scheduler: str | None) -> Iterator[Client]:
+def cluster(n_workers: int, scheduler: str | None, dashboard: str = LOOPBACK) -> Iterator[Client]:
     """A client of a cluster of our own, or of the one at ``scheduler``.
+
+    Whoever can send a scheduler a task can do what its user can. Our own listens on the loopback
+    alone and takes tasks over TLS, from holders of a certificate that lives as long as it does.
+
+    Args:
+        n_workers: Processes of our own cluster.
+        scheduler: Address of another's.
+        dashboard: Where our own cluster shows itself.
 
     Raises:
         ConfigError: nothing answers at the address.
@@ -152,12 +164,16 @@ def cluster(n_workers: int, scheduler: str | None) -> Iterator[Client]:
                 yield client
             return
         with (
+            spawning(),
             LocalCluster(
                 n_workers=n_workers,
                 threads_per_worker=1,
                 processes=True,
                 memory_limit=0,
-                dashboard_address=":0",
+                host="127.0.0.1",
+                protocol="tls",
+                security=Security.temporary(),
+                dashboard_address=dashboard,
                 silence_logs=logging.CRITICAL,
             ) as local,
             Client(local, set_as_default=False) as client,

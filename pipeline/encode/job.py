@@ -20,7 +20,8 @@ from pipeline.cache.seal import finish
 from pipeline.cache.verify import count_states
 from pipeline.cache.writer import CacheStore
 from pipeline.common.cores import n_cores
-from pipeline.contract import CacheSpec, CacheState
+from pipeline.common.settings import to_table
+from pipeline.contract import CacheSpec, CacheState, ConfigError, ModalitySpec
 from pipeline.encode.dry_run import DryRun, check_disk, dry_run
 from pipeline.encode.length_check import quarantine_disagreements
 from pipeline.encode.options import EncodeOptions, Setup, set_up
@@ -121,8 +122,28 @@ def rehearse(manifest: Manifest, raw: str, location: str, options: EncodeOptions
 def _look(setup: Setup) -> tuple[CacheStore, Plan]:
     """The cache as it will be arranged, and what it lacks."""
     store = CacheStore.preview(setup.location, setup.manifest, setup.specs)
+    for name, stored in store.replaced().items():
+        if not setup.options.replace:
+            raise ConfigError(
+                f"{setup.location} holds {name} encoded otherwise "
+                f"({_difference(stored, setup.specs[name])}): give --replace to drop what is "
+                "stored and encode it again, which a training that reads it would not survive, "
+                "or name another --out"
+            )
     retry = setup.options.retry_failed
     return store, make_plan(store, tuple(setup.specs), RawTree(setup.raw), retry_failed=retry)
+
+
+def _difference(stored: ModalitySpec, wanted: ModalitySpec) -> str:
+    """Up to three settings that differ, in words."""
+    there = {**to_table(stored), **stored.encoding}
+    here = {**to_table(wanted), **wanted.encoding}
+    differing = [
+        f"{key} is {there.get(key)!r} there and {here.get(key)!r} here"
+        for key in sorted(there.keys() | here.keys())
+        if there.get(key) != here.get(key) and key not in ("encoding", "feature_names")
+    ]
+    return "; ".join(differing[:3]) or "its features have other names"
 
 
 def worker_settings(store: CacheStore, setup: Setup, plan: Plan, session: str) -> WorkerSettings:
@@ -153,7 +174,6 @@ def _run(settings: WorkerSettings, setup: Setup, plan: Plan, callbacks: Callback
     fail_fast = setup.options.fail_fast
     failed = False
     note = ProgressNote(Objects(settings.location), plan.n_pending)
-    note.write()
 
     def on_event(event: Event) -> None:
         note.add(event.n_records)
@@ -164,23 +184,26 @@ def _run(settings: WorkerSettings, setup: Setup, plan: Plan, callbacks: Callback
         failed = failed or bool(report.failures)
         callbacks.on_report(report)
 
-    if n_workers == 0 and scheduler is None:
-        from pipeline.encode.local_run import run_here
+    with note:
+        if n_workers == 0 and scheduler is None:
+            from pipeline.encode.local_run import run_here
 
-        run_here(plan.tasks, settings, on_event=on_event, on_report=on_report, fail_fast=fail_fast)
-    else:
-        from pipeline.encode.dask_run import cluster, run_tasks
-
-        with cluster(n_workers, scheduler) as client:
-            callbacks.on_dashboard(client.dashboard_link)
-            run_tasks(
-                client,
-                plan.tasks,
-                settings,
-                on_event=on_event,
-                on_report=on_report,
-                fail_fast=fail_fast,
+            run_here(
+                plan.tasks, settings, on_event=on_event, on_report=on_report, fail_fast=fail_fast
             )
+        else:
+            from pipeline.encode.dask_run import cluster, run_tasks
+
+            with cluster(n_workers, scheduler, setup.options.dashboard) as client:
+                callbacks.on_dashboard(client.dashboard_link)
+                run_tasks(
+                    client,
+                    plan.tasks,
+                    settings,
+                    on_event=on_event,
+                    on_report=on_report,
+                    fail_fast=fail_fast,
+                )
     return failed and fail_fast
 
 

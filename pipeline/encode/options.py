@@ -37,10 +37,14 @@ class EncodeOptions:
     n_workers: int | None = None
     """None for one a core, or one a GPU; 0 to stay in this process."""
     scheduler: str | None = None
+    dashboard: str = "127.0.0.1:0"
+    """Where Dask shows itself; port 0 takes one that is free."""
     retry_failed: bool = False
     fail_fast: bool = False
     check_stored: bool = False
     """Read every stored row again first, and encode again what is not what was written."""
+    replace: bool = False
+    """Drop a modality that is stored in another encoding, instead of refusing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,13 @@ class ProgressNote:
     _started: float = field(default_factory=time.monotonic)
     _written: float = 0.0
 
+    def __enter__(self) -> ProgressNote:
+        self.write()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.objects.delete(PROGRESS)
+
     def add(self, n_records: int) -> None:
         """Count records that are done, and say so if it is time."""
         self._n_done += n_records

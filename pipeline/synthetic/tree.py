@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.common.cores import n_cores
+from pipeline.common.spawning import spawning
 
 Progress = Callable[[int], None]
 """Called after each trial with its bytes."""
@@ -76,6 +77,7 @@ def write_trials(
         written = (write(*job) for job in jobs)
         if n_jobs > 1:
             pool = ProcessPoolExecutor(n_jobs, mp_context=get_context("spawn"))
+            stack.enter_context(spawning())
             stack.enter_context(pool)
             tasks = [pool.submit(write, *job) for job in jobs]
             written = (task.result() for task in as_completed(tasks))

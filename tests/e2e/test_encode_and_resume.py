@@ -153,6 +153,24 @@ def test_interrupted_it_says_how_to_go_on(whole, tmp_path):
     assert_whole(cache, whole)
 
 
+def test_sigterm_stops_it_and_its_workers(whole, tmp_path):
+    """A batch system's or ``docker stop``: workers lived on for half a minute."""
+    cache = tmp_path / "c"
+    process = start(command(whole, cache, "--workers", 1))
+    wait_for_commits(process, cache, 2)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "run the same command to go on" in err
+    assert "Traceback" not in err
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+    assert "not running" in run(["cache", "status", cache])[1]
+    assert run(command(whole, cache, "--workers", 1))[0] == 0
+    assert_whole(cache, whole)
+
+
 @pytest.mark.parametrize("mark", [poison.EXITS, poison.CRASHES])
 def test_an_input_that_crashes_its_worker_is_quarantined_alone(mark, whole, tmp_path):
     raw = shutil.copytree(whole[0], tmp_path / "raw")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
+import cli
 from cli import COMMANDS, dmft
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -181,3 +184,43 @@ def test_help_and_the_trainers_commands_do_without_the_extra(package: str) -> No
 def test_a_bug_is_not_dressed_up_as_a_users_error() -> None:
     done = run("evaluate", "nowhere", before=blocking("json"))
     assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/data/c.zarr"),
+            "/data/c.zarr: No space",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "x"), "x: Permission denied. Ask for"),
+        (OSError(errno.EROFS, "Read-only file system", "x"), "name another place"),
+        (OSError("odd"), "odd. What is finished is kept"),
+        (MemoryError(), "there is too little memory: close other programs"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "too little"),
+        (RuntimeError("can't start new thread"), "may start no more threads"),
+    ],
+)
+def test_a_machine_that_has_too_little_is_one_message(
+    error: Exception,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(**_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(cli.dmft, "main", fails)
+    with pytest.raises(SystemExit) as ended:
+        cli.main([])
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(**_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(cli.dmft, "main", fails)
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.main([])
