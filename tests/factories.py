@@ -13,6 +13,9 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec
 
+from pipeline.cache.checksums import SUMS, write_sums
+from pipeline.cache.objects import Objects
+from pipeline.common.checksums import CRC_BYTES, Checksums
 from pipeline.contract import (
     CACHE_ATTRIBUTE,
     CacheSpec,
@@ -110,6 +113,20 @@ def write_cache(
         _write(group, presence_array(name), codes)
         lengths = np.where(codes == Presence.PRESENT, features.shape[1], 0)
         _write(group, length_array(name), lengths.astype(np.int32))
+    return seal(path)
+
+
+def seal(path: Path) -> Path:
+    """List the checksums of what is there, as the encoder does at its end."""
+    objects = Objects(str(path))
+    contents = {key: objects.read(key) or b"" for key in objects.sizes() if key != SUMS}
+    checksums = Checksums(
+        sha256={key: hashlib.sha256(content).hexdigest() for key, content in contents.items()},
+        crc32c={
+            key: content[-CRC_BYTES:] for key, content in contents.items() if key.endswith("/0/0")
+        },
+    )
+    write_sums(objects, checksums)
     return path
 
 

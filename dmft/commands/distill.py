@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dmft.commands.memory import memory_option
+from dmft.commands.memory import memory_option, trust_option
 
 
 @click.command(short_help="Distil a trained teacher into a student.")
@@ -42,6 +42,7 @@ from dmft.commands.memory import memory_option
     help="CPU threads; the last bits of the weights depend on it. [default: torch's choice]",
 )
 @memory_option
+@trust_option
 def distill(
     cache: Path,
     teachers: tuple[Path, ...],
@@ -55,6 +56,7 @@ def distill(
     device: str,
     threads: int | None,
     memory: str | None,
+    trust: bool,
 ) -> None:
     """Train a student of CACHE on labels and on what a teacher predicts, and measure it.
 
@@ -81,7 +83,7 @@ def distill(
     settings = (
         load_config(config, all_changes) if config else change_config(first.config, all_changes)
     )
-    opened = open_within(cache, first.modalities, memory, device)
+    opened = open_within(cache, first.modalities, memory, device, trust=trust)
     callback = ProgressCallback()
     try:
         figures = run(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dmft.commands.memory import memory_option, say_residency
+from dmft.commands.memory import memory_option, say_residency, trust_option
 
 
 @click.command(short_help="Measure a run on its test fold.")
@@ -30,6 +30,7 @@ from dmft.commands.memory import memory_option, say_residency
     help="Where to predict; auto takes a GPU where there is one.",
 )
 @memory_option
+@trust_option
 def evaluate(
     run: Path,
     cache_path: Path | None,
@@ -37,6 +38,7 @@ def evaluate(
     output: Path | None,
     device: str,
     memory: str | None,
+    trust: bool,
 ) -> None:
     """Print the figures of RUN on its test records: the whole, each modality, each stream.
 
@@ -51,7 +53,12 @@ def evaluate(
     chosen = resolve_device(device).type
     budget = memory_budget(memory, chosen)
     metrics = measure(
-        run, cache_path=cache_path, device=chosen, memory=budget, on_cache=say_residency
+        run,
+        cache_path=cache_path,
+        device=chosen,
+        memory=budget,
+        trust=trust,
+        on_cache=say_residency,
     )
     text = json.dumps(to_table(metrics), indent=2)
     if output is not None:

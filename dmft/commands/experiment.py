@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dmft.commands.memory import trust_option
 from pipeline.common.cores import n_cores
 from pipeline.common.progress_bar import ProgressBar
 
@@ -85,6 +86,7 @@ def parse_together(text: str) -> int | None:
     show_default=True,
     help="Where to train; auto takes a GPU where there is one.",
 )
+@trust_option
 @click.option("--list", "only_list", is_flag=True, help="Show what would be done, and stop.")
 def experiment(
     file: str | None,
@@ -100,6 +102,7 @@ def experiment(
     changes: tuple[str, ...],
     epochs: int | None,
     device: str,
+    trust: bool,
     only_list: bool,
 ) -> None:
     """Train every model of FILE on CACHE; without FILE, name the experiments that are shipped.
@@ -136,7 +139,7 @@ def experiment(
         modalities=modalities,
         protocols=protocols,
     )
-    rows = plan_rows(asked, open_columns(cache), target)
+    rows = plan_rows(asked, open_columns(cache, trust=trust), target)
     if only_list:
         for row in rows:
             click.echo(f"{row.folder}  {row.title}")
@@ -161,6 +164,7 @@ def experiment(
             n_workers=workers,
             together=together,
             scheduler=scheduler,
+            trust=trust,
             callback=callback,
         )
     except KeyboardInterrupt:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from dmft.commands.memory import trust_option
+
 
 @click.command(short_help="A run as ONNX, to use without PyTorch.")
 @click.argument("run", type=click.Path(path_type=Path))
@@ -20,8 +22,11 @@ import click
     help="Check on the records of this cache.  [default: the one that the run was trained on]",
 )
 @click.option("--int8/--no-int8", default=True, show_default=True, help="Also write 8-bit weights.")
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print what export.json says.")
-def export(run: Path, output: Path, cache_path: Path | None, int8: bool, as_json: bool) -> None:
+def export(
+    run: Path, output: Path, cache_path: Path | None, int8: bool, trust: bool, as_json: bool
+) -> None:
     """Export RUN into a folder of files that need neither this project nor PyTorch.
 
     \b
@@ -36,7 +41,7 @@ def export(run: Path, output: Path, cache_path: Path | None, int8: bool, as_json
     """
     from dmft.export.build import export as build
 
-    info = build(run, output, cache_path=cache_path, int8=int8)
+    info = build(run, output, cache_path=cache_path, int8=int8, trust=trust)
     if as_json:
         click.echo(json.dumps(info.to_json(), indent=2))
         return

@@ -1,4 +1,4 @@
-"""The option that says how much memory the patches of a cache may take."""
+"""The options on how a cache is opened: how much memory it may take, and whether to trust it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,28 @@ memory_option = click.option(
     "[default: half of what is free]",
 )
 
+trust_option = click.option(
+    "--trust",
+    is_flag=True,
+    help="Use a cache whose SHA256SUMS is missing or is not of what it holds. Without it, a cache "
+    "that is not what was written is refused.",
+)
+
 
 def open_within(
-    cache: Path, modalities: Sequence[str] | None, memory: str | None, device: str
+    cache: Path,
+    modalities: Sequence[str] | None,
+    memory: str | None,
+    device: str,
+    *,
+    trust: bool = False,
 ) -> Cache:
     """Open a cache within an amount of memory, and say whether it is held or stays on the disk."""
     from dmft.data import memory_budget, open_cache
     from dmft.training.device import resolve_device
 
     budget = memory_budget(memory, resolve_device(device).type)
-    opened = open_cache(cache, modalities, memory=budget)
+    opened = open_cache(cache, modalities, memory=budget, trust=trust)
     say_residency(opened)
     return opened
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dmft.commands.memory import memory_option, say_residency
+from dmft.commands.memory import memory_option, say_residency, trust_option
 
 if TYPE_CHECKING:
     from dmft.evaluation.robustness import RobustnessReport
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     help="CPU threads; the last bits of the figures may depend on it.",
 )
 @memory_option
+@trust_option
 def robustness(
     runs: tuple[str, ...],
     cache_path: Path | None,
@@ -56,6 +57,7 @@ def robustness(
     device: str,
     threads: int,
     memory: str | None,
+    trust: bool,
 ) -> None:
     """Print what each RUN still gets right when one modality is removed or fails at test time.
 
@@ -86,6 +88,7 @@ def robustness(
             cache_path=cache_path,
             device=target,
             memory=budget,
+            trust=trust,
             save=save,
             on_cache=say_residency,
             on_run=tell if len(folders) > 1 else None,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dmft.commands.memory import memory_option
+from dmft.commands.memory import memory_option, trust_option
 
 
 @click.command(short_help="Train a teacher or a student on a cache.")
@@ -45,6 +45,7 @@ from dmft.commands.memory import memory_option
     help="CPU threads; the last bits of the weights depend on it. [default: torch's choice]",
 )
 @memory_option
+@trust_option
 def train(
     cache: Path,
     protocol: str,
@@ -59,6 +60,7 @@ def train(
     device: str,
     threads: int | None,
     memory: str | None,
+    trust: bool,
 ) -> None:
     """Train a model on the training side of a fold of CACHE, and measure it on the test side.
 
@@ -77,7 +79,7 @@ def train(
     all_changes = [*changes, *([f"training.epochs={epochs}"] if epochs else [])]
     settings = load_config(config, all_changes)
     names = [name.strip() for name in (modalities or "").split(",") if name.strip()]
-    opened = open_within(cache, names or None, memory, device)
+    opened = open_within(cache, names or None, memory, device, trust=trust)
     callback = ProgressCallback()
     try:
         figures = run(

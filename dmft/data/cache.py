@@ -8,6 +8,7 @@ fit the memory they are given stay on the disk and are read where they are neede
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from zarr.errors import BaseZarrError
 
+from dmft.data.integrity import check_table, chunk_checksums, read_checksums
 from dmft.data.memory import size_text
 from dmft.data.out_of_core import StoredPatches
 from dmft.data.prefetch import read_ahead
@@ -43,6 +45,11 @@ BUFFER_BLOCKS = 64
 """Blocks that a training mixes where there is room: a step's records then seldom share one."""
 SPARE_BLOCKS = 2
 """Blocks' room beside the shuffle buffer: for the one that is read and the batches made ahead."""
+
+CODECS = frozenset(
+    ("blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "vlen-utf8", "zstd")
+)
+"""Ways of storing numbers and texts that can do no harm; a cache uses bytes and crc32c."""
 
 Patches = Tensor | StoredPatches
 """Of all records of a modality; both give those of some when indexed by their rows."""
@@ -102,19 +109,25 @@ class Cache:
 
 
 def open_cache(
-    path: str | Path, modalities: Sequence[str] | None = None, *, memory: int | None = None
+    path: str | Path,
+    modalities: Sequence[str] | None = None,
+    *,
+    memory: int | None = None,
+    trust: bool = False,
 ) -> Cache:
     """Open a cache with the features of some modalities; all of them where None.
 
     Args:
         path: The cache.
         modalities: Which to open, in this order.
-        memory: Bytes that their patches may take. If they need more they stay on the disk and
-            stay on the disk. None holds them in memory whatever they need.
+        memory: Bytes that their patches may take. If they need more they stay on the
+            disk. None holds them in memory whatever they need.
+        trust: Believe what is there, though nothing lists what was written.
 
     Raises:
         ConfigError: there is too little memory even for that.
-        ContractError: it is not a complete cache of this schema version with these modalities.
+        ContractError: it is not a complete cache of this schema version with these modalities, or
+            something in it is not what was written.
     """
     path = Path(path)
     group = _open_group(path)
@@ -124,6 +137,9 @@ def open_cache(
             f"{path} is in state '{spec.state}': its encoding has not ended. "
             "Run the same 'dmft encode' again to finish it."
         )
+    checksums = None if trust else read_checksums(path)
+    if checksums is not None:
+        check_table(path, checksums, spec.modalities)
     wanted = tuple(spec.modalities if modalities is None else modalities)
     for name in wanted:
         if name not in spec.modalities:
@@ -160,6 +176,7 @@ def open_cache(
             array=_array(group, feature_array(name), path),
             present=present[:, column],
             record_ids=ids,
+            checksums=None if checksums is None else chunk_checksums(path, checksums, name),
         )
     shuffle_buffer, residency = choose_shuffle_buffer(stored, memory)
     log.info("%s: %s", path, residency)
@@ -226,7 +243,7 @@ def read_spec(path: str | Path) -> CacheSpec:
     return _spec_of(_open_group(Path(path)), Path(path))
 
 
-def open_columns(path: str | Path) -> Cache:
+def open_columns(path: str | Path, *, trust: bool = False) -> Cache:
     """Open a cache for its records and columns, with the features of its smallest modality alone.
 
     Raises:
@@ -234,7 +251,7 @@ def open_columns(path: str | Path) -> Cache:
     """
     modalities = read_spec(path).modalities
     smallest = min(modalities, key=lambda m: modalities[m].n_patches * modalities[m].n_features)
-    return open_cache(path, [smallest])
+    return open_cache(path, [smallest], trust=trust)
 
 
 def _spec_of(group: zarr.Group, path: Path) -> CacheSpec:
@@ -244,13 +261,35 @@ def _spec_of(group: zarr.Group, path: Path) -> CacheSpec:
 def _open_group(path: Path) -> zarr.Group:
     if not path.exists():
         raise ContractError(f"{path} does not exist. Make a cache with 'dmft encode'.")
+    _check_codecs(path)
     try:
-        return zarr.open_group(str(path), mode="r")
+        return zarr.open_group(str(path), mode="r", zarr_format=3)
     except (BaseZarrError, FileNotFoundError, ValueError, KeyError, NotADirectoryError) as error:
         raise ContractError(
             f"{path} is not a Zarr group ({type(error).__name__}): wanted a feature cache. "
             "Make one with 'dmft encode'."
         ) from error
+
+
+def _check_codecs(path: Path) -> None:
+    """Refuse codecs that are not known to be harmless, before Zarr makes one of them.
+
+    Zarr's version 2, which is never opened, knows a codec that executes what it reads.
+    """
+    for file in (path / "zarr.json", *path.glob("*/zarr.json")):
+        try:
+            metadata = json.loads(file.read_bytes())
+            consolidated = (metadata.get("consolidated_metadata") or {}).get("metadata") or {}
+            arrays = [metadata, *consolidated.values()]
+            codecs = {codec["name"] for array in arrays for codec in array.get("codecs") or ()}
+        except (OSError, ValueError, AttributeError, KeyError, TypeError):
+            continue  # no metadata: Zarr says what is wrong with it
+        strange = sorted(codecs - CODECS)
+        if strange:
+            raise ContractError(
+                f"{file} asks for the codec {strange[0]!r}: wanted {', '.join(sorted(CODECS))}. "
+                "Do not open caches that you did not get from somebody you trust."
+            )
 
 
 def _array(group: zarr.Group, name: str, path: Path) -> Any:

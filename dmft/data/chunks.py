@@ -8,6 +8,7 @@ other way, such as a compressed copy of a cache, are read through Zarr.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, Crc32cCodec
 
+from pipeline.common.checksums import CRC_BYTES
 from pipeline.common.cores import n_cores
 
-CHECKSUM_BYTES = 4
 N_THREADS = min(4, n_cores())
 _NOT_FINITE: dict[Any, tuple[Any, int, int]] = {
     np.dtype("<f2"): (np.dtype("<u2"), 0x7FFF, 0x7C00),
@@ -38,6 +39,7 @@ def read_rows(
     wanted: NDArray[np.bool_],
     first: int = 0,
     n_threads: int = N_THREADS,
+    checksums: Mapping[int, bytes] | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Read the chunks that hold a wanted row; rows of the other chunks are zero.
 
@@ -47,6 +49,7 @@ def read_rows(
         wanted: The rows from ``first`` on, as many as shall be read. Shapes: (n,).
         first: Where in the array to begin, inside a chunk or at its start.
         n_threads: Chunks that are read at a time.
+        checksums: Chunk to the checksum that it must have; None to believe the one that it ends in.
 
     Returns:
         The rows, and which of them are finite as :func:`finite_rows` says it, looked at while a
@@ -63,7 +66,7 @@ def read_rows(
     def read(start: int) -> None:
         here = slice(max(start, 0), start + size)
         if plain:
-            _read_chunk(folder, rows, start, size, first)
+            _read_chunk(folder, rows, start, size, first, checksums)
         else:
             rows[here] = array[first + here.start : first + min(here.stop, len(rows))]
         finite[here] = finite_rows(rows[here], wanted[here])
@@ -104,9 +107,17 @@ def _is_plain(array: Any) -> bool:
     return little and array.chunks[1:] == array.shape[1:] and array.dtype in _NOT_FINITE
 
 
-def _read_chunk(folder: Path, rows: NDArray[Any], start: int, size: int, first: int) -> None:
+def _read_chunk(
+    folder: Path,
+    rows: NDArray[Any],
+    start: int,
+    size: int,
+    first: int,
+    checksums: Mapping[int, bytes] | None,
+) -> None:
     """Read one chunk into its place from ``start`` on; ``rows`` may hold a part of it alone."""
-    path = folder / "c" / str((first + start) // size) / "0" / "0"
+    chunk = (first + start) // size
+    path = folder / "c" / str(chunk) / "0" / "0"
     n_bytes = size * rows[0].nbytes
     try:
         with path.open("rb", buffering=0) as file:
@@ -118,11 +129,13 @@ def _read_chunk(folder: Path, rows: NDArray[Any], start: int, size: int, first: 
             checksum = file.read()
     except FileNotFoundError as error:
         raise ChunkError(f"{path} is missing") from error
-    if n_read != n_bytes or len(checksum) != CHECKSUM_BYTES:
+    if n_read != n_bytes or len(checksum) != CRC_BYTES:
         found = n_read + len(checksum)
-        raise ChunkError(f"{path} holds {found} bytes: wanted {n_bytes + CHECKSUM_BYTES}")
+        raise ChunkError(f"{path} holds {found} bytes: wanted {n_bytes + CRC_BYTES}")
     if google_crc32c.value(place.view(np.uint8)).to_bytes(4, "little") != checksum:
         raise ChunkError(f"{path} is not what its checksum says")
+    if checksums is not None and checksums.get(chunk) != checksum:
+        raise ChunkError(f"{path} is not the chunk that was written: it is of another cache")
     if not whole:
         here = rows[max(start, 0) : start + size]
         here[...] = place[max(-start, 0) :][: len(here)]

@@ -5,7 +5,7 @@ Every read checks what it reads. It keeps nothing: what shall be held is held by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class StoredPatches:
     """Shapes: (N,)."""
     record_ids: Sequence[str]
     """Names the record in an error."""
+    checksums: Mapping[int, bytes] | None = None
+    """Chunk to the CRC-32C that it must have; None where the cache is trusted as it is."""
 
     def __post_init__(self) -> None:
         shape = (len(self.record_ids), self.spec.n_patches, self.spec.n_features)
@@ -66,7 +68,7 @@ class StoredPatches:
         there = self.present[start:stop]
         folder = self.path / feature_array(self.spec.name)
         try:
-            patches, finite = read_rows(folder, self.array, there, start, n_threads)
+            patches, finite = read_rows(folder, self.array, there, start, n_threads, self.checksums)
         except (ValueError, RuntimeError, OSError) as error:
             raise ContractError(
                 f"{self.path}: array {self.spec.name!r} is damaged "

@@ -85,8 +85,8 @@ def measure(run: TrainedRun, cache: Cache, fold: Fold) -> Measurement:
 
 def write_measurement(folder: Path, measurement: Measurement) -> None:
     """Write a fold's figures and predictions into its run folder."""
-    write_json(folder / METRICS_FILE, to_table(measurement.metrics))
     write_predictions(folder / PREDICTIONS_FILE, measurement.predictions)
+    write_json(folder / METRICS_FILE, to_table(measurement.metrics))  # last: it says "measured"
 
 
 def evaluate(
@@ -95,17 +95,18 @@ def evaluate(
     cache_path: str | Path | None = None,
     device: str = "cpu",
     memory: int | None = None,
+    trust: bool = False,
     on_cache: Callable[[Cache], None] | None = None,
 ) -> RunMetrics:
     """Measure a run folder, or every fold of one; by default on the cache it was trained on.
 
-    A cache whose patches need more than ``memory`` bytes stays on the disk. ``on_cache`` is called
-    with each that is opened.
+    A cache whose patches need more than ``memory`` bytes stays on the disk; with ``trust`` one that
+    nothing vouches for is used. ``on_cache`` is called with each that is opened.
 
     Raises:
         ContractError: the folder is not a finished run, or the cache has changed.
     """
-    caches = RunCaches(cache_path, memory=memory, on_cache=on_cache)
+    caches = RunCaches(cache_path, memory=memory, trust=trust, on_cache=on_cache)
     folds = []
     for fold_folder in fold_folders(Path(folder)):
         run = load_run(fold_folder, device)
@@ -121,6 +122,7 @@ class RunCaches:
         path: str | Path | None = None,
         *,
         memory: int | None = None,
+        trust: bool = False,
         on_cache: Callable[[Cache], None] | None = None,
     ) -> None:
         """Prepare to open them.
@@ -128,9 +130,10 @@ class RunCaches:
         Args:
             path: Where the cache is; by default where each run was trained.
             memory: Bytes that the patches of a cache may need; more stay on the disk.
+            trust: Use a cache that nothing vouches for.
             on_cache: Called with each cache that is opened.
         """
-        self.path, self.memory, self.on_cache = path, memory, on_cache
+        self.path, self.memory, self.trust, self.on_cache = path, memory, trust, on_cache
         self._opened: dict[tuple[str, tuple[str, ...]], Cache] = {}
 
     def of(self, info: RunInfo) -> tuple[Cache, Fold]:
@@ -141,7 +144,9 @@ class RunCaches:
         """
         key = (str(self.path or info.cache_path), info.spec.modalities)
         if key not in self._opened:
-            self._opened[key] = open_cache(key[0], info.spec.modalities, memory=self.memory)
+            self._opened[key] = open_cache(
+                key[0], info.spec.modalities, memory=self.memory, trust=self.trust
+            )
             if self.on_cache is not None:
                 self.on_cache(self._opened[key])
         cache = self._opened[key]

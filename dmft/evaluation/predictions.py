@@ -51,14 +51,6 @@ class Predictions:
         )
 
 
-NO_PREDICTIONS = Predictions(
-    records=(),
-    labels=np.zeros(0, dtype=np.int64),
-    predicted=np.zeros(0, dtype=np.int64),
-    probabilities=np.zeros((0, 1)),
-)
-
-
 def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write ``predictions.json``."""
     table = {

@@ -236,6 +236,7 @@ def robustness(
     cache_path: str | Path | None = None,
     device: str = "cpu",
     memory: int | None = None,
+    trust: bool = False,
     save: bool = False,
     on_cache: Callable[[Cache], None] | None = None,
     on_run: Callable[[int], None] | None = None,
@@ -247,6 +248,7 @@ def robustness(
         cache_path: Where the cache is; by default where the runs found it.
         device: cpu or cuda.
         memory: Bytes that the patches of a cache may need; more stay on the disk.
+        trust: Use a cache that nothing vouches for.
         save: Also write what is found into each run's folder, where the report finds it; only
             of the cache that the runs were trained on.
         on_cache: Called with each cache that is opened.
@@ -263,7 +265,7 @@ def robustness(
                 f"{list(infos[0].spec.modalities)}: wanted the same; select them with "
                 "DIR#modalities=skeleton+inertial"
             )
-    caches = RunCaches(cache_path, memory=memory, on_cache=on_cache)
+    caches = RunCaches(cache_path, memory=memory, trust=trust, on_cache=on_cache)
     measured = []
     for info, folder in zip(infos, folders, strict=True):
         cache, fold = caches.of(info)

@@ -6,6 +6,7 @@ are paired by the records that they were tested on, and by seed where there are 
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from dmft.evaluation.significance import (
 from dmft.experiments.results import read_results
 from dmft.runs.folder import PREDICTIONS_FILE, fold_folders, read_info
 from pipeline.contract import ConfigError, ContractError
+
+log = logging.getLogger(__name__)
 
 SELECTOR = "#"
 SELECTABLE = (
@@ -246,7 +249,8 @@ def _person_of(run: RunVotes) -> pd.Series[int] | None:
     path, fingerprint = run.cache
     try:
         cache = open_columns(path)
-    except ContractError:
+    except ContractError as error:
+        log.warning("no intervals over people: %s", error)
         return None
     if cache.spec.fingerprint != fingerprint or "subject" not in cache.columns:
         return None

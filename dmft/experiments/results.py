@@ -27,6 +27,7 @@ from dmft.evaluation.metrics import ModalityScores, read_metrics, values_of
 from dmft.evaluation.predictions import Predictions, read_predictions
 from dmft.evaluation.significance import calibration_error
 from dmft.experiments.plan import Row
+from dmft.runs.files import from_sealed_json, to_sealed_json
 from dmft.runs.folder import METRICS_FILE, PREDICTIONS_FILE, read_info
 from dmft.runs.trained import present_of
 from pipeline.common.settings import parse_table, to_table
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 RESULTS_FILE = "results.jsonl"
 RUNS_FOLDER = "runs"
 RESULT_FORMAT = "dmft-result"
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +146,7 @@ class Result:
 def append_result(folder: Path, result: Result) -> None:
     """Append one line and wait until it is on the disk."""
     head = {"format": RESULT_FORMAT, "version": RESULT_VERSION}
-    line = (json.dumps(head | to_table(result)) + "\n").encode()
+    line = (to_sealed_json(head | to_table(result)) + "\n").encode()
     descriptor = os.open(folder / RESULTS_FILE, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     try:
         _cut_torn_line(descriptor)
@@ -206,20 +207,19 @@ def results_frame(results: Sequence[Result]) -> pd.DataFrame:
 
 
 def _parse_line(line: str, where: str) -> Result:
-    try:
-        table = json.loads(line)
-    except ValueError as error:
-        raise ContractError(
-            f"{where} is not JSON ({error}): remove the line and its row is done again"
-        ) from error
-    if not isinstance(table, dict) or table.pop("format", None) != RESULT_FORMAT:
-        raise ContractError(f"{where} is {line[:40]!r}: wanted a result ('{RESULT_FORMAT}')")
-    version = table.pop("version", None)
-    if version != RESULT_VERSION:
-        raise ContractError(
-            f"{where} has version {version!r}: this software reads {RESULT_VERSION}. "
-            "Run the experiment again into a new folder."
-        )
+    def check(table: Mapping[str, Any]) -> None:
+        if table.get("format") != RESULT_FORMAT:
+            raise ContractError(f"{where} is {line[:40]!r}: wanted a result ('{RESULT_FORMAT}')")
+        if table.get("version") != RESULT_VERSION:
+            raise ContractError(
+                f"{where} has version {table.get('version')!r}: this software reads "
+                f"{RESULT_VERSION}. Run the experiment again into a new folder."
+            )
+
+    wanted = "a result; remove the line and its row is done again"
+    table = from_sealed_json(line, where=where, wanted=wanted, check=check)
+    for key in ("format", "version"):
+        del table[key]
     try:
         return parse_table(Result, table, where=where)
     except ConfigError as error:

@@ -73,6 +73,7 @@ def run_experiment(
     n_workers: int,
     together: int = 1,
     scheduler: str | None = None,
+    trust: bool = False,
     callback: RunCallback | None = None,
 ) -> Outcome:
     """Do what is left of some rows; return how it went.
@@ -86,6 +87,7 @@ def run_experiment(
         together: Rows of one shape that a process computes as one, at most.
         scheduler: Address of a Dask cluster whose workers train, instead of processes here; they
             see ``cache`` and ``out`` under the same paths.
+        trust: Use a cache that nothing vouches for.
         callback: Told how it goes.
 
     Raises:
@@ -105,7 +107,7 @@ def run_experiment(
             callback.start(left, outcome.n_found)
         queue = _Queue(left, done, together)
         task_of = functools.partial(
-            Task, cache=cache.resolve(), out=out.resolve(), experiment=experiment
+            Task, cache=cache.resolve(), out=out.resolve(), experiment=experiment, trust=trust
         )
         if scheduler is None and n_workers == 0:
             endings = _in_this_process(queue, task_of, callback)

@@ -43,6 +43,8 @@ class Task:
     """The experiment's folder."""
     experiment: str
     """Name of the experiment."""
+    trust: bool = False
+    """Whether to use a cache that nothing vouches for."""
 
 
 def do_rows(task: Task, report: Report) -> dict[str, Result | str]:
@@ -52,7 +54,7 @@ def do_rows(task: Task, report: Report) -> dict[str, Result | str]:
         ContractError: the cache cannot be read.
     """
     torch.set_num_threads(1)
-    cache = _open(task.cache, task.rows[0].modalities)
+    cache = _open(task.cache, task.rows[0].modalities, task.trust)
     results: dict[str, Result | str] = {}
     trainings: dict[str, Training] = {}
     for row in task.rows:
@@ -120,15 +122,15 @@ def plan_row(task: Task, row: Row, cache: Cache, callback: Callback) -> Training
 
 
 @functools.lru_cache(maxsize=2)
-def _open_stamped(path: Path, modalities: tuple[str, ...], stamp: int) -> Cache:
-    return open_cache(path, modalities)
+def _open_stamped(path: Path, modalities: tuple[str, ...], trust: bool, stamp: int) -> Cache:
+    return open_cache(path, modalities, trust=trust)
 
 
-def _open(path: Path, modalities: tuple[str, ...]) -> Cache:
+def _open(path: Path, modalities: tuple[str, ...], trust: bool) -> Cache:
     """Open a cache, or take the one that this process has open already."""
     if not path.exists():
         return open_cache(path, modalities)
-    return _open_stamped(path, modalities, path.stat().st_mtime_ns)
+    return _open_stamped(path, modalities, trust, path.stat().st_mtime_ns)
 
 
 class _EpochCallback:

@@ -71,6 +71,7 @@ def export(
     *,
     cache_path: str | Path | None = None,
     int8: bool = True,
+    trust: bool = False,
 ) -> ExportInfo:
     """Export the run of one fold into the new folder ``out``.
 
@@ -80,6 +81,7 @@ def export(
         cache_path: Records to check on; by default the run's cache, or made-up records where
             that is gone.
         int8: Write the graph with 8-bit weights too.
+        trust: Use a cache that nothing vouches for.
 
     Raises:
         ConfigError: the run has several folds.
@@ -93,7 +95,7 @@ def export(
     if out.exists():
         raise ContractError(f"{out} exists: choose another folder, or remove it")
     run = load_run(folder)
-    trial = gather_records(run, cache_path)
+    trial = gather_records(run, cache_path, trust=trust)
     info = describe(run)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
@@ -244,7 +246,7 @@ class quiet:  # noqa: N801  (used as a statement, like contextlib's)
             logger.setLevel(level)
 
 
-def gather_records(run: TrainedRun, cache_path: str | Path | None) -> Trial:
+def gather_records(run: TrainedRun, cache_path: str | Path | None, *, trust: bool = False) -> Trial:
     """Every record of the run's cache or of the one named, or made-up ones.
 
     Raises:
@@ -257,7 +259,7 @@ def gather_records(run: TrainedRun, cache_path: str | Path | None) -> Trial:
         present[: len(present) // 2, 0] = present.shape[1] == 1
         arrays = {name: values.numpy() for name, values in patches.items()}
         return Trial(patches=arrays, present=present.numpy(), labels=None, is_test=None)
-    cache = open_cache(path, run.info.spec.modalities)
+    cache = open_cache(path, run.info.spec.modalities, trust=trust)
     check_cache_fits(run.spec, cache)
     rows = present_of(cache, run.info.spec.modalities).any(dim=1)
     fold = make_fold(run.info.spec.fold, cache, run.info.source.protocol.name)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dmft.runs.files import read_file, read_json, seal_of
+from dmft.runs.files import read_file, read_json
 from pipeline.common.settings import parse_table, to_table
 from pipeline.contract import ConfigError, ContractError
 
@@ -81,13 +81,12 @@ class ExportInfo:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in ``export.json``."""
-        table = {"format": EXPORT_FORMAT, "version": EXPORT_VERSION, **to_table(self)}
-        return table | {"sha256": seal_of(table)}
+        return {"format": EXPORT_FORMAT, "version": EXPORT_VERSION, **to_table(self)}
 
     def metadata(self) -> str:
         """The facts that travel inside a graph."""
         table = self.to_json()
-        dropped = ("files", "figures", "sha256")
+        dropped = ("files", "figures")
         return json.dumps({k: v for k, v in table.items() if k not in dropped}, sort_keys=True)
 
 
@@ -98,18 +97,16 @@ def read_export(folder: str | Path) -> ExportInfo:
         ContractError: it is not an export, of another version, or not what was written.
     """
     path = Path(folder) / EXPORT_FILE
-    table = read_json(path, "an export folder that 'dmft export' wrote")
-    if table.get("format") != EXPORT_FORMAT or table.get("version") != EXPORT_VERSION:
-        raise ContractError(
-            f"{path} is {table.get('format')!r} version {table.get('version')!r}: wanted "
-            f"{EXPORT_FORMAT!r} version {EXPORT_VERSION}. Export the run again."
-        )
-    if table.get("sha256") != seal_of(table):
-        raise ContractError(
-            f"{path} is not what was written: its entries have SHA-256 {seal_of(table)[:12]!r}, "
-            f"it says {str(table.get('sha256'))[:12]!r}. Restore it, or export the run again."
-        )
-    kept = {k: v for k, v in table.items() if k not in ("format", "version", "sha256")}
+
+    def check(table: Mapping[str, Any]) -> None:
+        if table.get("format") != EXPORT_FORMAT or table.get("version") != EXPORT_VERSION:
+            raise ContractError(
+                f"{path} is {table.get('format')!r} version {table.get('version')!r}: wanted "
+                f"{EXPORT_FORMAT!r} version {EXPORT_VERSION}. Export the run again."
+            )
+
+    table = read_json(path, "an export folder that 'dmft export' wrote", check)
+    kept = {k: v for k, v in table.items() if k not in ("format", "version")}
     return parse_table(ExportInfo, kept, where=str(path))
 
 

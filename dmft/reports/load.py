@@ -8,6 +8,7 @@ shown is listed with its reason, never dropped in silence.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ import pandas as pd
 
 from dmft.evaluation.averages import mean_of_folds, natural_key
 from dmft.evaluation.metrics import RunMetrics, read_metrics
-from dmft.evaluation.predictions import NO_PREDICTIONS, read_predictions
+from dmft.evaluation.predictions import read_predictions
 from dmft.evaluation.robustness import FaultScores, read_faults
+from dmft.runs.files import read_file
 from dmft.runs.folder import (
     EPOCHS_FILE,
     FOLDS_FILE,
@@ -46,9 +48,9 @@ class MeasuredFold:
     """Its ``metrics.json``."""
     predictions: pd.DataFrame
     """``record``, ``label``, ``predicted``, ``probability`` and ``correct`` of its test records, in
-    the order of the file; empty where the file is missing."""
+    the order of the file."""
     epochs: pd.DataFrame
-    """Its ``epochs.jsonl``: ``epoch``, ``loss``, ``accuracy``; empty where it is missing."""
+    """Its ``epochs.jsonl``: ``epoch``, ``loss``, ``accuracy`` and more."""
     faults: Mapping[str, FaultScores]
     """What ``dmft robustness`` found, by fault; empty where it was not run."""
 
@@ -181,29 +183,22 @@ def _read_fold(folder: Path, skipped: list[str]) -> MeasuredFold:
         faults = read_faults(folder, info)
     except ContractError as error:
         skipped.append(str(error))
-    path = folder / PREDICTIONS_FILE
-    predictions = NO_PREDICTIONS
-    if path.exists():
-        predictions = read_predictions(path, len(info.spec.classes))
+    predictions = read_predictions(folder / PREDICTIONS_FILE, len(info.spec.classes))
     return MeasuredFold(
         folder=folder,
         info=info,
         metrics=metrics,
         predictions=predictions.to_frame(),
-        epochs=_read_epochs(folder / EPOCHS_FILE),
+        epochs=_read_epochs(folder / EPOCHS_FILE, info.finished.epochs_sha256),
         faults=faults,
     )
 
 
-def _read_epochs(path: Path) -> pd.DataFrame:
-    if not path.exists():
-        return pd.DataFrame()
-    try:
-        return pd.DataFrame.from_records(
-            [dict(json.loads(line)) for line in path.read_text().splitlines()]
-        )
-    except (TypeError, ValueError) as error:
-        raise ContractError(f"{path} is damaged ({error}): wanted a JSON object a line") from error
+def _read_epochs(path: Path, sha256: str) -> pd.DataFrame:
+    content = read_file(path)
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ContractError(f"{path} is not what was written: restore it, or train again")
+    return pd.read_json(io.BytesIO(content), lines=True)
 
 
 def _setting_of(info: RunInfo) -> str:

@@ -11,11 +11,13 @@ A run of several folds is a folder of such folders, ``fold-NAME``, with a ``fold
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from dmft.runs.files import read_json, seal_of, write_json
+from dmft.runs.files import read_json, write_json
 from dmft.runs.spec import RunInfo
+from pipeline.common.files import sweep_partial
 from pipeline.common.settings import parse_table, to_table
 from pipeline.contract import ContractError
 
@@ -30,8 +32,7 @@ ROBUSTNESS_FILE = "robustness.json"
 def write_info(folder: Path, info: RunInfo) -> None:
     """Write ``run.json``."""
     head = {"format": RUN_FORMAT, "version": RUN_VERSION, "identity": info.spec.identity}
-    table = head | to_table(info)
-    write_json(folder / RUN_FILE, table | {"sha256": seal_of(table)})
+    write_json(folder / RUN_FILE, head | to_table(info))
 
 
 def read_info(folder: Path) -> RunInfo:
@@ -41,20 +42,17 @@ def read_info(folder: Path) -> RunInfo:
         ContractError: it is not a run folder, of another version, or not what was written.
     """
     path = folder / RUN_FILE
-    table = read_json(path, "a run folder that 'dmft train' wrote")
-    if table.get("format") != RUN_FORMAT:
-        raise ContractError(f"{path} does not describe a run: wanted '{RUN_FORMAT}'")
-    if table.get("version") != RUN_VERSION:
-        raise ContractError(
-            f"{folder} has run version {table.get('version')!r}; this software reads "
-            f"{RUN_VERSION}. Train again, or install the version that wrote it."
-        )
-    sealed, wanted = table.pop("sha256", None), seal_of(table)
-    if sealed != wanted:
-        raise ContractError(
-            f"{path} is not what was written: its entries have SHA-256 "
-            f"{wanted[:12]!r}, it says {str(sealed)[:12]!r}. Restore it, or train again."
-        )
+
+    def check(table: Mapping[str, Any]) -> None:
+        if table.get("format") != RUN_FORMAT:
+            raise ContractError(f"{path} does not describe a run: wanted '{RUN_FORMAT}'")
+        if table.get("version") != RUN_VERSION:
+            raise ContractError(
+                f"{folder} has run version {table.get('version')!r}; this software reads "
+                f"{RUN_VERSION}. Train again, or install the version that wrote it."
+            )
+
+    table = read_json(path, "a run folder that 'dmft train' wrote", check)
     for key in ("format", "version", "identity"):
         table.pop(key, None)
     return parse_table(RunInfo, table, where=str(path))
@@ -66,6 +64,7 @@ def claim(folder: Path, info: RunInfo) -> RunInfo:
     Raises:
         ContractError: the folder holds something else.
     """
+    sweep_partial(folder)
     if (folder / RUN_FILE).exists():
         found = read_info(folder)
         if found.spec.identity != info.spec.identity:
@@ -84,6 +83,7 @@ def claim_folds(folder: Path, names: Sequence[str]) -> list[Path]:
     Raises:
         ContractError: the folder holds something else.
     """
+    sweep_partial(folder)
     if (folder / FOLDS_FILE).exists():
         found = read_json(folder / FOLDS_FILE, "a list of folds").get("folds")
         if found != list(names):

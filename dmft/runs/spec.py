@@ -163,6 +163,8 @@ class RunOutcome:
     """Median over the epochs."""
     model_sha256: str
     """Of ``model.safetensors``."""
+    epochs_sha256: str
+    """Of ``epochs.jsonl``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

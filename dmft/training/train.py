@@ -24,7 +24,16 @@ from dmft.evaluation.evaluate import measure, write_measurement
 from dmft.evaluation.metrics import RunMetrics, read_metrics
 from dmft.protocols import Fold, Protocol, choose_folds, load_protocol
 from dmft.runs.files import file_sha256, write_json
-from dmft.runs.folder import METRICS_FILE, RUN_FILE, claim, claim_folds, read_info, write_info
+from dmft.runs.folder import (
+    EPOCHS_FILE,
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    RUN_FILE,
+    claim,
+    claim_folds,
+    read_info,
+    write_info,
+)
 from dmft.runs.spec import RunInfo, RunOutcome, RunSource, RunSpec
 from dmft.runs.trained import build_model, load_run, save_model
 from dmft.training.device import resolve_device
@@ -287,6 +296,7 @@ def _complete(training: Training, learner: Learner, logger: RunLogger) -> None:
         saved_bytes=saved.stat().st_size,
         seconds_per_epoch=logger.seconds_per_epoch,
         model_sha256=file_sha256(saved),
+        epochs_sha256=file_sha256(training.folder / EPOCHS_FILE),
     )
     write_info(training.folder, dataclasses.replace(training.info, outcome=outcome))
     logger.checkpoint.unlink(missing_ok=True)
@@ -295,7 +305,7 @@ def _complete(training: Training, learner: Learner, logger: RunLogger) -> None:
 def _metrics(training: Training) -> RunMetrics:
     """Measure a finished run, where that has not been done."""
     folder = training.folder
-    if not (folder / METRICS_FILE).exists():
+    if not all((folder / name).exists() for name in (METRICS_FILE, PREDICTIONS_FILE)):
         run = load_run(folder, training.info.spec.device)
         write_measurement(folder, measure(run, training.cache, training.fold))
     metrics = read_metrics(folder / METRICS_FILE, training.info.spec.classes)

@@ -1,16 +1,14 @@
-"""``SHA256SUMS``: the checksums of every object of a complete cache, in ``sha256sum``'s format.
-
-The list vouches for itself by its last line, a comment to ``sha256sum``.
-"""
+"""The list of checksums of a complete cache: writing it, and holding objects against it."""
 
 from __future__ import annotations
 
 import hashlib
 
 from pipeline.cache.objects import Objects
+from pipeline.common.checksums import SUMS_FILE, Checksums
 from pipeline.contract import LEDGER_PREFIX, ContractError
 
-SUMS = "SHA256SUMS"
+SUMS = SUMS_FILE
 SESSION = f"{LEDGER_PREFIX}/session"
 """Which encode owns the cache; a worker of an older one does not write."""
 PROGRESS = f"{LEDGER_PREFIX}/progress.json"
@@ -19,22 +17,14 @@ LOCK = f"{LEDGER_PREFIX}/lock"
 TRANSIENT = frozenset({SUMS, SESSION, PROGRESS, LOCK})
 """Objects that are not listed."""
 
-_LAST = b"# sha256 of the lines above: "
 
-
-def write_sums(objects: Objects, sums: dict[str, str]) -> None:
-    """Write the list.
-
-    Args:
-        objects: The cache.
-        sums: Object to checksum.
-    """
-    body = "".join(f"{sums[key]}  {key}\n" for key in sorted(sums)).encode()
-    objects.write(SUMS, body + _LAST + f"{hashlib.sha256(body).hexdigest()}\n".encode())
+def write_sums(objects: Objects, checksums: Checksums) -> None:
+    """Write the list."""
+    objects.write(SUMS, checksums.to_bytes())
 
 
 def read_sums(objects: Objects) -> dict[str, str] | None:
-    """Object to checksum; None where there is no list.
+    """Object to SHA-256; None where there is no list.
 
     Raises:
         ContractError: the list is not what was written.
@@ -42,11 +32,8 @@ def read_sums(objects: Objects) -> dict[str, str] | None:
     content = objects.read(SUMS)
     if content is None:
         return None
-    body, _, last = content.rpartition(_LAST)
-    if hashlib.sha256(body).hexdigest().encode() + b"\n" != last:
-        raise ContractError(f"{objects.location}/{SUMS} is not what was written")
-    lines = (line.split("  ", 1) for line in body.decode().splitlines())
-    return {key: digest for digest, key in lines}
+    where = f"{objects.location}/{SUMS}"
+    return dict(Checksums.from_bytes(content, where=where).sha256)
 
 
 def is_sealed(objects: Objects) -> bool:

@@ -21,6 +21,7 @@ from pipeline.cache.checksums import PROGRESS, SESSION, TRANSIENT, write_sums
 from pipeline.cache.description import SPEC, write_spec
 from pipeline.cache.ledger import Entry
 from pipeline.cache.writer import CacheStore
+from pipeline.common.checksums import CRC_BYTES, Checksums
 from pipeline.contract import (
     CacheSpec,
     CacheState,
@@ -54,7 +55,7 @@ def finish(store: CacheStore, provenance: Mapping[str, Any]) -> CacheSpec:
     _write_table(store, table)
     store.objects.sweep()
     store.objects.delete(PROGRESS)
-    sums = _sums(store, entries)
+    checksums = _checksums(store, entries)
     complete = replace(
         store.spec,
         state=CacheState.COMPLETE,
@@ -62,7 +63,8 @@ def finish(store: CacheStore, provenance: Mapping[str, Any]) -> CacheSpec:
         fingerprint=digest.hexdigest(),
     )
     root = _consolidate(store, complete)
-    write_sums(store.objects, sums | {SPEC: hashlib.sha256(root).hexdigest()})
+    sha256 = {**checksums.sha256, SPEC: hashlib.sha256(root).hexdigest()}
+    write_sums(store.objects, replace(checksums, sha256=sha256))
     store.objects.delete(SESSION)
     store.spec = complete
     return complete
@@ -110,8 +112,8 @@ def _write_table(store: CacheStore, table: Mapping[str, Any]) -> None:
         array[:] = values
 
 
-def _sums(store: CacheStore, entries: Mapping[str, list[Entry]]) -> dict[str, str]:
-    """Checksum of every object but the root, each chunk held against its ledger on the way.
+def _checksums(store: CacheStore, entries: Mapping[str, list[Entry]]) -> Checksums:
+    """Checksums of every object but the root, each chunk held against its ledger on the way.
 
     Raises:
         ContractError: a row is not what was written.
@@ -121,7 +123,7 @@ def _sums(store: CacheStore, entries: Mapping[str, list[Entry]]) -> dict[str, st
         for name in entries
         for chunk in range(store.n_chunks(name))
     }
-    sums = {}
+    sha256, crc32c = {}, {}
     for key in store.objects.sizes():
         if key in TRANSIENT or key == SPEC:
             continue
@@ -137,8 +139,9 @@ def _sums(store: CacheStore, entries: Mapping[str, list[Entry]]) -> dict[str, st
                     f"{store.objects.location}/{key}: record {damaged[0]} is not what was written. "
                     "Encode again with --check-stored"
                 )
-        sums[key] = hashlib.sha256(content).hexdigest()
-    return sums
+            crc32c[key] = content[-CRC_BYTES:]
+        sha256[key] = hashlib.sha256(content).hexdigest()
+    return Checksums(sha256=sha256, crc32c=crc32c)
 
 
 def _consolidate(store: CacheStore, spec: CacheSpec) -> bytes:

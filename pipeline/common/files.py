@@ -41,6 +41,14 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def sweep_partial(folder: Path) -> None:
+    """Remove the half-written files that killed processes of this machine left in a folder."""
+    for partial in folder.glob(f".*.*{PARTIAL}"):
+        pid = partial.name.split(".")[-2]
+        if pid.isdecimal() and not Path("/proc", pid).exists():
+            partial.unlink(missing_ok=True)
+
+
 def flush(path: Path) -> None:
     """Have a file's bytes, or a folder's names, on the disk."""
     handle = os.open(path, os.O_RDONLY)

@@ -7,7 +7,7 @@ import zarr
 
 from dmft.data import open_cache
 from pipeline.contract import CacheState, ContractError, Presence
-from tests.factories import write_cache
+from tests.factories import seal, write_cache
 
 
 @pytest.fixture
@@ -91,6 +91,7 @@ def test_modalities_are_wanted_at_least_one_and_each_once(cache, wanted):
 def test_a_row_marked_present_must_be_finite(cache, value):
     group = zarr.open_group(str(cache), mode="r+")
     group["inertial"][5, 3, 2] = value
+    seal(cache)
     record = open_cache(cache, ["skeleton"]).record_ids[5]
     with pytest.raises(ContractError, match=f"inertial of record '{record}' is marked present"):
         open_cache(cache)
@@ -105,6 +106,7 @@ def test_a_missing_chunk_is_not_taken_for_features(cache):
 def test_a_pending_record_in_a_complete_cache_is_refused(cache):
     group = zarr.open_group(str(cache), mode="r+")
     group["inertial_presence"][3] = Presence.PENDING
+    seal(cache)
     with pytest.raises(ContractError, match="inertial_presence has records that are not encoded"):
         open_cache(cache)
 
@@ -112,6 +114,7 @@ def test_a_pending_record_in_a_complete_cache_is_refused(cache):
 def test_a_missing_array_is_named(cache):
     group = zarr.open_group(str(cache), mode="r+")
     del group["label"]
+    seal(cache)
     with pytest.raises(ContractError, match="lacks the array 'label'"):
         open_cache(cache)
 
@@ -120,6 +123,7 @@ def test_an_array_of_the_wrong_shape_is_named(cache):
     group = zarr.open_group(str(cache), mode="r+")
     del group["skeleton"]
     group.create_array("skeleton", shape=(48, 16, 5), dtype="float32")
+    seal(cache)
     with pytest.raises(ContractError, match=r"shape \(48, 16, 5\): wanted \(48, 16, 6\)"):
         open_cache(cache)
 
@@ -128,12 +132,14 @@ def test_a_record_table_of_the_wrong_length_is_named(cache):
     group = zarr.open_group(str(cache), mode="r+")
     del group["label"]
     group.create_array("label", shape=(7,), dtype="int32")
+    seal(cache)
     with pytest.raises(ContractError, match="label has 7 rows: wanted 48"):
         open_cache(cache)
 
 
 def test_a_label_without_a_class_is_named(cache):
     zarr.open_group(str(cache), mode="r+")["label"][0] = 9
+    seal(cache)
     with pytest.raises(ContractError, match="label 9 is outside 0 to 3"):
         open_cache(cache)
 
@@ -141,5 +147,6 @@ def test_a_label_without_a_class_is_named(cache):
 def test_a_damaged_chunk_is_named(cache):
     chunk = next((cache / "label" / "c").iterdir())
     chunk.write_bytes(b"not zstd at all")
+    seal(cache)
     with pytest.raises(ContractError, match="array 'label' is damaged"):
         open_cache(cache)

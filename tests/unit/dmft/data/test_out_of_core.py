@@ -21,7 +21,7 @@ from dmft.runs.trained import load_run
 from dmft.training.distill import distill
 from dmft.training.train import train
 from pipeline.contract import ConfigError, ContractError, Presence
-from tests.factories import write_cache
+from tests.factories import seal, write_cache
 
 SMALL = ("encoder.width=16", "encoder.feed_forward=16", "training.epochs=3")
 PROTOCOL = 'name = "loso"\n[leave_one_out]\nattribute = "subject"\n'
@@ -323,6 +323,7 @@ def test_a_record_that_is_not_finite_is_named_when_it_is_streamed(tmp_path):
 
     path = write_cache(tmp_path / "c.zarr", n_trials=12)
     zarr.open_group(str(path))["skeleton"][100, 3, 2] = float("nan")
+    seal(path)
     cache = open_cache(path, memory=5 * BLOCK_BYTES)
     record = cache.record_ids[100]
     with pytest.raises(ContractError, match=rf"record '{record}' is marked present and is not"):

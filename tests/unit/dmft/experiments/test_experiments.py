@@ -24,6 +24,7 @@ from dmft.experiments.grid import override
 from dmft.experiments.pool import Pool
 from dmft.experiments.results import append_result
 from dmft.experiments.task import Task, do_rows
+from dmft.runs.files import to_sealed_json
 from dmft.training.train import train
 from pipeline.contract import ConfigError, ContractError, Presence
 from tests.factories import write_cache
@@ -383,10 +384,14 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_line(finished, tmp_path, mon
 @pytest.mark.parametrize(
     ("line", "found"),
     [
-        ("not json", "line 1 is not JSON"),
+        ("not json", "line 1 cannot be read .*wanted a result; remove the line"),
         ('{"a": 1}', r"line 1 is '{\"a\": 1}': wanted a result"),
-        ('{"format": "dmft-result", "version": 7}', "version 7: this software reads 1"),
-        ('{"format": "dmft-result", "version": 1, "config": 3}', "config is 3: wanted a table"),
+        ('{"format": "dmft-result", "version": 7}', "version 7: this software reads 2"),
+        (
+            to_sealed_json({"format": "dmft-result", "version": 2, "config": 3}),
+            "config is 3: wanted a table",
+        ),
+        ('{"format": "dmft-result", "version": 2}', "line 1 is not what was written"),
     ],
 )
 def test_a_line_that_is_no_result_is_refused(tmp_path, line, found):
@@ -398,7 +403,7 @@ def test_a_line_that_is_no_result_is_refused(tmp_path, line, found):
 def test_a_result_with_a_wrong_field_is_refused(finished, tmp_path):
     _, out, _ = finished
     table = json.loads((out / RESULTS_FILE).read_text().splitlines()[0]) | {"seed": "x"}
-    (tmp_path / RESULTS_FILE).write_text(json.dumps(table) + "\n")
+    (tmp_path / RESULTS_FILE).write_text(to_sealed_json(table) + "\n")
     with pytest.raises(ContractError, match=r"(?s)line 1.*seed is 'x': wanted a whole number"):
         load_results(tmp_path)
 

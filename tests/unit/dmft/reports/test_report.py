@@ -6,6 +6,7 @@ import re
 import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -19,7 +20,7 @@ from dmft.reports.format import hits_of, interval
 from dmft.reports.load import _short_names, load_runs
 from dmft.reports.page.html import render_report
 from dmft.reports.published import load_published
-from dmft.runs.files import seal_of
+from dmft.runs.files import write_json
 from dmft.runs.folder import read_info, write_info
 from dmft.training.distill import distill
 from dmft.training.train import train
@@ -139,7 +140,6 @@ def test_a_run_that_cannot_be_shown_is_listed_with_the_reason(place, tmp_path):
             '{"records": ["r"], "labels": [9], "predicted": [0], "probabilities": [[1]]}',
             "9 is not a class from 0 to 2",
         ),
-        ("epochs.jsonl", "{\n", "epochs.jsonl is damaged .*wanted a JSON object a line"),
         ("metrics.json", '{"classes": ["x"]}', "has not the run's 3 classes"),
         (
             "metrics.json",
@@ -155,14 +155,39 @@ def test_a_run_that_cannot_be_shown_is_listed_with_the_reason(place, tmp_path):
 )
 def test_a_damaged_file_is_named(place, tmp_path, file, content, match):
     shutil.copytree(place / "apart/only-subject-1", tmp_path / "r")
-    (tmp_path / "r" / file).write_text(content)
+    write_json(tmp_path / "r" / file, json.loads(content))
     with pytest.raises(ContractError, match=match):
         load_runs([tmp_path / "r"])
 
 
+@pytest.mark.parametrize("file", ["run.json", "metrics.json", "predictions.json", "epochs.jsonl"])
+def test_a_digit_that_changed_in_a_file_is_found(place, tmp_path, file):
+    """A page showed whatever accuracy stood there."""
+    path = Path(shutil.copytree(place / "apart/only-subject-1", tmp_path / "r")) / file
+    content = path.read_text()
+    at = next(i for i in range(len(content) // 2, len(content)) if content[i].isdigit())
+    path.write_text(content[:at] + str((int(content[at]) + 1) % 10) + content[at + 1 :])
+    with pytest.raises(ContractError, match=rf"{re.escape(file)} is not what was written"):
+        load_runs([tmp_path / "r"])
+    path.unlink()
+    with pytest.raises(ContractError):
+        load_runs([tmp_path / "r"])
+
+
+def test_a_digit_that_changed_in_measured_faults_is_named(place, tmp_path):
+    shutil.copytree(place / "apart/only-subject-1", tmp_path / "r")
+    info = read_info(tmp_path / "r")
+    write_json(tmp_path / "r/robustness.json", {"model_sha256": info.finished.model_sha256})
+    path = tmp_path / "r/robustness.json"
+    path.write_text(path.read_text().replace('": "', '": "0', 1))
+    (run,), (line,) = load_runs([tmp_path / "r"])
+    assert run.folds[0].faults == {}
+    assert "robustness.json is not what was written" in line
+
+
 def test_faults_that_cannot_be_read_are_named_and_the_run_is_shown(place, tmp_path):
     shutil.copytree(place / "apart/only-subject-1", tmp_path / "r")
-    (tmp_path / "r/robustness.json").write_text('{"model_sha256": "other"}')
+    write_json(tmp_path / "r/robustness.json", {"model_sha256": "other"})
     (run,), (line,) = load_runs([tmp_path / "r"])
     assert run.folds[0].faults == {}
     assert "robustness.json is of weights 'other'" in line
@@ -214,9 +239,7 @@ def test_words_from_files_cannot_become_markup(place, tmp_path):
     for name in ("run.json", "metrics.json"):
         said = json.loads((tmp_path / "r<b>" / name).read_text())
         (said["spec"] if name == "run.json" else said)["classes"][0] = evil
-        if name == "run.json":
-            said["sha256"] = seal_of(said)
-        (tmp_path / "r<b>" / name).write_text(json.dumps(said))
+        write_json(tmp_path / "r<b>" / name, said)
     runs, _ = load_runs([tmp_path / "r<b>"])
     page = render_report(runs, skipped=[f"{evil}: no"], title=evil)
     assert evil not in page

@@ -10,7 +10,7 @@ from dmft.config import load_config
 from dmft.data import open_cache
 from dmft.evaluation.evaluate import evaluate
 from dmft.evaluation.metrics import read_metrics
-from dmft.runs.files import seal_of
+from dmft.runs.files import seal_of, write_json
 from dmft.runs.folder import read_info
 from dmft.runs.trained import load_run
 from dmft.training.device import resolve_device
@@ -162,7 +162,7 @@ def test_every_fold_goes_into_a_folder_of_its_own_and_is_summed_up(place, cache,
 
 def test_a_folder_of_other_folds_is_refused(place, cache, tmp_path):
     (tmp_path / "all").mkdir()
-    (tmp_path / "all" / "folds.json").write_text('{"folds": ["x"]}')
+    write_json(tmp_path / "all" / "folds.json", {"folds": ["x"]})
     with pytest.raises(ContractError, match=r"holds the folds \['x'\], wanted \['subject-1'"):
         train_student(place, cache, tmp_path / "all", fold="all")
 
