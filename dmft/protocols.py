@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.resources
+import logging
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ from torch import Tensor
 
 from dmft.data import Cache
 from pipeline.common.settings import parse_table
-from pipeline.contract import ConfigError, ContractError
+from pipeline.contract import ConfigError, ContractError, check_path_name
+
+log = logging.getLogger(__name__)
 
 METRICS = ("accuracy", "macro_f1")
 NOT_GIVEN = -1
@@ -41,6 +44,10 @@ class FoldRule:
     """Records to be measured on."""
 
     def __post_init__(self) -> None:
+        try:
+            check_path_name(self.name, "fold")
+        except ContractError as error:
+            raise ConfigError(str(error)) from error
         for side in ("train", "test"):
             rule = getattr(self, side)
             if not rule or not all(rule.values()):
@@ -168,7 +175,7 @@ def choose_folds(protocol: Protocol, cache: Cache, which: str | None) -> tuple[F
     """
     rules = fold_rules(protocol, cache)
     if which == "all":
-        return tuple(make_fold(rule, cache, protocol.name) for rule in rules)
+        return tuple(_made(rule, cache, protocol.name) for rule in rules)
     names = [rule.name for rule in rules]
     if which is None:
         chosen = 0
@@ -181,7 +188,37 @@ def choose_folds(protocol: Protocol, cache: Cache, which: str | None) -> tuple[F
             f"protocol {protocol.name} has no fold {which!r}: wanted one of {', '.join(names)}, "
             f"a number from 0 to {len(names) - 1}, or all"
         )
-    return (make_fold(rules[chosen], cache, protocol.name),)
+    return (_made(rules[chosen], cache, protocol.name),)
+
+
+def _made(rule: FoldRule, cache: Cache, protocol: str) -> Fold:
+    """Apply a rule, and warn of what makes its figures mean less than they seem to."""
+    fold = make_fold(rule, cache, protocol)
+    where = f"protocol {protocol}, fold {rule.name}"
+    for side, wanted in (("train", rule.train), ("test", rule.test)):
+        for attribute, values in wanted.items():
+            there = set(_column(cache, attribute, protocol).tolist())
+            if nobody := [value for value in values if value not in there]:
+                log.warning(
+                    "%s: the %s side names %s %s, which no record of %s has",
+                    *(where, side, attribute, nobody, cache.path),
+                )
+    learnt, measured = (
+        {cache.spec.classes[label] for label in cache.labels[rows].tolist()}
+        for rows in (fold.train, fold.test)
+    )
+    if unseen := sorted(measured - learnt):
+        log.warning(
+            "%s: %d of the %d test classes are never trained on and cannot be recognised: %s",
+            *(where, len(unseen), len(measured), ", ".join(unseen[:5])),
+        )
+    for side, classes in (("train", learnt), ("test", measured)):
+        if len(classes) == 1 and len(cache.spec.classes) > 1:
+            log.warning(
+                "%s: the %s side has one class, %s: its figures say little",
+                *(where, side, *classes),
+            )
+    return fold
 
 
 def make_fold(rule: FoldRule, cache: Cache, protocol: str) -> Fold:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline.common.checksums import CRC_BYTES, SUMS_FILE, Checksums
-from pipeline.contract import LEDGER_PREFIX, ContractError, feature_array
+from pipeline.contract import LEDGER_PREFIX, ContractError, check_path_name, feature_array
 
 ROOT = "zarr.json"
 
@@ -45,6 +45,8 @@ def check_table(path: Path, checksums: Checksums, modalities: Iterable[str]) -> 
     """
     chunks = tuple(f"{feature_array(name)}/c/" for name in modalities)
     for key, digest in checksums.sha256.items():
+        for part in key.removeprefix(f"{LEDGER_PREFIX}/").split("/"):
+            check_path_name(part, f"{path / SUMS_FILE} lists what")
         if not key.startswith((f"{LEDGER_PREFIX}/", *chunks)):
             check_object(path, key, digest)
     if ROOT not in checksums.sha256:

@@ -19,7 +19,7 @@ from dmft.runs.files import read_json, write_json
 from dmft.runs.spec import RunInfo
 from pipeline.common.files import sweep_partial
 from pipeline.common.settings import parse_table, to_table
-from pipeline.contract import ContractError
+from pipeline.contract import ContractError, check_path_name
 
 RUN_FORMAT = "dmft-run"
 RUN_VERSION = 2
@@ -121,4 +121,4 @@ def fold_folders(folder: Path) -> tuple[Path, ...]:
     if not (folder / FOLDS_FILE).exists():
         raise ContractError(f"{folder} is not a run: wanted {wanted}")
     names = read_json(folder / FOLDS_FILE, wanted).get("folds", [])
-    return tuple(folder / f"fold-{name}" for name in names)
+    return tuple(folder / f"fold-{check_path_name(name, 'fold')}" for name in names)

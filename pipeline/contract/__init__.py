@@ -19,7 +19,7 @@ from pipeline.contract.cache import (
     presence_array,
 )
 from pipeline.contract.errors import ConfigError, ContractError, DmftError, RecordingError, refuse
-from pipeline.contract.records import Record, StreamRef, check_modality_name
+from pipeline.contract.records import Record, StreamRef, check_modality_name, check_path_name
 
 __all__ = [
     "CACHE_ATTRIBUTE",
@@ -37,6 +37,7 @@ __all__ = [
     "RecordingError",
     "StreamRef",
     "check_modality_name",
+    "check_path_name",
     "feature_array",
     "length_array",
     "presence_array",

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from pipeline.contract.errors import ContractError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_PATH_NAME = re.compile(r"[^./\\:\x00-\x1f\x7f-][^/\\:\x00-\x1f\x7f]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -28,6 +29,29 @@ def check_modality_name(name: str) -> str:
         raise ContractError(
             f"{name!r} cannot be a name: wanted lower-case letters, digits and underscores, "
             "starting with a letter"
+        )
+    return name
+
+
+def check_path_name(name: str, what: str) -> str:
+    """Return ``name`` if it can be the name of one file or folder and nothing else; else raise.
+
+    Whatever a file says and a path is made of passes here: folds, records, members of a list of
+    checksums. A name must not lead elsewhere, hide, pass for an option, or outgrow a file system.
+
+    Example:
+        >>> check_path_name("subject-1", "fold")
+        'subject-1'
+
+    Raises:
+        ContractError: it cannot; says ``what`` it names.
+    """
+    fits = isinstance(name, str) and _PATH_NAME.fullmatch(name) and len(name.encode()) <= 120
+    if not fits or name != name.strip():
+        shown = repr(name) if len(repr(name)) <= 80 else f"{name!r:.60}..."
+        raise ContractError(
+            f"{what} {shown} cannot be the name of a file: wanted 1 to 120 bytes without slashes, "
+            "backslashes, colons and control characters, not beginning with '.' or '-'"
         )
     return name
 
@@ -92,6 +116,7 @@ class Record:
             raise ContractError(
                 f"record id {self.id!r}: wanted letters, digits, '_', '-' and '.' only"
             )
+        check_path_name(self.id, "record")
         if type(self.label) is not int or self.label < 0:
             raise ContractError(f"record {self.id}: label {self.label!r} is not a class index")
         for name, value in self.attributes.items():

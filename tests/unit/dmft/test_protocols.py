@@ -1,9 +1,12 @@
 """Protocols: reading, folds of a cache, and every rule that is refused."""
 
+from dataclasses import replace
+
 import pytest
+import torch
 
 from dmft.data import open_cache
-from dmft.protocols import choose_folds, fold_rules, load_protocol
+from dmft.protocols import FoldRule, Protocol, choose_folds, fold_rules, load_protocol
 from pipeline.contract import ConfigError, ContractError
 from tests.factories import write_cache
 
@@ -131,3 +134,26 @@ def test_one_value_cannot_be_left_out(tmp_path):
     cache = open_cache(write_cache(tmp_path / "c.zarr", n_subjects=1))
     with pytest.raises(ContractError, match=r"has only \[1\]: wanted at least two"):
         choose_folds(protocol(tmp_path, LEAVE_ONE_OUT), cache, None)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../evil", "a/b", "a\\b", "", ".", "..", ".hidden", "-rf", "a\0b", "x" * 121, "a\n"]
+)
+def test_a_fold_whose_name_is_a_path_is_refused(name):
+    """It wrote outside --out."""
+    with pytest.raises(ConfigError, match=r"fold .* cannot be the name of a file"):
+        FoldRule(name=name, train={"subject": (1,)}, test={"subject": (2,)})
+
+
+def test_a_fold_that_means_little_is_warned_of(cache, caplog):
+    is_tested = torch.from_numpy(cache.columns["subject"] == 4)
+    labels = torch.where(is_tested, 2, cache.labels % 2)
+    rule = FoldRule(name="odd", train={"subject": (1, 2, 99)}, test={"subject": (4,)})
+    choose_folds(Protocol(name="p", folds=(rule,)), replace(cache, labels=labels), None)
+    assert "the train side names subject [99], which no record of" in caplog.text
+    assert "1 of the 1 test classes are never trained on and cannot be recognised" in caplog.text
+    assert "the test side has one class, class_2: its figures say little" in caplog.text
+    caplog.clear()
+    usual = FoldRule(name="usual", train={"subject": (1, 2)}, test={"subject": (4,)})
+    choose_folds(Protocol(name="p", folds=(usual,)), cache, None)
+    assert not caplog.text
