@@ -27,23 +27,8 @@ import click
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-CLI_PAGE = Path("docs/reference/cli.md")
 CONFIGURATION_PAGE = Path("docs/reference/configuration.md")
 COMMAND = "python docs/generate.py"
-
-
-def pages() -> dict[Path, str]:
-    """Every generated page, by its path in the repository, as it should be."""
-    return {CLI_PAGE: cli_page(), CONFIGURATION_PAGE: configuration_page()}
-
-
-def stale() -> list[Path]:
-    """Pages that are not what they should be."""
-    return [
-        path
-        for path, text in pages().items()
-        if not (ROOT / path).exists() or (ROOT / path).read_text() != text
-    ]
 
 
 # -- the command line ------------------------------------------------------------------------------
@@ -59,56 +44,41 @@ def cli_page() -> str:
         "Exit codes: 0 done, 1 finished with quarantined records or a failed check, 2 wrong use, "
         "130 stopped by Ctrl-C. Results go to standard output, progress to standard error.",
     ]
-    for path, command in _commands(dmft, "dmft"):
-        parts += _command(path, command)
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *_sections(dmft, "dmft")]) + "\n"
 
 
-def _commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
-    yield path, command
-    if isinstance(command, click.Group):
-        context = click.Context(command, info_name=path)
-        for name in command.list_commands(context):
-            found = command.get_command(context, name)
-            assert found is not None
-            yield from _commands(found, f"{path} {name}")
-
-
-def _command(path: str, command: click.Command) -> Iterator[str]:
+def _sections(command: click.Command, path: str) -> Iterator[str]:
+    """A command's section and, of a group, those of its commands."""
     context = click.Context(command, info_name=path)
     yield f"## {path}"
-    usage = " ".join(command.collect_usage_pieces(context))
-    yield f"```text\n{path} {usage}\n```"
-    yield from _prose(command.help or "")
-    if isinstance(command, click.Group):
-        rows = []
-        for name in command.list_commands(context):
-            found = command.get_command(context, name)
-            assert found is not None
-            line = found.get_short_help_str(limit=120)
-            rows.append((f"[`{path} {name}`](#{_anchor(f'{path} {name}')})", line))
-        yield _table(("command", "what it does"), rows)
-        return
-    rows = []
-    for parameter in command.get_params(context):
-        if isinstance(parameter, click.Option) and not parameter.hidden:
-            record = parameter.get_help_record(context)
-            assert record is not None
-            rows.append((f"`{_cell(record[0])}`", _cell(record[1])))
-    yield _table(("option", "meaning"), rows)
-
-
-def _prose(text: str) -> Iterator[str]:
-    """A help text's paragraphs; those that click leaves unwrapped become code."""
-    for paragraph in inspect.cleandoc(text).split("\n\n"):
-        if paragraph.startswith("\b"):
+    yield f"```text\n{path} {' '.join(command.collect_usage_pieces(context))}\n```"
+    for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
+        if paragraph.startswith("\b"):  # what click leaves unwrapped is code
             yield f"```text\n{paragraph[1:].strip(chr(10))}\n```"
         else:
             yield " ".join(paragraph.split())
-
-
-def _anchor(title: str) -> str:
-    return re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+    if isinstance(command, click.Group):
+        children = {
+            f"{path} {name}": command.get_command(context, name)
+            for name in command.list_commands(context)
+        }
+        rows = []
+        for title, child in children.items():
+            assert child is not None
+            anchor = re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-")
+            rows.append((f"[`{title}`](#{anchor})", child.get_short_help_str(limit=120)))
+        yield _table(("command", "what it does"), rows)
+        for title, child in children.items():
+            assert child is not None
+            yield from _sections(child, title)
+    else:
+        records = [
+            parameter.get_help_record(context)
+            for parameter in command.get_params(context)
+            if isinstance(parameter, click.Option)
+        ]
+        rows = [(f"`{_cell(record[0])}`", _cell(record[1])) for record in records if record]
+        yield _table(("option", "meaning"), rows)
 
 
 # -- configuration ---------------------------------------------------------------------------------
@@ -116,90 +86,66 @@ def _anchor(title: str) -> str:
 
 def configuration_page() -> str:
     """The configuration page with the tables between its markers made anew."""
+    from dmft.config import ModalityConfig, RunConfig, load_config
+    from pipeline.encoders.config import EncodingConfig
+
+    runs = {f"`{name}`": load_config(name) for name in ("default", "paper")}
+    made = {
+        "encoding": _settings(EncodingConfig, {"default": EncodingConfig()}),
+        "run sections": _settings(RunConfig, runs, ModalityConfig),
+    }
     text = (ROOT / CONFIGURATION_PAGE).read_text()
-    for name, table in configuration_tables().items():
+    for name, tables in made.items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        before, found, rest = text.partition(start)
-        assert found, f"{CONFIGURATION_PAGE} lacks {start}"
-        _, found, after = rest.partition(end)
-        assert found, f"{CONFIGURATION_PAGE} lacks {end}"
-        text = f"{before}{start}\n\n{table}\n\n{end}{after}"
+        before, opened, rest = text.partition(start)
+        assert opened, f"{CONFIGURATION_PAGE} lacks {start}"
+        _, closed, after = rest.partition(end)
+        assert closed, f"{CONFIGURATION_PAGE} lacks {end}"
+        text = "".join([before, start, "\n\n", "\n\n".join(tables), "\n\n", end, after])
     return text
 
 
-def configuration_tables() -> dict[str, str]:
-    """Marker to sections: the encoder's settings and the trainer's, a table of the file each."""
-    return {
-        "encoding": "\n\n".join(_encoding_sections()),
-        "run sections": "\n\n".join(_run_sections()),
-    }
+def _settings(config: Any, instances: Mapping[str, Any], named: Any = None) -> Iterator[str]:
+    """A section for each table of a file, with the values that some instances have.
 
-
-def _encoding_sections() -> Iterator[str]:
-    from pipeline.encoders.config import EncodingConfig
-
-    default = EncodingConfig()
-    for name, kind in typing.get_type_hints(EncodingConfig).items():
-        encoding = getattr(default, name)
-        rows = [
-            (f"`{field.name}`", _type(hint), _value(getattr(encoding, field.name)), text)
-            for field, hint, text in _fields(kind)
-        ]
-        yield f"### `[{name}]`"
-        yield _summary(kind)
-        yield _table(("key", "type", "default", "meaning"), rows)
-
-
-def _run_sections() -> Iterator[str]:
-    from dmft.config import ModalityConfig, RunConfig, load_config
-
-    default, paper = load_config("default"), load_config("paper")
-    for name, hint in typing.get_type_hints(RunConfig).items():
-        kind = hint if dataclasses.is_dataclass(hint) else ModalityConfig
-        rows = [
-            (
-                f"`{field.name}`",
-                _type(field_hint),
-                _setting(getattr(default, name), field.name),
-                _setting(getattr(paper, name), field.name),
-                text,
-            )
-            for field, field_hint, text in _fields(kind)
-        ]
+    ``named`` is the class of the tables in a section that holds them by name.
+    """
+    for name, hint in typing.get_type_hints(config).items():
+        kind = hint if dataclasses.is_dataclass(hint) else named
         yield f"### `[{name}]`" if kind is hint else f"### `[{name}.NAME]`"
-        yield _summary(kind)
-        yield _table(("key", "type", "`default`", "`paper`", "meaning"), rows)
+        yield _cell(inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0])
+        hints, texts = typing.get_type_hints(kind), _texts(kind)
+        rows = []
+        for field in (f.name for f in dataclasses.fields(kind)):
+            values = [_setting(getattr(config, name), field) for config in instances.values()]
+            rows.append((f"`{field}`", _type(hints[field]), *values, _cell(texts[field])))
+        yield _table(("key", "type", *instances, "meaning"), rows)
 
 
 def _setting(section: Any, field: str) -> str:
-    """A field of a section, or of each of several named ones."""
+    """A field's value in a section, or in each of several named ones."""
     if isinstance(section, Mapping):
-        return ", ".join(f"{name} {_setting(each, field)}" for name, each in section.items())
-    return _value(getattr(section, field))
+        return ", ".join(f"{name} {_setting(table, field)}" for name, table in section.items())
+    value = getattr(section, field)
+    if isinstance(value, Mapping) and not value:
+        return "empty"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _summary(kind: Any) -> str:
-    """The first paragraph of a class's docstring."""
-    return " ".join(inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0].split())
-
-
-def _fields(kind: Any) -> Iterator[tuple[dataclasses.Field[Any], Any, str]]:
-    """Fields of a dataclass with their types and the strings below them."""
+def _texts(kind: Any) -> dict[str, str]:
+    """The strings below a dataclass's fields, its parents' too."""
     texts: dict[str, str] = {}
     for part in filter(dataclasses.is_dataclass, reversed(kind.__mro__)):
         body = ast.parse(inspect.cleandoc(inspect.getsource(part))).body[0]
         assert isinstance(body, ast.ClassDef)
         for statement, below in zip(body.body, body.body[1:], strict=False):
-            if (
-                isinstance(statement, ast.AnnAssign)
-                and isinstance(statement.target, ast.Name)
-                and isinstance(below, ast.Expr)
-                and isinstance(below.value, ast.Constant)
-            ):
-                texts[statement.target.id] = str(below.value.value)
-    hints = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        yield field, hints[field.name], _cell(texts[field.name])
+            match statement, below:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=text)),
+                ):
+                    texts[name] = str(text)
+    return texts
 
 
 def _type(hint: Any) -> str:
@@ -213,15 +159,7 @@ def _type(hint: Any) -> str:
     return {int: "integer", float: "number", str: "text", bool: "true or false"}[hint]
 
 
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    if isinstance(value, Mapping) and not value:
-        return "empty"
-    return f"`{value}`"
-
-
-# -- tables ----------------------------------------------------------------------------------------
+# -- tables and pages ------------------------------------------------------------------------------
 
 
 def _cell(text: str) -> str:
@@ -238,14 +176,13 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if a page is stale.")
 def main(check: bool) -> None:
     """Write the generated pages, or check that they are what the code says."""
-    old = stale()
-    if not check:
-        for path, text in pages().items():
-            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
-            (ROOT / path).write_text(text)
-    for path in old:
+    pages = {Path("docs/reference/cli.md"): cli_page(), CONFIGURATION_PAGE: configuration_page()}
+    stale = [path for path, text in pages.items() if (ROOT / path).read_text() != text]
+    for path in stale:
+        if not check:
+            (ROOT / path).write_text(pages[path])
         click.echo(f"{path}: {f'stale; run: {COMMAND}' if check else 'written'}")
-    sys.exit(1 if check and old else 0)
+    sys.exit(1 if check and stale else 0)
 
 
 if __name__ == "__main__":
