@@ -53,11 +53,6 @@ _GARBAGE = ("time,x,y,z", "", "20181016_13:37:28.612000,-0.80516", "\x00\x00\x00
 def chosen(names: Sequence[str], kinds: Sequence[str], n_cameras: int) -> tuple[str, ...]:
     """Irregularities in their own order, ``all`` standing for every one that can be.
 
-    Args:
-        names: As asked for.
-        kinds: What the tree holds.
-        n_cameras: How many views a trial has.
-
     Raises:
         ConfigError: a name is unknown, or nothing in the tree could be irregular in that way.
     """
@@ -79,11 +74,7 @@ def chosen(names: Sequence[str], kinds: Sequence[str], n_cameras: int) -> tuple[
 def assign(names: Sequence[str], n_trials: int, share: float, seed: int) -> list[tuple[str, ...]]:
     """What each trial suffers: different trials for different irregularities while they last.
 
-    Args:
-        names: From :func:`chosen`.
-        n_trials: Of the tree.
-        share: Of the trials that suffer each one, 0 to 1; always one at least.
-        seed: Of the tree.
+    A share of the trials, 0 to 1, suffers each one that :func:`chosen` names, one at least.
 
     Raises:
         ConfigError: there are fewer trials than irregularities, so that some would hide others.

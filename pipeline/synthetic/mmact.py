@@ -163,7 +163,7 @@ def write_tree(
     n_jobs: int = 1,
     progress: Progress = lambda n_bytes: None,
 ) -> Written:
-    """Write a raw tree of fabricated trials.
+    """Write a raw tree of fabricated trials; the files do not depend on ``n_jobs``.
 
     Args:
         out: Folder to write into, made where absent.
@@ -172,11 +172,8 @@ def write_tree(
         irregular: What is to be wrong, from :func:`pipeline.synthetic.irregular.chosen`.
         share: Of the trials that suffer each irregularity.
         link_films: Film one trial a class and make every clip a hard link to its class's film.
-        n_jobs: Processes; the files do not depend on it.
+        n_jobs: Processes.
         progress: Called after each trial with its bytes.
-
-    Returns:
-        Bytes written, and what was done to which file, ordered by what and where.
 
     Raises:
         ConfigError: there are fewer trials than irregularities of single trials.

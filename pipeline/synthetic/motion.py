@@ -129,13 +129,8 @@ def perform(
 ) -> Performance:
     """One person's performance of a motion.
 
-    Args:
-        motion: What is performed.
-        manner: Who performs it.
-        shortest_s: No record is shorter.
-        longest_s: No record is longer, however slow its person.
-        habit: Draws what is this person's own about this motion: the same for all their trials.
-        trial: Draws what differs in this trial.
+    ``habit`` draws what is this person's own about it, the same for all their trials, and
+    ``trial`` what differs in this one.
     """
     own_speed = manner.speed * np.exp(0.06 * habit.standard_normal())
     duration = motion.duration_s / own_speed * np.exp(_LENGTH * trial.standard_normal())

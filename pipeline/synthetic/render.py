@@ -162,13 +162,10 @@ def room(
 ) -> NDArray[np.uint8]:
     """A room to stand in: wall, skirting, floor in perspective, a door and a cabinet.
 
-    Shapes: -> (H, W, 3) uint8.
+    ``floor_y_m`` is the floor's height from the camera's axis and ``wall_m`` the wall's least
+    distance; ``place`` draws colours, furniture and half a metre more.
 
-    Args:
-        camera: Who looks.
-        floor_y_m: Height of the floor below the camera's axis.
-        place: Draws the colours, the furniture and half a metre of the wall's distance.
-        wall_m: Least distance of the wall.
+    Shapes: -> (H, W, 3) uint8.
     """
     rows = np.arange(camera.height, dtype=np.float64)[:, None]
     columns = np.arange(camera.width, dtype=np.float64)[None, :]
@@ -211,19 +208,12 @@ def colour_film(
     grain: float,
     wall_m: float = 4.2,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Colour images of a person who moves in a room, one by one.
+    """Colour images of a person who moves in a :func:`room`, one by one.
+
+    ``place`` is the same for all films of one camera in one room, ``noise`` draws light and grain
+    of this film; ``grain`` is the noise's standard deviation in grey levels.
 
     Shapes: joints (T, 20, 3) metres, in front of the camera -> T times (H, W, 3) uint8.
-
-    Args:
-        joints: Of the person.
-        camera: Who looks.
-        person: Whose girth and clothes are seen.
-        floor_y_m: See :func:`room`, as for the next.
-        place: The same for all films of one camera in one room.
-        noise: Draws light and grain of this film.
-        grain: Of the camera's noise, standard deviation in grey levels.
-        wall_m: Least distance of the wall.
     """
     background = room(camera, floor_y_m, place, wall_m)
     lit = background * float(np.clip(1 + 0.05 * noise.standard_normal(), 0.85, 1.15))

@@ -122,14 +122,7 @@ def person(draws: Draws) -> Person:
 def stage(
     draws: Draws, motion: Motion, *, shortest_s: float = 2.2, longest_s: float = 6.4
 ) -> Scene:
-    """The moving person of one record.
-
-    Args:
-        draws: Which record.
-        motion: What is performed.
-        shortest_s: No record is shorter.
-        longest_s: No record is longer, however slow its person.
-    """
+    """The moving person of one record, between two lengths however fast or slow they are."""
     who = person(draws)
     draw = draws.for_("stance")
     stance = Stance(
@@ -139,14 +132,8 @@ def stage(
         ankle_y_m=float(-0.99 + 0.012 * draw.standard_normal()),
         width=float(np.clip(0.03 + 0.03 * draw.standard_normal(), 0.0, 0.12)),
     )
-    performance = perform(
-        motion,
-        who.manner,
-        shortest_s=shortest_s,
-        longest_s=longest_s,
-        habit=draws.for_("habit"),
-        trial=draws.for_("trial"),
+    habit, trial = draws.for_("habit"), draws.for_("trial")
+    made = perform(
+        motion, who.manner, shortest_s=shortest_s, longest_s=longest_s, habit=habit, trial=trial
     )
-    return Scene(
-        draws=draws, motion=motion.name, person=who, stance=stance, performance=performance
-    )
+    return Scene(draws=draws, motion=motion.name, person=who, stance=stance, performance=made)

@@ -48,15 +48,12 @@ def ideal_inertial(place: Floats, frame: Floats, rate_hz: float) -> Floats:
 def measure_inertial(
     ideal: Floats, n_rows: int, *, mount: np.random.Generator, noise: np.random.Generator
 ) -> Floats:
-    """An inertial unit's rows over the same span as the ideal reading.
+    """An inertial unit's rows over the same span as what :func:`ideal_inertial` reads.
+
+    ``mount`` draws how it is strapped on, the same for all trials of a person, and ``noise`` its
+    bias and noise in this trial.
 
     Shapes: ideal (G, 6) -> (n_rows, 6): g and deg/s, quantised and clipped.
-
-    Args:
-        ideal: From :func:`ideal_inertial`.
-        n_rows: Rows wanted, spread over the whole span.
-        mount: Draws how it is strapped on: the same for all trials of a person.
-        noise: Draws its bias and noise in this trial.
     """
     angles = _MOUNT_DEG * (mount.standard_normal(3) + 0.4 * noise.standard_normal(3))
     turn = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
@@ -69,16 +66,9 @@ def measure_inertial(
 
 
 def read_inertial(scene: Scene, place: Floats, frame: Floats, n_rows: int, purpose: str) -> Floats:
-    """What an inertial unit on a person records of their performance.
+    """What an inertial unit records that is strapped to a frame, with the noise of a purpose.
 
     Shapes: place (G, 3) metres, frame (G, 3, 3) -> (n_rows, 6): g and deg/s.
-
-    Args:
-        scene: The performance.
-        place: Where the unit is on the grid of the performance.
-        frame: The axes of what it is strapped to.
-        n_rows: Rows wanted.
-        purpose: Names its noise, see :class:`~pipeline.synthetic.scene.Draws`.
     """
     ideal = ideal_inertial(place, frame, GRID_HZ)
     mount, noise = scene.draws.for_("mount"), scene.draws.for_(purpose)

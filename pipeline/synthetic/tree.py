@@ -63,13 +63,10 @@ def write_trials(
     n_jobs: int = 1,
     progress: Progress = lambda n_bytes: None,
 ) -> Written:
-    """Write trials and add up what that came to.
+    """Write trials by at most ``n_jobs`` processes and add up what that came to.
 
-    Args:
-        write: Writes one trial; a function of a module, so that other processes find it.
-        jobs: Its arguments, one tuple a trial.
-        n_jobs: Processes at most; no more than there are cores and trials.
-        progress: See :data:`Progress`.
+    ``write`` writes one trial, given its job's arguments; it is a function of a module, so that
+    other processes find it.
     """
     total = Written()
     n_jobs = min(n_jobs, len(jobs), n_cores())

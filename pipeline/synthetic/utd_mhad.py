@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -155,19 +156,12 @@ def plan(*, seed: int, n_actions: int, n_subjects: int, n_trials: int) -> list[U
     Raises:
         ConfigError: a count is out of range.
     """
-    for name, count, most in (
-        ("actions", n_actions, len(ACTIONS)),
-        ("subjects", n_subjects, 999),
-        ("trials", n_trials, 999),
-    ):
+    counts = [("actions", n_actions, len(ACTIONS)), ("subjects", n_subjects, 999)]
+    for name, count, most in (*counts, ("trials", n_trials, 999)):
         if not 1 <= count <= most:
             raise ConfigError(f"{name} is {count}: wanted 1 to {most}")
-    return [
-        UtdTrial(seed=seed, action=action, subject=subject, trial=number)
-        for action in sorted(SPREAD[:n_actions])
-        for subject in range(1, n_subjects + 1)
-        for number in range(1, n_trials + 1)
-    ]
+    numbers = (sorted(SPREAD[:n_actions]), range(1, n_subjects + 1), range(1, n_trials + 1))
+    return [UtdTrial(seed=seed, action=a, subject=s, trial=t) for a, s, t in product(*numbers)]
 
 
 def write_tree(
@@ -178,14 +172,7 @@ def write_tree(
     n_jobs: int = 1,
     progress: Progress = lambda n_bytes: None,
 ) -> Written:
-    """Write a raw tree of fabricated records.
-
-    Args:
-        out: Folder to write into, made where absent.
-        trials: From :func:`plan`.
-        modalities: Some of :data:`FOLDERS`.
-        n_jobs: Processes; the files do not depend on it.
-        progress: Called after each record with its bytes.
+    """Write a raw tree of fabricated records; the files do not depend on ``n_jobs``.
 
     Raises:
         ConfigError: an unknown modality, or none.

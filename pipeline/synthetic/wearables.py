@@ -45,15 +45,9 @@ class Readings:
 
 
 def read_sensor(scene: Scene, sensor: str, began: np.datetime64, rate_hz: float) -> Readings:
-    """What one sensor recorded of a performance.
+    """What one sensor of :data:`RATES_HZ` or :data:`SURROUNDINGS_HZ` recorded of a performance.
 
     Shapes: -> three columns for the inertial sensors, one for those of the surroundings.
-
-    Args:
-        scene: The performance.
-        sensor: One of :data:`RATES_HZ` or :data:`SURROUNDINGS_HZ`.
-        began: What the device's clock said at the first row.
-        rate_hz: Rows a second.
     """
     n_rows = max(2, round(scene.performance.duration_s * rate_hz))
     if sensor in SURROUNDINGS_HZ:
