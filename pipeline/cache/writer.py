@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.cache.checksums import SESSION, SUMS, TRANSIENT
 from pipeline.cache.description import (
+    RECORDS,
     building_spec,
     delete_modality,
     read_records,
@@ -156,16 +157,16 @@ class CacheStore:
             objects.path.mkdir(parents=True, exist_ok=True)
         objects.sweep()
         objects.write(SESSION, session.encode())
+        everyone = Manifest(dataset=spec.dataset, classes=spec.classes, records=self.records)
+        if spec_or_nothing(objects) is None:
+            write_records(objects, everyone)  # first: a description alone would be a damaged cache
         # From here on the cache is not complete, and a modality that starts anew is not there.
         kept = {name: s for name, s in spec.modalities.items() if name not in self.anew}
         write_spec(objects, replace(spec, modalities=kept))
         objects.delete(SUMS)
         for name in self.anew:
             delete_modality(objects, name)
-        write_records(
-            objects,
-            Manifest(dataset=spec.dataset, classes=spec.classes, records=self.records),
-        )
+        write_records(objects, everyone)
         write_spec(objects, spec)
         self.spec, self.anew = spec, frozenset()
         self.ensure_arrays()
@@ -361,7 +362,8 @@ def spec_or_nothing(objects: Objects) -> CacheSpec | None:
     if objects.is_local and objects.path.exists() and not objects.path.is_dir():
         raise ConfigError(f"--out {objects.location} is a file: wanted a folder for the cache")
     spec = read_spec(objects)
-    strange = [key for key in objects.sizes() if key not in TRANSIENT] if spec is None else []
+    expected = TRANSIENT | {RECORDS}  # what a kill leaves before the description is written
+    strange = [key for key in objects.sizes() if key not in expected] if spec is None else []
     if strange:
         raise ConfigError(
             f"{objects.location} exists and is not a cache (it holds {strange[0]}): choose another "

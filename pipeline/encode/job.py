@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.cache.checksums import is_sealed
+from pipeline.cache.checksums import SESSION, is_sealed
 from pipeline.cache.ledger import Failure
 from pipeline.cache.lock import locked
 from pipeline.cache.objects import Objects
@@ -94,6 +94,8 @@ def encode(
         store, plan = _look(setup)
         check_disk(store, plan)
         if not plan.tasks and store.spec.state == CacheState.COMPLETE and is_sealed(store.objects):
+            store.objects.sweep()
+            store.objects.delete(SESSION)  # of an encode that was killed in its last instant
             callbacks.on_plan(plan)
             return _summary(store, plan)
         session = uuid.uuid4().hex

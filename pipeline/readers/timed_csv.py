@@ -20,13 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import RecordingError
+from pipeline.readers.limits import Limits
 from pipeline.signals.clock import ClockError, mend_jump, spread_shared
 
-MAX_BYTES = 256 << 20
-"""The limit for one file; a published one has some 50 kB."""
-MAX_SPAN_S = 3600.0
-"""From the first row to the last; a stamp that is far off would ask for an endless grid."""
-
+MAX_LINE_BYTES = 256
+"""On average; a published line has some 60."""
 _TIME = re.compile(r"\d{8}_([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?", re.ASCII)
 _STAMP = 17
 """Characters of a time stamp up to its seconds."""
@@ -54,11 +52,18 @@ def read_rows(
 
     Raises:
         RecordingError: a line that is not a time and ``n_values`` finite numbers, by its number;
-            more bytes than a recording has; rows more than an hour apart; a clock that jumps
+            more bytes than a recording has; rows too far apart; a clock that jumps
             more than once.
     """
-    if len(content) > MAX_BYTES:
-        _refuse(path, None, f"holds {len(content)} bytes: wanted at most {MAX_BYTES}")
+    limits = Limits.of_environment()
+    n_lines = content.count(b"\n") + 1
+    if n_lines > limits.rows or len(content) > MAX_LINE_BYTES * limits.rows:
+        _refuse(
+            path,
+            None,
+            f"holds {n_lines} lines in {len(content)} bytes: wanted at most {limits.rows} lines "
+            f"of {MAX_LINE_BYTES} bytes (DMFT_MAX_ROWS sets it)",
+        )
     text = content.translate(_TO_SPACE)
     if not text.strip():
         return np.empty(0), np.empty((0, n_values))
@@ -77,12 +82,12 @@ def read_rows(
         _refuse(path, None, str(error))
     times_s, first = np.unique(times_s, return_index=True)
     span_s = times_s[-1] - times_s[0]
-    if span_s > MAX_SPAN_S:
+    if span_s > limits.seconds:
         _refuse(
             path,
             None,
             f"spans {span_s:.0f} s from its first time stamp to its last: wanted at "
-            f"most {MAX_SPAN_S:.0f} s",
+            f"most {limits.seconds:.0f} s (DMFT_MAX_SECONDS sets it)",
         )
     return times_s, values[first]
 

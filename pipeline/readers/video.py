@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import StreamRef, refuse
+from pipeline.readers.limits import Limits
 from pipeline.signals.recording import Frames
 
 BLOCK_FRAMES = 16
@@ -56,6 +57,15 @@ def read_video(content: bytes, ref: StreamRef, *, block_frames: int = BLOCK_FRAM
     """
     n_frames = _promised_frames(content, ref)
     container, stream = _open(content, ref)
+    width, height = stream.codec_context.width, stream.codec_context.height
+    limit = Limits.of_environment().pixels
+    if n_frames * width * height > limit:
+        container.close()
+        raise refuse(
+            ref.path,
+            f"holds {n_frames} frames of {width}x{height}: wanted at most {limit} pixels in all "
+            "(DMFT_MAX_PIXELS sets it)",
+        )
     blocks = _decode(container, stream, n_frames, ref, _block_length(stream, block_frames))
     return Frames(n_frames=n_frames, blocks=blocks)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.contract import RecordingError
+from pipeline.contract import ConfigError, RecordingError
 from pipeline.readers.timed_csv import read_rows
 
 
@@ -123,15 +123,23 @@ def test_a_line_that_is_none_is_refused_by_its_number(line: str, wanted: str) ->
     assert at.value.path == "gyro_clip/x.csv"
 
 
-def test_a_stamp_that_is_far_off_is_refused() -> None:
-    with pytest.raises(RecordingError, match=r"x.csv spans 31536000 s .*: wanted at most 3600 s"):
+def test_a_stamp_that_is_far_off_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RecordingError, match=r"x.csv spans 31536000 s .*: wanted at most 1800 s"):
         rows(GOOD, "20191016_13:37:28.612000,1,2,3")
+    monkeypatch.setenv("DMFT_MAX_SECONDS", "4e7")
+    assert len(rows(GOOD, "20191016_13:37:28.612000,1,2,3")[0]) == 2
 
 
-def test_more_bytes_than_a_recording_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.readers.timed_csv.MAX_BYTES", 20)
-    with pytest.raises(RecordingError, match=r"holds 30 bytes: wanted at most 20"):
-        rows(GOOD)
+@pytest.mark.parametrize("content", [b"\n" * 50, b"1\n" * 50, b"x" * 20_000])
+def test_more_than_a_recording_has_is_refused(
+    content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DMFT_MAX_ROWS", "49")
+    with pytest.raises(RecordingError, match=r"lines in \d+ bytes: wanted at most 49 lines"):
+        read_rows(content, 3, "x.csv")
+    monkeypatch.setenv("DMFT_MAX_ROWS", "many")
+    with pytest.raises(ConfigError, match="DMFT_MAX_ROWS is 'many': wanted a positive number"):
+        read_rows(content, 3, "x.csv")
 
 
 @given(

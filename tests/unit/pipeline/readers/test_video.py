@@ -331,6 +331,12 @@ def test_a_list_of_files_is_no_film(tmp_path: Path) -> None:
             read_video(content, ref())
 
 
+def test_more_pixels_than_a_film_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DMFT_MAX_PIXELS", "300000")
+    with pytest.raises(RecordingError, match="holds 30 frames of 128x96: wanted at most 300000 pi"):
+        read_video(film(), ref())
+
+
 @pytest.mark.parametrize("n_drawn", [0, 1])
 def test_an_abandoned_video_is_closed(n_drawn: int, monkeypatch: pytest.MonkeyPatch) -> None:
     content = film()
