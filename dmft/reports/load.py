@@ -82,6 +82,12 @@ class Measured:
         """Those of all folds."""
         return pd.concat([fold.predictions for fold in self.folds], ignore_index=True)
 
+    @property
+    def errors(self) -> pd.DataFrame:
+        """Predictions of the records that were taken for another class."""
+        predictions = self.predictions
+        return predictions[~predictions["correct"]]
+
 
 def load_runs(folders: Sequence[Path]) -> tuple[tuple[Measured, ...], tuple[str, ...]]:
     """Read runs, and folders of runs; return them and a line for each that cannot be shown.

@@ -5,17 +5,19 @@ Of large caches it reads whole chunks, spread evenly, up to a number of bytes, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.cache.ledger import Entry
 from pipeline.cache.writer import CacheStore
-from pipeline.contract import ModalitySpec, Presence, Record, feature_array
+from pipeline.contract import ModalitySpec, Presence, feature_array
 
+PRESENT = Presence.PRESENT.name.lower()
 READ_BYTES = 256 << 20
 """Most bytes of a modality's patches that are read."""
 SORTED_VALUES = 4 << 20
@@ -34,7 +36,7 @@ class Values:
     """Whether those are all present rows."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CacheContent:
     """A cache in any state, with what a page needs of it."""
 
@@ -42,10 +44,12 @@ class CacheContent:
     """The cache."""
     entries: Mapping[str, Mapping[str, Entry]]
     """Of each modality, by record; a pending record has none."""
+    states: pd.DataFrame
+    """Name of what the cache holds: a row a record, by its identity, and a column a modality."""
+    lengths: pd.DataFrame
+    """Raw lengths in the same rows and columns, 0 where a modality is not present."""
     values: Mapping[str, Values]
     """Of each modality."""
-    lengths: Mapping[str, NDArray[np.int64]]
-    """Raw length of each record by modality, 0 where it is not present.  Shapes: (N,)."""
 
     @classmethod
     def read(cls, location: str) -> CacheContent:
@@ -55,64 +59,56 @@ class CacheContent:
             ContractError: there is no cache, or its description is damaged.
         """
         store = CacheStore.read(location)
+        ids = [record.id for record in store.records]
         entries = {name: store.entries(name) for name in store.spec.modalities}
+        by_state = {
+            name: {i: e.presence.name.lower() for i, e in entries[name].items()} for name in entries
+        }
+        states = pd.DataFrame(
+            {name: [known.get(i, "pending") for i in ids] for name, known in by_state.items()},
+            index=ids,
+        )
+        lengths = {
+            name: [
+                entries[name][i].length if state == PRESENT else 0
+                for i, state in states[name].items()
+            ]
+            for name in entries
+        }
         return cls(
             store=store,
             entries=entries,
-            values={name: _read_values(store, name, of) for name, of in entries.items()},
-            lengths={name: _lengths(store, of) for name, of in entries.items()},
+            states=states,
+            lengths=pd.DataFrame(lengths, index=ids, dtype=np.int64),
+            values={
+                name: _read_values(store, name, (states[name] == PRESENT).to_numpy())
+                for name in entries
+            },
         )
 
-    def presence(self, modality: str, record: Record) -> Presence:
-        """What the cache holds of one record's modality."""
-        return _presence(self.entries[modality], record)
 
-    def states(self, modality: str, records: Iterable[Record]) -> dict[Presence, int]:
-        """How many of some records are in each state."""
-        counts = dict.fromkeys(Presence, 0)
-        for record in records:
-            counts[self.presence(modality, record)] += 1
-        return counts
-
-
-def _read_values(store: CacheStore, modality: str, entries: Mapping[str, Entry]) -> Values:
+def _read_values(store: CacheStore, modality: str, present: NDArray[np.bool_]) -> Values:
     """Read a modality's present rows, or evenly spread chunks of them where they are too many."""
     spec = store.spec.modalities[modality]
     n_chunks = store.n_chunks(modality)
     n_read = max(1, min(n_chunks, READ_BYTES // (spec.row_bytes * spec.records_per_chunk)))
-    chunks = sorted({int(k) for k in np.linspace(0, n_chunks - 1, n_read)}) if n_chunks else []
+    chunks: set[int] = (
+        set(np.linspace(0, n_chunks - 1, n_read).astype(int).tolist()) if n_chunks else set()
+    )
     rows: list[int] = []
     blocks = [np.zeros((0, spec.n_patches, spec.n_features), np.float32)]
-    array = store.group(read_only=True)[feature_array(modality)] if entries else None
-    for chunk in chunks:
-        here = [
-            row
-            for row in store.rows_of(modality, chunk)
-            if _presence(entries, store.records[row]) == Presence.PRESENT
-        ]
-        if here:
-            assert array is not None
-            block = np.asarray(array[here[0] : here[-1] + 1], np.float32)
-            blocks.append(block[np.array(here) - here[0]])
-            rows += here
+    for chunk in sorted(chunks):
+        kept = [row for row in store.rows_of(modality, chunk) if present[row]]
+        if kept:
+            array = store.group(read_only=True)[feature_array(modality)]
+            block = np.asarray(array[kept[0] : kept[-1] + 1], np.float32)
+            blocks.append(block[np.array(kept) - kept[0]])
+            rows += kept
     return Values(
         rows=np.array(rows, np.int64),
         patches=np.concatenate(blocks),
         complete=len(chunks) == n_chunks,
     )
-
-
-def _presence(entries: Mapping[str, Entry], record: Record) -> Presence:
-    entry = entries.get(record.id)
-    return Presence.PENDING if entry is None else entry.presence
-
-
-def _lengths(store: CacheStore, entries: Mapping[str, Entry]) -> NDArray[np.int64]:
-    found = [
-        entries[record.id].length if _presence(entries, record) == Presence.PRESENT else 0
-        for record in store.records
-    ]
-    return np.array(found, np.int64)
 
 
 def some_of(values: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.contract import ModalitySpec, Record
@@ -19,7 +20,7 @@ N_FURTHEST = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Oddity:
+class Outlier:
     """How far one record lies from the rest in one respect."""
 
     record_id: str
@@ -39,36 +40,42 @@ class Oddity:
         return self.deviations > self.limit
 
 
-def oddities_of(content: CacheContent) -> list[Oddity]:
+def find_outliers(content: CacheContent) -> list[Outlier]:
     """The records furthest from the rest, in each respect."""
-    found = length_oddities(content.store.records, content.lengths)
+    records, modalities = content.store.records, content.store.spec.modalities
+    outliers = length_outliers(records, content.lengths)
     for name, values in content.values.items():
-        spec = content.store.spec.modalities[name]
-        found += value_oddities(content.store.records, spec, values)
-    return found
+        outliers += value_outliers(records, modalities[name], values)
+    return outliers
 
 
-def length_oddities(
-    records: Sequence[Record], lengths: Mapping[str, NDArray[np.int64]]
-) -> list[Oddity]:
+def length_outliers(records: Sequence[Record], lengths: pd.DataFrame) -> list[Outlier]:
     """Records whose streams are of unequal duration, or whose length is far from all others.
 
     Streams of one record last equally long, so the ratio of two lengths is nearly the same
     everywhere, and a record with another ratio lost or gained something.
+
+    Args:
+        records: Of the cache.
+        lengths: A row a record, a column a modality; 0 where it is not present.
     """
-    found: list[Oddity] = []
-    for a, b in combinations(lengths, 2):
-        rows = np.flatnonzero((lengths[a] > 0) & (lengths[b] > 0))
-        long, short = (a, b) if lengths[a].sum() >= lengths[b].sum() else (b, a)
-        ratio = lengths[long][rows] / np.maximum(lengths[short][rows], 1)
-        found += _furthest(records, rows, ratio, f"length of {long} / {short}", floor=0.01)
-    for name, of in lengths.items():
-        rows = np.flatnonzero(of > 0)
-        found += _furthest(records, rows, of[rows].astype(float), f"length of {name}", floor=0.02)
-    return found
+    held = lengths.reset_index(drop=True).where(lengths.to_numpy() > 0)
+    respects = []
+    for long, short in combinations(sorted(held, key=lambda name: -lengths[name].sum()), 2):
+        respects.append((f"length of {long} / {short}", held[long] / held[short], 0.01))
+    respects += [(f"length of {name}", column, 0.02) for name, column in held.items()]
+    outliers = []
+    for what, values, floor in respects:
+        logs = np.log(values.dropna())
+        if len(logs) >= 3:
+            medians = np.full((len(logs), 1), logs.median())
+            ids = [records[row].id for row in logs.index]
+            one = logs.to_numpy()[:, None]
+            outliers += _furthest(ids, one, medians, [what], floor, SUSPECT_LENGTH, np.exp)
+    return outliers
 
 
-def value_oddities(records: Sequence[Record], spec: ModalitySpec, values: Values) -> list[Oddity]:
+def value_outliers(records: Sequence[Record], spec: ModalitySpec, values: Values) -> list[Outlier]:
     """Records with a feature whose greatest magnitude is far from that of others of their class.
 
     Classes move differently (a bowler's shoulders go where a waver's never do), so each record is
@@ -76,52 +83,42 @@ def value_oddities(records: Sequence[Record], spec: ModalitySpec, values: Values
     """
     if not len(values.rows):
         return []
-    extremes = np.maximum(values.patches.max(axis=1), -values.patches.min(axis=1))
-    peaks = np.log1p(extremes.astype(float))
+    peaks = pd.DataFrame(np.log1p(np.abs(values.patches).max(axis=1).astype(float)))
     labels = np.array([records[row].label for row in values.rows])
-    medians = np.empty_like(peaks)
-    for label in set(labels.tolist()):
-        medians[labels == label] = np.median(peaks[labels == label], axis=0)
-    _, scale = centre(peaks - medians, axis=0)
-    distance = np.abs(peaks - medians) / np.maximum(scale, 0.05)
-    worst = distance.argmax(axis=1)
-    order = np.argsort(-distance.max(axis=1), kind="stable")[:N_FURTHEST]
-    return [
-        Oddity(
-            record_id=records[values.rows[k]].id,
-            what=f"greatest magnitude of {spec.name}, {feature_name(spec, int(worst[k]))}",
-            value=float(np.expm1(peaks[k, worst[k]])),
-            median=float(np.expm1(medians[k, worst[k]])),
-            deviations=float(distance[k, worst[k]]),
-            limit=SUSPECT_VALUE,
-        )
-        for k in order
+    medians = peaks.groupby(labels).transform("median").to_numpy()
+    ids = [records[row].id for row in values.rows]
+    respects = [
+        f"greatest magnitude of {spec.name}, {feature_name(spec, column)}"
+        for column in range(spec.n_features)
     ]
+    return _furthest(ids, peaks.to_numpy(), medians, respects, 0.05, SUSPECT_VALUE, np.expm1)
 
 
 def _furthest(
-    records: Sequence[Record],
-    rows: NDArray[np.int64],
-    values: NDArray[np.float64],
-    what: str,
-    *,
+    ids: Sequence[str],
+    logs: NDArray[np.float64],
+    medians: NDArray[np.float64],
+    respects: Sequence[str],
     floor: float,
-) -> list[Oddity]:
-    """The records furthest from the median, on a scale of ratios."""
-    if len(rows) < 3:
-        return []
-    logs = np.log(values)
-    median, scale = centre(logs, axis=0)
-    distance = np.abs(logs - median) / max(float(scale), floor)
-    order = np.argsort(-distance, kind="stable")[:N_FURTHEST]
+    limit: float,
+    power: Callable[[float], float],
+) -> list[Outlier]:
+    """The records furthest from their medians, each in the respect where it is the furthest.
+
+    Shapes: logs (R, C), medians (R, C); ``power`` undoes the logarithm.
+    """
+    _, scale = centre(logs - medians, axis=0)
+    distance = np.abs(logs - medians) / np.maximum(scale, floor)
+    worst = distance.argmax(axis=1)
+    furthest = np.argsort(-distance.max(axis=1), kind="stable")[:N_FURTHEST]
     return [
-        Oddity(
-            record_id=records[rows[k]].id,
-            what=what,
-            value=float(values[k]),
-            median=float(np.exp(median)),
-            deviations=float(distance[k]),
-            limit=SUSPECT_LENGTH,
+        Outlier(
+            record_id=ids[k],
+            what=respects[worst[k]],
+            value=float(power(logs[k, worst[k]])),
+            median=float(power(medians[k, worst[k]])),
+            deviations=float(distance[k, worst[k]]),
+            limit=limit,
         )
-        for k in order
+        for k in furthest
     ]

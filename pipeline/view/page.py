@@ -1,23 +1,23 @@
-"""The page of a cache: its sections in order."""
+"""The page of a cache: its parts in order."""
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 from pipeline.common.page import render_page, write_page
 from pipeline.raw.tree import RawTree
-from pipeline.view import records, tables
+from pipeline.view import tables
 from pipeline.view.content import CacheContent
-from pipeline.view.outliers import Oddity, oddities_of
+from pipeline.view.frames import with_frames
+from pipeline.view.outliers import SUSPECT_LENGTH, SUSPECT_VALUE, Outlier, find_outliers
+from pipeline.view.records import choose, drawn_from
 
 N_SHOWN = 8
-CONTENTS = ("counts", "gaps", "lengths", "values", "outliers", "records", "provenance")
 
 
 def write_view(
     location: str, path: Path, *, n_shown: int = N_SHOWN, raw: Path | None = None
-) -> tuple[int, list[Oddity]]:
+) -> tuple[int, list[Outlier]]:
     """Write the page of a cache; return its bytes and the suspect records.
 
     Args:
@@ -32,33 +32,26 @@ def write_view(
     """
     tree = RawTree(raw) if raw is not None else None
     content = CacheContent.read(location)
-    oddities = oddities_of(content)
-    n_bytes = write_page(_render(content, oddities, n_shown, tree), path)
-    return n_bytes, [each for each in oddities if each.suspect]
-
-
-def _render(
-    content: CacheContent, oddities: list[Oddity], n_shown: int, tree: RawTree | None
-) -> str:
-    store, spec = content.store, content.store.spec
-    chosen = records.choose(store.records, oddities, n_shown)
-    where = Path(store.objects.location).name or store.objects.location
-    return render_page(
-        title=f"Cache {where}",
-        subtitle=f"{spec.n_records:,} records of {spec.dataset}, {len(spec.classes)} classes, "
-        f"{', '.join(spec.modalities)}; state {spec.state}",
-        contents={name: name.capitalize() for name in CONTENTS},
-        sections=[
-            tables.summary(content),
-            tables.suspects(oddities),
-            tables.counts(content),
-            tables.gaps(content),
-            tables.lengths(content),
-            tables.ranges(content),
-            tables.outliers(oddities),
-            records.records_section(content, chosen, has_raw=tree is not None),
-            tables.provenance(store),
-        ],
-        script=resources.files("pipeline.view").joinpath("page.js").read_text(encoding="utf-8"),
-        found=records.drawn_from(content, chosen, tree),
+    spec, records = content.store.spec, content.store.records
+    outliers = find_outliers(content)
+    chosen = choose(records, outliers, n_shown)
+    shown = [records[row] for row in chosen]
+    page = render_page(
+        "pipeline.view",
+        content=content,
+        name=Path(content.store.objects.location).name or content.store.objects.location,
+        outliers=outliers,
+        limits=(SUSPECT_LENGTH, SUSPECT_VALUE),
+        counts=tables.counts(content),
+        numbered=[f"#{name}" for name in spec.modalities],
+        gaps=tables.gaps(content),
+        lengths=tables.lengths(content),
+        ranges=tables.ranges(content),
+        names=[f"{record.id}: {spec.classes[record.label]}" for record in shown],
+        framed=with_frames(spec.dataset, shown),
+        has_raw=tree is not None,
+        encodings={name: dict(modality.encoding) for name, modality in spec.modalities.items()},
+        provenance=dict(spec.provenance),
+        found=drawn_from(content, chosen, tree),
     )
+    return write_page(page, path), [outlier for outlier in outliers if outlier.suspect]

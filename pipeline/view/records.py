@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.common.page import chooser
-from pipeline.contract import Presence, Record, feature_array
+from pipeline.contract import Record, feature_array
 from pipeline.encoders.config import SkeletonEncoding
 from pipeline.encoders.kinds import kind_noted
 from pipeline.raw.tree import RawTree
-from pipeline.view.content import CacheContent, centre, feature_name, some_of
-from pipeline.view.frames import drawn_frames, with_frames
-from pipeline.view.outliers import Oddity
+from pipeline.view.content import PRESENT, CacheContent, centre, feature_name, some_of
+from pipeline.view.frames import drawn_frames
+from pipeline.view.outliers import Outlier
 
 MAX_TRACES = 12
 """A modality of at most so many features is drawn as a line each."""
@@ -25,34 +24,14 @@ JOINT_FEATURES = 60
 """D of a skeleton that is drawn as a person: 20 joints in x, y, z."""
 
 
-def choose(records: Sequence[Record], oddities: Sequence[Oddity], n: int) -> list[int]:
+def choose(records: Sequence[Record], outliers: Sequence[Outlier], n: int) -> list[int]:
     """Rows to draw: the worst suspects first, then records spread over the classes."""
-    places = {record.id: row for row, record in enumerate(records)}
-    worst = sorted((o for o in oddities if o.suspect), key=lambda o: -o.deviations)
-    chosen = list(dict.fromkeys(places[o.record_id] for o in worst))[: n // 2]
+    rows = {record.id: row for row, record in enumerate(records)}
+    worst = sorted((o for o in outliers if o.suspect), key=lambda o: -o.deviations)
+    chosen = list(dict.fromkeys(rows[o.record_id] for o in worst))[: n // 2]
     by_class = sorted(range(len(records)), key=lambda row: (records[row].label, row))
-    if by_class:
-        spread = [by_class[int(k)] for k in np.linspace(0, len(by_class) - 1, n)]
-        chosen += [row for row in dict.fromkeys(spread) if row not in chosen]
-    return chosen[:n]
-
-
-def records_section(content: CacheContent, chosen: Sequence[int], *, has_raw: bool) -> str:
-    """The choice of a record, and the place where it is drawn."""
-    if not chosen:
-        return '<h2 id="records">Records</h2><p>There are none.</p>'
-    store = content.store
-    records = [store.records[row] for row in chosen]
-    names = [f"{record.id}: {store.spec.classes[record.label]}" for record in records]
-    choice = chooser("record", "Record", names)
-    framed = with_frames(store.spec.dataset, records)
-    note = (
-        f'<p class="note">A cache holds no frames. To see some of {" and ".join(framed)} here, '
-        "name the raw recordings: <code>dmft cache view CACHE --raw RAW</code>.</p>"
-        if framed and not has_raw
-        else ""
-    )
-    return f'<h2 id="records">Records</h2>{choice}{note}<div id="drawn"></div>'
+    spread = [by_class[int(k)] for k in np.linspace(0, len(records) - 1, n if by_class else 0)]
+    return list(dict.fromkeys(chosen + spread))[:n]
 
 
 def drawn_from(
@@ -62,27 +41,25 @@ def drawn_from(
 
     With a raw tree also frames of the chosen ones.
     """
-    modalities, dataset = content.store.spec.modalities, content.store.spec.dataset
+    modalities = content.store.spec.modalities
     centres = {
-        name: centre(some_of(found.patches.reshape(-1, modalities[name].n_features)), axis=0)
-        for name, found in content.values.items()
-        if len(found.rows)
+        name: centre(some_of(values.patches.reshape(-1, modalities[name].n_features)), axis=0)
+        for name, values in content.values.items()
+        if len(values.rows)
     }
     return {
         "lengths": {
-            name: _bars(of[of > 0]) for name, of in content.lengths.items() if (of > 0).any()
+            name: _bars(lengths[lengths > 0].to_numpy())
+            for name, lengths in content.lengths.items()
+            if lengths.any()
         },
         "features": {
-            name: [feature_name(spec, c) for c in range(spec.n_features)]
+            name: [feature_name(spec, column) for column in range(spec.n_features)]
             for name, spec in modalities.items()
             if spec.n_features <= MAX_TRACES
         },
         "heat": {name: _about_heat(modalities[name].n_features) for name in centres},
-        "records": [
-            _record(content, row, centres)
-            | {"frames": drawn_frames(tree, dataset, content.store.records[row]) if tree else {}}
-            for row in chosen
-        ],
+        "records": [_record(content, row, centres, tree) for row in chosen],
     }
 
 
@@ -98,40 +75,43 @@ def _bars(lengths: NDArray[np.int64]) -> dict[str, Any]:
     counts, edges = np.histogram(lengths, bins=min(40, max(1, int(np.ptp(lengths)))))
     return {
         "counts": counts.tolist(),
-        "edges": [round(float(edge), 1) for edge in edges],
+        "edges": edges.round(1).tolist(),
         "label": "rows or frames of a record; height: records",
     }
 
 
 def _record(
-    content: CacheContent, row: int, centres: Mapping[str, tuple[Any, Any]]
+    content: CacheContent,
+    row: int,
+    centres: Mapping[str, tuple[Any, Any]],
+    tree: RawTree | None,
 ) -> dict[str, Any]:
-    store = content.store
-    record, spec = store.records[row], store.spec
-    group = store.group(read_only=True)
+    spec, record = content.store.spec, content.store.records[row]
+    group = content.store.group(read_only=True)
     traces: dict[str, Any] = {}
     heat: dict[str, Any] = {}
     skeleton = None
-    said = [spec.classes[record.label], *(f"{k} {v}" for k, v in record.attributes.items())]
+    about = [spec.classes[record.label], *(f"{k} {v}" for k, v in record.attributes.items())]
     for name, modality in spec.modalities.items():
-        state = content.presence(name, record)
-        if name not in centres or state != Presence.PRESENT:
-            said.append(f"{name} {state.name.lower()}")
+        state = content.states[name].iloc[row]
+        if name not in centres or state != PRESENT:
+            about.append(f"{name} {state}")
             continue
-        said.append(f"{name} {content.lengths[name][row]} long")
+        about.append(f"{name} {content.lengths[name].iloc[row]} long")
         patches = np.asarray(group[feature_array(name)][row], np.float64)
         is_skeleton = kind_noted(modality.encoding).settings is SkeletonEncoding
         if is_skeleton and modality.n_features == JOINT_FEATURES:
-            skeleton = np.round(patches, 3).tolist()
+            skeleton = patches.round(3).tolist()
         elif modality.n_features <= MAX_TRACES:
             traces[name] = [[float(f"{v:.4g}") for v in patch] for patch in patches]
         heat[name] = _heat(patches, *centres[name])
     return {
         "id": record.id,
-        "about": f"{record.id}: {', '.join(said)}",
+        "about": f"{record.id}: {', '.join(about)}",
         "skeleton": skeleton,
         "traces": traces,
         "heat": heat,
+        "frames": drawn_frames(tree, spec.dataset, record) if tree else {},
     }
 
 

@@ -2,203 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.cache.writer import CacheStore
-from pipeline.common.page import (
-    Cell,
-    Number,
-    Raw,
-    card,
-    cards,
-    facts,
-    figure,
-    folded_json,
-    table,
-    warning,
-)
-from pipeline.contract import Presence, Record
-from pipeline.view.content import CacheContent, Values, feature_name, some_of
-from pipeline.view.outliers import SUSPECT_LENGTH, SUSPECT_VALUE, Oddity
+from pipeline.view.content import PRESENT, CacheContent, feature_name, some_of
 
-N_SUSPECTS = 12
-N_GAPS = 500
-FEW_FEATURES, MANY_FEATURES = 12, 128
-"""Up to so many features each has a line of its own; up to so many, folded."""
-OPEN_ROWS = 12
+QUANTILES = (0.01, 0.5, 0.99)
+MANY_FEATURES = 128
+"""Up to so many features each has a line of its own."""
 MOST_GROUPS = 200
 """A column with more values than these is no group, but an identity."""
+STATES = ("failed", "pending", "absent")
+"""Those that leave a gap, the worst first."""
 
 
-def summary(content: CacheContent) -> str:
-    """A card for each modality."""
-    found = []
-    for name, spec in content.store.spec.modalities.items():
-        counts = content.states(name, content.store.records)
-        rest = ", ".join(
-            f"{n:,} {state.name.lower()}"
-            for state, n in counts.items()
-            if n and state != Presence.PRESENT
-        )
-        shape = f"{spec.n_patches} patches of {spec.n_features}, {spec.dtype}"
-        sure = Raw(f"present; {escape(rest or 'none missing')}<br>{shape}")
-        found.append(card(name, f"{counts[Presence.PRESENT]:,}", sure))
-    return cards(found)
+def counts(content: CacheContent) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Records, and those present of each modality, by class and by columns of the record table."""
+    spec, records = content.store.spec, content.store.records
+    present = (content.states == PRESENT).set_axis(range(len(records)))
+    present.insert(0, "records", True, allow_duplicates=True)
+    by_class = present.groupby(np.array([record.label for record in records])).sum()
+    yield "class", by_class.reindex(range(len(spec.classes)), fill_value=0).set_axis(spec.classes)
+    for column in spec.columns:
+        keys = [str(record.attributes.get(column, "none")) for record in records]
+        by_value = present.groupby(np.array(keys)).sum()
+        if len(by_value) <= MOST_GROUPS and len(by_value) != len(spec.classes):
+            numbers_first = lambda key: (not key.lstrip("-").isdigit(), len(key), key)  # noqa: E731
+            yield column, by_value.loc[sorted(by_value.index, key=numbers_first)]
 
 
-def suspects(oddities: Sequence[Oddity]) -> str:
-    """The suspect records, before everything else."""
-    found = [each for each in oddities if each.suspect]
-    if not found:
-        return "<p>No record stands out in length or in value.</p>"
-    lines = [
-        f"{odd.record_id}: {odd.what} is {odd.value:.3g}, the median is {odd.median:.3g}"
-        for odd in found[:N_SUSPECTS]
-    ]
-    n_more = len(found) - N_SUSPECTS
-    more = f"{n_more} more are under Outliers." if n_more > 0 else ""
-    return warning("Suspect records:", lines, after=more)
-
-
-def counts(content: CacheContent) -> str:
-    """Present records by class, and by each column of the record table."""
-    store = content.store
-    classes = store.spec.classes
-    groups: dict[str, dict[str, list[Record]]] = {"class": {name: [] for name in classes}}
-    for record in store.records:
-        groups["class"][classes[record.label]].append(record)
-        for column in store.spec.columns:
-            value = str(record.attributes.get(column, "none"))
-            groups.setdefault(column, {}).setdefault(value, []).append(record)
-    tables = []
-    for what, of in groups.items():
-        if what != "class" and (len(of) > MOST_GROUPS or len(of) == len(classes)):
-            continue
-        rows = [_count_row(content, key, records) for key, records in of.items()]
-        rows.sort(key=lambda row: (not row[0].lstrip("-").isdigit(), len(row[0]), row[0]))
-        if what == "class":
-            rows.sort(key=lambda row: classes.index(row[0]))
-        body = table([what, "#records", *(f"#{name}" for name in store.spec.modalities)], rows)
-        opened = " open" if len(rows) <= OPEN_ROWS else ""
-        tables.append(
-            f"<details{opened}><summary>By {escape(what)} ({len(rows)})</summary>{body}</details>"
-        )
-    note = '<p class="note">Records that are present. (!): fewer than there are records.</p>'
-    return f'<h2 id="counts">Counts</h2>{note}{"".join(tables)}'
-
-
-def _count_row(content: CacheContent, key: str, records: Sequence[Record]) -> list[Cell]:
-    row: list[Cell] = [key, Number(len(records), f"{len(records):,}")]
-    for name in content.store.spec.modalities:
-        n = content.states(name, records)[Presence.PRESENT]
-        row.append(Number(n, f"{n:,}" + (" (!)" if n < len(records) else "")))
-    return row
-
-
-def gaps(content: CacheContent) -> str:
-    """Records that are not present, with the reason."""
-    rows = []
-    for name, of in content.entries.items():
-        for record in content.store.records:
-            state, entry = content.presence(name, record), of.get(record.id)
-            if state == Presence.PRESENT:
-                continue
-            failure = entry.failure if entry else None
-            reason = f"{failure.stage}: {failure.message}" if failure else ""
-            rows.append(
-                [record.id, name, state.name.lower(), reason, (failure and failure.path) or ""]
-            )
-    if not rows:
-        return '<h2 id="gaps">Gaps</h2><p>Every record has every modality.</p>'
-    order = {"failed": 0, "pending": 1, "absent": 2}
-    rows.sort(key=lambda row: order[row[2]])
-    caption = f"The first {N_GAPS} of {len(rows):,}." if len(rows) > N_GAPS else ""
-    head = ["record", "modality", "state", "reason", "file"]
-    return f'<h2 id="gaps">Gaps</h2>{table(head, rows[:N_GAPS], caption=caption)}'
-
-
-def lengths(content: CacheContent) -> str:
-    """How long the raw streams are."""
-    rows, figures = [], []
-    for name, of in content.lengths.items():
-        there = of[of > 0]
-        if not len(there):
-            continue
-        low, middle, high = (int(v) for v in np.quantile(there, [0, 0.5, 1]))
-        rows.append([name, f"{low}", f"{middle}", f"{high}"])
-        figures.append(figure(f"{name}: raw rows or frames of a record.", drawn={"lengths": name}))
-    found = table(["modality", "#least", "#median", "#most"], rows)
-    return f'<h2 id="lengths">Lengths</h2>{found}{"".join(figures)}'
-
-
-def ranges(content: CacheContent) -> str:
-    """Quantiles of the patches, by feature where there are few."""
-    parts = [_range(content.store, name, of) for name, of in content.values.items() if len(of.rows)]
-    return f'<h2 id="values">Values</h2>{"".join(parts)}'
-
-
-def _range(store: CacheStore, name: str, found: Values) -> str:
-    spec = store.spec.modalities[name]
-    flat = found.patches.reshape(-1, spec.n_features)
-    rows = [["all features", *_quantiles(flat.ravel())]]
-    each = (
-        [[feature_name(spec, c), *_quantiles(flat[:, c])] for c in range(spec.n_features)]
-        if spec.n_features <= MANY_FEATURES
-        else []
+def gaps(content: CacheContent) -> pd.DataFrame:
+    """Records that are not present, with the reason: record, modality, state, reason, file."""
+    states = content.states.melt(var_name="modality", value_name="state", ignore_index=False)
+    found = states[states["state"] != PRESENT].rename_axis("record").reset_index()
+    found = found.sort_values("state", key=lambda s: s.map(STATES.index), kind="stable")
+    entries = [content.entries[gap.modality].get(gap.record) for gap in found.itertuples()]
+    failures = [entry.failure if entry else None for entry in entries]
+    return found.assign(
+        reason=[f"{failure.stage}: {failure.message}" if failure else "" for failure in failures],
+        file=[(failure and failure.path) or "" for failure in failures],
     )
-    head = ["feature", "#least", "#1 %", "#median", "#99 %", "#most"]
-    caption = "" if found.complete else f"Of {len(found.rows):,} records, spread evenly."
-    few = spec.n_features <= FEW_FEATURES
-    whole = table(head, rows + each if few else rows, caption=caption)
-    more = (
-        f"<details><summary>By feature</summary>{table(head, each)}</details>"
-        if each and not few
-        else ""
-    )
-    return f"<h3>{escape(name)}</h3>{whole}{more}"
 
 
-def _quantiles(values: NDArray[np.float32]) -> list[str]:
-    inner = np.quantile(some_of(values), [0.01, 0.5, 0.99])
-    return [f"{v:.4g}" for v in (values.min(), *inner, values.max())]
-
-
-def outliers(oddities: Sequence[Oddity]) -> str:
-    """The records furthest from the rest, suspect or not."""
-    rows = [
-        [
-            each.record_id,
-            each.what,
-            f"{each.value:.3g}",
-            f"{each.median:.3g}",
-            f"{each.deviations:.1f}",
-            "suspect" if each.suspect else "",
-        ]
-        for each in sorted(oddities, key=lambda each: -each.deviations)
-    ]
-    head = ["record", "in what", "#value", "#median", "#deviations", "verdict"]
-    note = (
-        "The records furthest from the rest in each respect. Deviations are robust ones (from the "
-        "median absolute deviation, of logarithms); values are held against the record's class. "
-        f"Beyond {SUSPECT_LENGTH:g} of length or {SUSPECT_VALUE:g} of value a record is suspect."
-    )
-    return f'<h2 id="outliers">Outliers</h2><p class="note">{note}</p>{table(head, rows)}'
-
-
-def provenance(store: CacheStore) -> str:
-    """Where the cache lies, how it was encoded, and by what."""
-    spec = store.spec
-    encodings = {name: dict(each.encoding) for name, each in spec.modalities.items()}
-    found = {
-        "location": store.objects.location,
-        "fingerprint": spec.fingerprint or "not complete",
+def lengths(content: CacheContent) -> dict[str, list[int]]:
+    """Least, median and most rows or frames of the records that have a modality."""
+    held = {name: column[column > 0] for name, column in content.lengths.items()}
+    return {
+        str(name): [int(length) for length in column.quantile([0, 0.5, 1])]
+        for name, column in held.items()
+        if len(column)
     }
-    return (
-        f'<h2 id="provenance">Provenance</h2>{facts(found)}'
-        + folded_json("Encoding", encodings)
-        + folded_json("Made by", dict(spec.provenance))
-    )
+
+
+def ranges(content: CacheContent) -> Iterator[dict[str, Any]]:
+    """Quantiles of the patches, of all features and of each where they are not too many."""
+    for name, values in content.values.items():
+        if not len(values.rows):
+            continue
+        spec = content.store.spec.modalities[name]
+        flat = values.patches.reshape(-1, spec.n_features)
+        few = spec.n_features <= MANY_FEATURES
+        yield {
+            "modality": name,
+            "n_records": None if values.complete else len(values.rows),
+            "whole": _quantiles(flat.ravel()),
+            "features": {
+                feature_name(spec, column): _quantiles(flat[:, column])
+                for column in range(spec.n_features if few else 0)
+            },
+        }
+
+
+def _quantiles(values: NDArray[np.float32]) -> list[float]:
+    """Least, 1 %, median, 99 % and most."""
+    return [values.min(), *np.quantile(some_of(values), QUANTILES), values.max()]

@@ -1,39 +1,38 @@
 """The report as one page that needs nothing else: no network, no file beside it.
 
-Tables are written here and stand without JavaScript; figures are drawn in the reader's browser
-from the numbers that the page carries. Read ``overview`` (all runs), ``kinds`` (teacher against
-students), ``published``, ``missing``, ``failing`` and ``detail`` (one run) in the order of the
-page.
+Tables are written by ``page.html`` and stand without JavaScript; figures are drawn in the reader's
+browser by ``page.js`` from the numbers that the page carries.
 """
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 
-from dmft.reports.format import count
-from dmft.reports.load import Measured
-from dmft.reports.page.beside_published import published
-from dmft.reports.page.chart_data import drawn_from
-from dmft.reports.page.detail import detail
-from dmft.reports.page.fault_table import failing
-from dmft.reports.page.missing import missing
-from dmft.reports.page.model_comparison import kinds
-from dmft.reports.page.overview import all_runs, headline
-from dmft.runs.spec import software_versions
-from pipeline.common.page import render_page, warning, write_page
+import numpy as np
 
-CONTENTS = {
-    "headline": "Headline",
-    "runs": "All runs",
-    "kinds": "Teacher and students",
-    "published": "Published figures",
-    "missing": "Missing modalities",
-    "failing": "Failing modalities",
-    "detail": "One run in detail",
-}
+from dmft.evaluation.metrics import majority_share
+from dmft.evaluation.robustness import FAULTS
+from dmft.evaluation.significance import bootstrap_macro_f1, wilson
+from dmft.reports import format as words
+from dmft.reports.charts import chart_data, matrices_of
+from dmft.reports.compare import (
+    beside_published,
+    conditions_compared,
+    faulty_modalities,
+    kinds_compared,
+    missing_modalities,
+    settings_of,
+)
+from dmft.reports.load import Measured
+from dmft.reports.published import load_published
+from dmft.runs.spec import software_versions
+from pipeline.common.page import render_page, write_page
+from pipeline.common.settings import to_table
+
+N_RECORDS_SHOWN = 12
 
 
 def write_report(
@@ -47,29 +46,56 @@ def render_report(
     runs: Sequence[Measured], *, skipped: Sequence[str] = (), title: str | None = None
 ) -> str:
     """Return the page of some runs, the first of them open in detail."""
-    made = datetime.now(tz=UTC).strftime("%Y-%m-%d %H:%M UTC")
-    n_folds = sum(len(run.folds) for run in runs)
+    settings, published = settings_of(runs), load_published()
+    protocols = sorted({run.info.source.protocol.name for run in runs})
+    only = f"{runs[0].name}, " if len(runs) == 1 else ""
     return render_page(
-        title=title or _title(runs),
-        subtitle=f"{count(len(runs), 'run')}, {count(n_folds, 'trained model')}; "
-        f"written {made} by dmft {software_versions()['dmft']}",
-        contents=CONTENTS,
-        sections=[
-            warning("Not shown:", skipped) if skipped else "",
-            headline(runs),
-            all_runs(runs),
-            kinds(runs),
-            published(runs),
-            missing(runs),
-            failing(runs),
-            detail(runs),
-        ],
-        script=resources.files("dmft.reports.page").joinpath("page.js").read_text(encoding="utf-8"),
-        found=drawn_from(runs),
+        "dmft.reports.page",
+        runs=runs,
+        run_names=[f"{run.name} ({run.info.spec.kind})" for run in runs],
+        n_models=sum(len(run.folds) for run in runs),
+        skipped=skipped,
+        title=title or f"{only}{' and '.join(protocols)}",
+        made=f"{datetime.now(tz=UTC):%Y-%m-%d %H:%M UTC} by dmft {software_versions()['dmft']}",
+        settings=settings,
+        several_protocols=len(protocols) > 1,
+        kinds=list(kinds_compared(runs)),
+        published=list(beside_published(settings, published)),
+        sources=sorted({published.sources[f.source] for f in published.figures if f.model}),
+        missing=conditions_compared(settings, missing_modalities),
+        faulty=conditions_compared(settings, faulty_modalities),
+        faults=FAULTS,
+        found=chart_data(runs, settings),
+        words=words,
+        statistics=statistics,
+        matrices_of=matrices_of,
+        confused_pairs=confused_pairs,
+        wilson=wilson,
+        bootstrap_macro_f1=bootstrap_macro_f1,
+        majority_share=majority_share,
+        to_table=to_table,
     )
 
 
-def _title(runs: Sequence[Measured]) -> str:
-    protocols = sorted({run.info.source.protocol.name for run in runs})
-    what = f"{runs[0].name}, " if len(runs) == 1 else ""
-    return f"{what}{' and '.join(protocols)}"
+def confused_pairs(run: Measured) -> list[tuple[str, str, int, float, str]]:
+    """Classes that were taken for another: their number, part of the class, and records.
+
+    The most frequent stand first, and of their records the most certain.
+    """
+    counts, names = np.array(run.metrics.confusion), run.info.spec.classes
+    wrong = counts - np.diag(counts.diagonal())
+    cells = np.argwhere(wrong)
+    errors = run.errors.sort_values("probability", ascending=False, kind="stable")
+    by_pair: dict[tuple[int, int], list[str]] = {}
+    columns = (errors[name] for name in ("record", "label", "predicted", "probability"))
+    for record, label, predicted, probability in zip(*columns, strict=True):
+        by_pair.setdefault((label, predicted), []).append(f"{record} ({probability:.0%})")
+    pairs = []
+    for i, j in cells[np.argsort(-wrong[tuple(cells.T)], kind="stable")].tolist():
+        records = by_pair.get((i, j), ["not listed"])
+        n_more = len(records) - N_RECORDS_SHOWN
+        more = f" and {n_more} more" if n_more > 0 else ""
+        part = counts[i, j] / counts[i].sum()
+        shown = ", ".join(records[:N_RECORDS_SHOWN]) + more
+        pairs.append((names[i], names[j], int(counts[i, j]), part, shown))
+    return pairs

@@ -289,7 +289,7 @@ def as_if_of(run, protocol, **teacher):
 def published_rows(*runs):
     """Cells of the section's table, by what they are of."""
     section = render_report(runs).partition('id="published"')[2].partition("<h2")[0]
-    rows = re.findall(r"<tr><td>(.*?)</tr>", section)
+    rows = re.findall(r"<tr><td>(.*?)</tr>", section, re.S)
     cells = [[re.sub("<.*?>", "", cell) for cell in row.split("</td>")] for row in rows]
     return [row[:-1] for row in cells]
 

@@ -4,6 +4,7 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -11,7 +12,7 @@ from cli import dmft
 from pipeline.contract import ContractError, ModalitySpec, Record
 from pipeline.view import content, write_view
 from pipeline.view.content import Values
-from pipeline.view.outliers import length_oddities, value_oddities
+from pipeline.view.outliers import length_outliers, value_outliers
 from tests.fabricate import encode_here, path_of, record_ids, write_raw
 
 
@@ -48,7 +49,7 @@ def test_a_record_whose_streams_differ_in_duration_stands_out():
     skeleton = random.integers(45, 110, 40)
     inertial = (skeleton * random.normal(2.63, 0.2, 40)).astype(int)
     inertial[7] = int(4.51 * skeleton[7])
-    found = length_oddities(records(40), {"inertial": inertial, "skeleton": skeleton})
+    found = length_outliers(records(40), pd.DataFrame({"inertial": inertial, "skeleton": skeleton}))
     suspects = [each for each in found if each.suspect]
     assert [each.record_id for each in suspects] == ["r7"]
     assert suspects[0].what == "length of inertial / skeleton"
@@ -57,8 +58,8 @@ def test_a_record_whose_streams_differ_in_duration_stands_out():
 
 
 def test_records_without_one_of_the_streams_have_no_ratio():
-    lengths = {"a": np.array([10, 10, 0, 10]), "b": np.array([20, 20, 20, 0])}
-    found = length_oddities(records(4), lengths)
+    lengths = pd.DataFrame({"a": [10, 10, 0, 10], "b": [20, 20, 20, 0]})
+    found = length_outliers(records(4), lengths)
     assert {each.what for each in found} == {"length of a", "length of b"}
 
 
@@ -71,7 +72,7 @@ def test_a_value_is_held_against_its_own_class():
     patches[1::2] += 50  # the other class, which is no outlier
     patches[6, 2, 1] = 4000
     values = Values(rows=np.arange(40), patches=patches, complete=True)
-    suspects = [each for each in value_oddities(records(40, 2), spec, values) if each.suspect]
+    suspects = [each for each in value_outliers(records(40, 2), spec, values) if each.suspect]
     assert [each.record_id for each in suspects] == ["r6"]
     assert suspects[0].what == "greatest magnitude of inertial, feature 2"
     assert suspects[0].value == pytest.approx(4000, rel=1e-4)
