@@ -8,10 +8,18 @@ from pathlib import Path
 import pandas as pd
 
 from dmft.reports.format import count
-from dmft.reports.tables import PaperTable, TableLine
+from dmft.reports.tables import PaperTable
 
 FORMATS = {"markdown": "md", "csv": "csv", "latex": "tex"}
 """Name of a format to the ending of its files."""
+FIGURES = {
+    "published": "published",
+    "ours": "mean",
+    "difference": "difference",
+    "+- seeds": "seed_std",
+    "+- folds": "fold_std",
+}
+"""Heading of a figure to its column."""
 TEXT = ("protocol", "modalities", "method", "of", "runs", "recipe", "note")
 """Columns that are set to the left."""
 NONE = "-"
@@ -34,52 +42,56 @@ def write_tables(tables: Sequence[PaperTable], folder: Path) -> tuple[Path, ...]
     return tuple(files)
 
 
-def _cells(line: TableLine) -> dict[str, str]:
-    ours, runs = line.ours, ""
-    if ours is not None:
-        missing = f"{ours.n_folds} of " if ours.n_folds < ours.n_folds_wanted else ""
-        runs = f"{missing}{count(ours.n_folds_wanted, 'fold')} x {count(ours.n_seeds, 'seed')}"
-    return {
-        "protocol": line.protocol,
-        "modalities": "+".join(line.modalities),
-        "method": line.method,
-        "tokens": str(line.fusion_tokens) if line.fusion_tokens else "",
-        "of": line.what,
-        "published": _number(line.published),
-        "ours": _number(None if ours is None else ours.mean),
-        "difference": _number(line.difference, sign=True),
-        "+- seeds": _number(None if ours is None else ours.seed_std),
-        "+- folds": _number(None if ours is None else ours.fold_std),
-        "runs": runs,
-        "recipe": "" if ours is None else ours.recipe,
-        "note": line.note,
-    }
+def _cells(table: PaperTable) -> pd.DataFrame:
+    """Every column as text."""
+    lines = table.lines
+    return pd.DataFrame(
+        {
+            "protocol": lines["protocol"],
+            "modalities": lines["modalities"],
+            "method": lines["method"],
+            "tokens": lines["fusion_tokens"].astype(str).replace("0", ""),
+            "of": lines["what"],
+            **{
+                name: [_number(value, sign=name == "difference") for value in lines[column]]
+                for name, column in FIGURES.items()
+            },
+            "runs": [_runs(line) for _, line in lines.iterrows()],
+            "recipe": lines["recipe"],
+            "note": lines["note"],
+        }
+    )
 
 
-def _number(value: float | None, *, sign: bool = False) -> str:
-    if value is None:
+def _number(value: float | None, *, sign: bool) -> str:
+    if pd.isna(value):
         return NONE
     return f"{value:+.2f}" if sign else f"{value:.2f}"
 
 
-def _frame(table: PaperTable) -> pd.DataFrame:
-    return pd.DataFrame([_cells(line) for line in table.lines])
+def _runs(line: pd.Series) -> str:
+    """``8 folds x 3 seeds``, or ``2 of 8 folds x 1 seed``; nothing where there is none of ours."""
+    if pd.isna(line["mean"]):
+        return ""
+    wanted = int(line["n_folds_wanted"])
+    missing = f"{line['n_folds']:.0f} of " if line["n_folds"] < wanted else ""
+    return f"{missing}{count(wanted, 'fold')} x {count(int(line['n_seeds']), 'seed')}"
 
 
 def _shown(table: PaperTable) -> pd.DataFrame:
     """The columns that say something in this table."""
-    frame = _frame(table)
-    says = ~frame.isin(["", NONE]).all()
-    return frame.loc[:, says | (frame.columns == "ours")]
+    cells = _cells(table)
+    says = ~cells.isin(["", NONE]).all()
+    return cells.loc[:, says | (cells.columns == "ours")]
 
 
 def _markdown(table: PaperTable) -> str:
-    frame = _shown(table)
-    ruler = [":---" if name in TEXT else "---:" for name in frame]
+    cells = _shown(table)
+    ruler = [":---" if name in TEXT else "---:" for name in cells]
     lines = [f"## {table.title}", "", f"Figures in {table.unit}.", ""]
-    for cells in ([*frame], ruler, *frame.to_numpy().tolist()):
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    sources = list(dict.fromkeys(line.source for line in table.lines if line.source))
+    for row in ([*cells], ruler, *cells.to_numpy().tolist()):
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
+    sources = [source for source in table.lines["source"].unique() if source]
     if sources:
         lines += ["", "Sources: " + "; ".join(sources) + "."]
     return "\n".join(lines) + "\n"
@@ -87,15 +99,15 @@ def _markdown(table: PaperTable) -> str:
 
 def _csv(table: PaperTable) -> str:
     """All columns, whatever is in them, and the source of each figure: for machines."""
-    frame = _frame(table).replace(NONE, "").assign(source=[line.source for line in table.lines])
-    return str(frame.to_csv(index=False, lineterminator="\n"))
+    cells = _cells(table).replace(NONE, "").assign(source=table.lines["source"])
+    return str(cells.to_csv(index=False, lineterminator="\n"))
 
 
 def _latex(table: PaperTable) -> str:
     """A ``tabular`` for the booktabs package."""
-    frame = _shown(table).map(_escaped)
-    places = "".join("l" if name in TEXT else "r" for name in frame)
-    styled = frame.rename(columns=_escaped).style.hide(axis="index")
+    cells = _shown(table).map(_escaped)
+    places = "".join("l" if name in TEXT else "r" for name in cells)
+    styled = cells.rename(columns=_escaped).style.hide(axis="index")
     caption = f"{_escaped(table.title)} ({_escaped(table.unit)})."
     return str(
         styled.to_latex(

@@ -3,56 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from dmft.evaluation.averages import Average, average, natural_key
+from dmft.evaluation.averages import average, natural_key
 from dmft.reports.published import OVERALL, Published, PublishedFigure
 
 LABEL_DIGITS = 6
 MODEL = ["protocol", "modalities", "model", "fusion", "fusion_tokens"]
 """What our own tables have lines for, each recipe apart."""
+FIGURES = ("mean", "seed_std", "fold_std", "n_seeds", "n_folds", "n_folds_wanted")
+NOTHING = {"recipe": "", **dict.fromkeys(FIGURES, np.nan)}
+"""What stands for ours where nothing was measured."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ours(Average):
-    """What we measured for one figure."""
-
-    recipe: str
-    """The configuration's name and the changes to it."""
-    n_folds_wanted: int
-    """Folds that the protocol has."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableLine:
-    """One line of a table."""
-
-    protocol: str
-    modalities: tuple[str, ...]
-    method: str
-    fusion_tokens: int = 0
-    """0 where the table is not about it."""
-    what: str = ""
-    """The measure, or the modality, where the table has several."""
-    published: float | None = None
-    ours: Ours | None = None
-    source: str = ""
-    """Citation of the published figure."""
-    note: str = ""
-
-    @property
-    def difference(self) -> float | None:
-        """Ours less the published one."""
-        if self.ours is None or self.published is None:
-            return None
-        return self.ours.mean - self.published
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PaperTable:
     """A table of the paper, or one of ours in its form."""
 
@@ -62,15 +31,18 @@ class PaperTable:
     """With its number."""
     unit: str
     """Of the figures."""
-    lines: tuple[TableLine, ...]
-    """In the paper's order."""
-    experiments: tuple[str, ...] = field(default=())
+    lines: pd.DataFrame
+    """In the paper's order: ``protocol``, ``modalities``, ``method``, ``fusion_tokens`` (0 where
+    the table is not about it), ``what`` (the measure or the modality, where the table has several),
+    ``published``, ``source`` and ``note``; of ours an :class:`dmft.evaluation.averages.Average`,
+    ``recipe`` and ``n_folds_wanted``, and their ``difference``. What there is not is NaN."""
+    experiments: tuple[str, ...] = ()
     """Shipped experiments that make ours."""
 
     @property
     def has_ours(self) -> bool:
         """Whether there is anything of ours in it."""
-        return any(line.ours is not None for line in self.lines)
+        return bool(self.lines["mean"].notna().any())
 
 
 def build_tables(published: Published, results: pd.DataFrame) -> tuple[PaperTable, ...]:
@@ -86,30 +58,35 @@ def build_tables(published: Published, results: pd.DataFrame) -> tuple[PaperTabl
         figures = [figure for figure in published.figures if figure.table == info.number]
         several = len({(figure.measure, figure.of) for figure in figures}) > 1
         lines = [
-            TableLine(
-                protocol=figure.protocol,
-                modalities=figure.modalities,
-                method=figure.method,
-                fusion_tokens=figure.fusion_tokens,
-                what=_what(figure) if several else "",
-                published=figure.value,
-                ours=ours,
-                source=published.sources[figure.source],
-                note=figure.note,
-            )
+            {
+                "protocol": figure.protocol,
+                "modalities": "+".join(figure.modalities),
+                "method": figure.method,
+                "fusion_tokens": figure.fusion_tokens,
+                "what": _what(figure) if several else "",
+                "published": figure.value,
+                "source": published.sources[figure.source],
+                "note": figure.note,
+                **ours,
+            }
             for figure in figures
-            for ours in _ours_beside(figure, published, results) or [None]
+            for ours in _ours_beside(figure, published, results) or [NOTHING]
         ]
-        tables.append(
-            PaperTable(
-                name=f"table-{info.number}",
-                title=f"Table {info.number}: {info.title}",
-                unit=info.unit,
-                lines=tuple(lines),
-                experiments=info.experiments,
-            )
-        )
+        title = f"Table {info.number}: {info.title}"
+        tables.append(_table(f"table-{info.number}", title, info.unit, lines, info.experiments))
     return (*tables, *_own_tables(results))
+
+
+def _table(
+    name: str,
+    title: str,
+    unit: str,
+    lines: list[dict[str, Any]],
+    experiments: tuple[str, ...] = (),
+) -> PaperTable:
+    frame = pd.DataFrame(lines)
+    frame["difference"] = frame["mean"] - frame["published"]
+    return PaperTable(name=name, title=title, unit=unit, lines=frame, experiments=experiments)
 
 
 def _what(figure: PublishedFigure) -> str:
@@ -135,9 +112,8 @@ def _labels(results: pd.DataFrame) -> list[str]:
 
 def _ours_beside(
     figure: PublishedFigure, published: Published, results: pd.DataFrame
-) -> list[Ours | None]:
+) -> list[dict[str, Any]]:
     """One for each recipe that was measured; the teacher is the one with mid-fusion."""
-    ours: list[Ours | None] = []
     wanted = set(figure.modalities)
     fitting = results[
         (results["model"] == figure.model)
@@ -145,15 +121,14 @@ def _ours_beside(
         & results["modalities"].map(lambda names: set(names.split("+")) == wanted).astype(bool)
         & ((results["model"] == "student") | (results["fusion"] == "mid"))
     ]
-    for label, group in fitting.groupby("label", sort=False):
-        counted = Counter(group["fusion_tokens"])
+    ours = []
+    for _, group in fitting.groupby("label", sort=False):
         tokens = figure.fusion_tokens or published.fusion_tokens
-        if not figure.fusion_tokens and tokens not in counted:
-            tokens = counted.most_common(1)[0][0]
+        if not figure.fusion_tokens and tokens not in set(group["fusion_tokens"]):
+            tokens = group["fusion_tokens"].value_counts().index[0]
         chosen = group[group["fusion_tokens"].isin([tokens, 0])]
         if len(chosen):
-            runs = chosen.assign(value=_values(figure, chosen))
-            ours.append(_ours(runs, str(label), int(chosen["n_folds"].iloc[0])))
+            ours.append(_ours(chosen.assign(value=_values(figure, chosen))))
     return ours
 
 
@@ -172,41 +147,44 @@ def _values(figure: PublishedFigure, results: pd.DataFrame) -> pd.Series[float]:
     return pd.Series(scores, index=results.index)
 
 
-def _ours(runs: pd.DataFrame, recipe: str, n_folds: int) -> Ours:
-    return Ours(**dataclasses.asdict(average(runs, n_folds)), recipe=recipe, n_folds_wanted=n_folds)
+def _ours(runs: pd.DataFrame) -> dict[str, Any]:
+    """Columns of ours, of the ``value`` of some runs of one recipe."""
+    n_folds = int(runs["n_folds"].iloc[0])
+    mean = dataclasses.asdict(average(runs, n_folds))
+    return {**mean, "recipe": runs["label"].iloc[0], "n_folds_wanted": n_folds}
 
 
 def _own_tables(results: pd.DataFrame) -> Iterator[PaperTable]:
-    """Tables that the paper does not have, where there is anything to put into them."""
-    score, calibration = (
-        "the protocol's own figure, %",
-        "Calibration error of the voted probabilities",
-    )
+    """Tables that the paper does not have, where there is anything to put into them.
+
+    A line is a model, a recipe and ``what``: a mean of ``value`` over folds and seeds.
+    """
+    score = "the protocol's own figure, %"
+    calibration = "Calibration error of the voted probabilities"
     for name, title, unit, runs in (
         ("fusion", "Fusion of the teacher", score, _fusion_runs(results)),
         ("folds", "Each fold", score, _fold_runs(results)),
         ("people", "Each person", "accuracy, %", _person_runs(results)),
         ("calibration", calibration, "%", _calibration_runs(results)),
     ):
-        if len(runs):
-            lines = tuple(_own_lines(runs))
-            yield PaperTable(name=name, title=f"{title} (not in the paper)", unit=unit, lines=lines)
-
-
-def _own_lines(runs: pd.DataFrame) -> Iterator[TableLine]:
-    """A line for each model, recipe and ``what``, a mean of ``value`` over folds and seeds."""
-    for (protocol, modalities, model, fusion, tokens), group in runs.groupby(MODEL):
-        for label, of_recipe in group.groupby("label", sort=False):
-            for what in sorted(of_recipe["what"].unique(), key=natural_key):
-                measured = of_recipe[of_recipe["what"] == what]
-                yield TableLine(
-                    protocol=protocol,
-                    modalities=tuple(modalities.split("+")),
-                    method=f"{model}, fusion {fusion}",
-                    fusion_tokens=tokens,
-                    what=what,
-                    ours=_ours(measured, str(label), int(measured["n_folds"].iloc[0])),
-                )
+        lines = [
+            {
+                "protocol": protocol,
+                "modalities": modalities,
+                "method": f"{model}, fusion {fusion}",
+                "fusion_tokens": tokens,
+                "what": what,
+                "published": np.nan,
+                "source": "",
+                "note": "",
+                **_ours(of_recipe[of_recipe["what"] == what]),
+            }
+            for (protocol, modalities, model, fusion, tokens), group in runs.groupby(MODEL)
+            for _, of_recipe in group.groupby("label", sort=False)
+            for what in sorted(of_recipe["what"].unique(), key=natural_key)
+        ]
+        if lines:
+            yield _table(name, f"{title} (not in the paper)", unit, lines)
 
 
 def _fusion_runs(results: pd.DataFrame) -> pd.DataFrame:
