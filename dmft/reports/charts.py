@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from dmft.evaluation.metrics import Matrix
 from dmft.evaluation.significance import wilson
 from dmft.reports.compare import Setting
@@ -29,7 +26,7 @@ def chart_data(runs: Sequence[Measured], settings: Sequence[Setting]) -> dict[st
             {
                 "name": setting.name,
                 "kind": setting.runs[0].info.spec.kind,
-                "folds": _fold_accuracies(setting.runs).to_dict(),
+                "folds": setting.fold_accuracies,
             }
             for setting in settings
         ],
@@ -69,11 +66,3 @@ def run_data(run: Measured) -> dict[str, Any]:
             if len(fold.epochs)
         ],
     }
-
-
-def _fold_accuracies(runs: Sequence[Measured]) -> Any:
-    """Accuracy of each fold, a mean over runs."""
-    folds = [fold for run in runs for fold in run.folds]
-    accuracies = pd.Series([fold.metrics.accuracy for fold in folds])
-    names = np.array([fold.info.spec.fold.name for fold in folds])
-    return accuracies.groupby(names, sort=False).mean()

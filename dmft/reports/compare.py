@@ -47,6 +47,12 @@ class Setting:
         return [run.metrics.quoted for run in self.runs]
 
     @property
+    def fold_accuracies(self) -> dict[str, float]:
+        """Accuracy of each fold, a mean over seeds."""
+        folds = [(f.info.spec.fold.name, f.metrics.accuracy) for r in self.runs for f in r.folds]
+        return dict(pd.DataFrame(folds).groupby(0, sort=False)[1].mean())
+
+    @property
     def interval(self) -> tuple[float, float]:
         """95 % of that score, both bounds a mean over seeds."""
         matrices = [run.metrics.confusion for run in self.runs]

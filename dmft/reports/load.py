@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,9 +101,13 @@ def load_runs(folders: Sequence[Path]) -> tuple[tuple[Measured, ...], tuple[str,
         if not top.is_dir():
             raise ContractError(f"{top} is not a folder: wanted a run, or a folder of runs")
         for run in _find_runs(top):
-            for fold in _read_folds(run, skipped):
-                key = _group_of(run, fold, groups)
-                groups.setdefault(key, []).append(fold)
+            for folder in fold_folders(run):
+                try:
+                    fold = _read_fold(folder, skipped)
+                except ContractError as error:
+                    skipped.append(str(error))
+                else:
+                    groups.setdefault(_group_of(run, fold, groups), []).append(fold)
     if not groups:
         shown = ", ".join(map(str, folders))
         why = f" ({'; '.join(skipped)})" if skipped else ""
@@ -111,7 +115,12 @@ def load_runs(folders: Sequence[Path]) -> tuple[tuple[Measured, ...], tuple[str,
             f"{shown}: no finished run in there{why}. Make one with 'dmft train', or name its "
             f"folder, the one with {RUN_FILE} or {FOLDS_FILE}."
         )
-    ordered = _in_order(groups.values())
+    ordered = [
+        sorted(folds, key=lambda fold: natural_key(fold.info.spec.fold.name))
+        for folds in groups.values()
+    ]
+    settings = list(dict.fromkeys(_setting_of(folds[0].info) for folds in ordered))
+    ordered.sort(key=lambda folds: _rank(folds[0].info, settings))
     names = _short_names([_naming_folder(folds) for folds in ordered])
     runs = [
         Measured(
@@ -125,28 +134,12 @@ def load_runs(folders: Sequence[Path]) -> tuple[tuple[Measured, ...], tuple[str,
     return tuple(runs), tuple(skipped)
 
 
-def _in_order(groups: Iterable[list[MeasuredFold]]) -> list[list[MeasuredFold]]:
-    """What belongs together side by side, whatever its folders are called."""
-    runs = [
-        sorted(folds, key=lambda fold: natural_key(fold.info.spec.fold.name)) for folds in groups
-    ]
-    first: dict[str, int] = {}
-    for position, folds in enumerate(runs):
-        first.setdefault(_setting_of(folds[0].info), position)
-
-    def rank(folds: Sequence[MeasuredFold]) -> tuple[Any, ...]:
-        info = folds[0].info
-        modalities = (-len(info.spec.modalities), info.spec.modalities)
-        setting = first[_setting_of(info)]
-        return (
-            info.source.protocol.name,
-            modalities,
-            KINDS.index(info.spec.kind),
-            setting,
-            info.spec.seed,
-        )
-
-    return sorted(runs, key=rank)
+def _rank(info: RunInfo, settings: Sequence[str]) -> tuple[Any, ...]:
+    """Puts what belongs together side by side, whatever its folders are called."""
+    spec = info.spec
+    modalities = (-len(spec.modalities), spec.modalities)
+    setting = settings.index(_setting_of(info))
+    return info.source.protocol.name, modalities, KINDS.index(spec.kind), setting, spec.seed
 
 
 def _find_runs(top: Path) -> Iterator[Path]:
@@ -157,14 +150,6 @@ def _find_runs(top: Path) -> Iterator[Path]:
     for below in sorted(top.iterdir()):
         if below.is_dir() and not below.is_symlink() and not below.name.startswith("."):
             yield from _find_runs(below)
-
-
-def _read_folds(run: Path, skipped: list[str]) -> Iterator[MeasuredFold]:
-    for folder in fold_folders(run):
-        try:
-            yield _read_fold(folder, skipped)
-        except ContractError as error:
-            skipped.append(str(error))
 
 
 def _read_fold(folder: Path, skipped: list[str]) -> MeasuredFold:
@@ -208,13 +193,13 @@ def _read_epochs(path: Path, sha256: str) -> pd.DataFrame:
 
 
 def _setting_of(info: RunInfo) -> str:
-    """Hash of what a run is, its seed, its fold and its machine apart."""
+    """What a run is, its seed, its fold and its machine apart."""
     table = to_table(info.spec)
     kept = ("kind", "config", "cache_fingerprint", "stored", "classes")
     content = {key: table[key] for key in kept} | {"protocol": info.source.protocol.name}
     content["modalities"] = list(info.spec.stored)
     content["n_teachers"] = len(info.spec.teachers)
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return json.dumps(content, sort_keys=True)
 
 
 def _group_of(run: Path, fold: MeasuredFold, groups: Mapping[str, list[MeasuredFold]]) -> str:
@@ -245,9 +230,5 @@ def _short_names(places: Sequence[Path]) -> list[str]:
         names = ["/".join(parts[-depth:]) for parts in resolved]
         if len(set(names)) == len(set(resolved)):
             break
-    seen: dict[str, int] = {}
-    for index, name in enumerate(names):
-        seen[name] = seen.get(name, 0) + 1
-        if seen[name] > 1:
-            names[index] = f"{name} ({seen[name]})"
-    return names
+    repeats = pd.Series(names).groupby(names).cumcount()
+    return [f"{name} ({n + 1})" if n else name for name, n in zip(names, repeats, strict=True)]

@@ -19,6 +19,8 @@ MODEL = ["protocol", "modalities", "model", "fusion", "fusion_tokens"]
 FIGURES = ("mean", "seed_std", "fold_std", "n_seeds", "n_folds", "n_folds_wanted")
 NOTHING = {"recipe": "", **dict.fromkeys(FIGURES, np.nan)}
 """What stands for ours where nothing was measured."""
+UNPUBLISHED = {"published": np.nan, "difference": np.nan, "source": "", "note": ""}
+"""What stands for the paper's figure in tables that it does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,6 +67,7 @@ def build_tables(published: Published, results: pd.DataFrame) -> tuple[PaperTabl
                 "fusion_tokens": figure.fusion_tokens,
                 "what": _what(figure) if several else "",
                 "published": figure.value,
+                "difference": ours["mean"] - figure.value,
                 "source": published.sources[figure.source],
                 "note": figure.note,
                 **ours,
@@ -72,21 +75,16 @@ def build_tables(published: Published, results: pd.DataFrame) -> tuple[PaperTabl
             for figure in figures
             for ours in _ours_beside(figure, published, results) or [NOTHING]
         ]
-        title = f"Table {info.number}: {info.title}"
-        tables.append(_table(f"table-{info.number}", title, info.unit, lines, info.experiments))
+        tables.append(
+            PaperTable(
+                name=f"table-{info.number}",
+                title=f"Table {info.number}: {info.title}",
+                unit=info.unit,
+                lines=pd.DataFrame(lines),
+                experiments=info.experiments,
+            )
+        )
     return (*tables, *_own_tables(results))
-
-
-def _table(
-    name: str,
-    title: str,
-    unit: str,
-    lines: list[dict[str, Any]],
-    experiments: tuple[str, ...] = (),
-) -> PaperTable:
-    frame = pd.DataFrame(lines)
-    frame["difference"] = frame["mean"] - frame["published"]
-    return PaperTable(name=name, title=title, unit=unit, lines=frame, experiments=experiments)
 
 
 def _what(figure: PublishedFigure) -> str:
@@ -160,12 +158,16 @@ def _own_tables(results: pd.DataFrame) -> Iterator[PaperTable]:
     A line is a model, a recipe and ``what``: a mean of ``value`` over folds and seeds.
     """
     score = "the protocol's own figure, %"
+    whole = results.assign(what="", value=100 * results["score"])
+    teachers = whole[whole["model"] == "teacher"]
+    fusion = teachers if (teachers["fusion"] != "mid").any() else teachers[:0]
     calibration = "Calibration error of the voted probabilities"
+    errors = results.assign(what="", value=100 * results["calibration_error"])
     for name, title, unit, runs in (
-        ("fusion", "Fusion of the teacher", score, _fusion_runs(results)),
+        ("fusion", "Fusion of the teacher", score, fusion),
         ("folds", "Each fold", score, _fold_runs(results)),
         ("people", "Each person", "accuracy, %", _person_runs(results)),
-        ("calibration", calibration, "%", _calibration_runs(results)),
+        ("calibration", calibration, "%", errors),
     ):
         lines = [
             {
@@ -174,9 +176,7 @@ def _own_tables(results: pd.DataFrame) -> Iterator[PaperTable]:
                 "method": f"{model}, fusion {fusion}",
                 "fusion_tokens": tokens,
                 "what": what,
-                "published": np.nan,
-                "source": "",
-                "note": "",
+                **UNPUBLISHED,
                 **_ours(of_recipe[of_recipe["what"] == what]),
             }
             for (protocol, modalities, model, fusion, tokens), group in runs.groupby(MODEL)
@@ -184,13 +184,8 @@ def _own_tables(results: pd.DataFrame) -> Iterator[PaperTable]:
             for what in sorted(of_recipe["what"].unique(), key=natural_key)
         ]
         if lines:
-            yield _table(name, f"{title} (not in the paper)", unit, lines)
-
-
-def _fusion_runs(results: pd.DataFrame) -> pd.DataFrame:
-    teachers = results[results["model"] == "teacher"]
-    others = teachers if (teachers["fusion"] != "mid").any() else teachers[:0]
-    return others.assign(what="", value=100 * others["score"])
+            title = f"{title} (not in the paper)"
+            yield PaperTable(name=name, title=title, unit=unit, lines=pd.DataFrame(lines))
 
 
 def _fold_runs(results: pd.DataFrame) -> pd.DataFrame:
@@ -206,7 +201,3 @@ def _person_runs(results: pd.DataFrame) -> pd.DataFrame:
     runs["value"] = [100 * subjects[person].accuracy for subjects, person in pairs]
     runs["n_folds"] = runs.groupby([*MODEL, "label", "person"])["fold"].transform("nunique")
     return runs.assign(what="person " + runs["person"].astype(str))
-
-
-def _calibration_runs(results: pd.DataFrame) -> pd.DataFrame:
-    return results.assign(what="", value=100 * results["calibration_error"])

@@ -61,29 +61,19 @@ class CacheContent:
         store = CacheStore.read(location)
         ids = [record.id for record in store.records]
         entries = {name: store.entries(name) for name in store.spec.modalities}
-        by_state = {
-            name: {i: e.presence.name.lower() for i, e in entries[name].items()} for name in entries
-        }
-        states = pd.DataFrame(
-            {name: [known.get(i, "pending") for i in ids] for name, known in by_state.items()},
-            index=ids,
-        )
-        lengths = {
-            name: [
-                entries[name][i].length if state == PRESENT else 0
-                for i, state in states[name].items()
-            ]
-            for name in entries
-        }
+        states, lengths = {}, {}
+        for name, known in entries.items():
+            words = {i: entry.presence.name.lower() for i, entry in known.items()}
+            states[name] = pd.Series(words, dtype=object).reindex(ids, fill_value="pending")
+            held = {i: known[i].length for i, state in words.items() if state == PRESENT}
+            lengths[name] = pd.Series(held, dtype=np.int64).reindex(ids, fill_value=0)
+        present = pd.DataFrame(states) == PRESENT
         return cls(
             store=store,
             entries=entries,
-            states=states,
-            lengths=pd.DataFrame(lengths, index=ids, dtype=np.int64),
-            values={
-                name: _read_values(store, name, (states[name] == PRESENT).to_numpy())
-                for name in entries
-            },
+            states=pd.DataFrame(states, index=ids),
+            lengths=pd.DataFrame(lengths, index=ids),
+            values={n: _read_values(store, n, present[n].to_numpy()) for n in entries},
         )
 
 

@@ -55,15 +55,16 @@ def _drawn(tree: RawTree, dataset: str, modality: str, record: Record) -> dict[s
     frames = readable(dataset, modality).read([(tree.read(s.path), s) for s in streams])
     assert isinstance(frames, Frames)
     wanted = np.unique(np.linspace(0, frames.n_frames - 1, N_FRAMES).astype(int))
-    kept, seen = [], 0
+    kept, n_seen = [], 0
     for block, _ in frames.blocks:
-        kept += [_narrow(block[k - seen]) for k in wanted if seen <= k < seen + len(block)]
-        seen += len(block)
+        step = max(1, -(-block.shape[2] // WIDTH))
+        inside = wanted[(n_seen <= wanted) & (wanted < n_seen + len(block))]
+        kept += list(block[inside - n_seen][:, ::step, ::step])
+        n_seen += len(block)
     chosen = np.stack(kept)
-    said = f"{len(kept)} of {seen} frames of {streams[0].path}"
+    said = f"{len(kept)} of {n_seen} frames of {streams[0].path}"
     if chosen.ndim == 3:
-        near, far = _range_mm(chosen)
-        chosen = _grey(chosen, near, far)
+        chosen, near, far = _grey(chosen)
         said += f"; bright is {near / 1000:.2f} m, dark {far / 1000:.2f} m, black no reading"
     images = [
         {"frame": int(k) + 1, "source": _data_uri(image)}
@@ -72,31 +73,20 @@ def _drawn(tree: RawTree, dataset: str, modality: str, record: Record) -> dict[s
     return {"images": images, "said": said}
 
 
-def _narrow(frame: NDArray[Any]) -> NDArray[Any]:
-    """Every n-th pixel.
+def _grey(depth: NDArray[Any]) -> tuple[NDArray[np.uint8], int, int]:
+    """Near is bright, far is dark but not black, no reading is; with both ends in millimetres.
 
-    Shapes: (H, W, ...) -> (h, w, ...).
-    """
-    step = max(1, -(-frame.shape[1] // WIDTH))
-    return frame[::step, ::step]
-
-
-def _range_mm(depth: NDArray[Any]) -> tuple[int, int]:
-    """Nearest and farthest reading, the outermost per cent apart; 0 is no reading."""
-    readings = depth[depth > 0]
-    if not readings.size:
-        return 0, 1
-    near, far = (int(mm) for mm in np.quantile(readings, [0.01, 0.99]))
-    return near, max(far, near + 1)
-
-
-def _grey(depth: NDArray[Any], near: int, far: int) -> NDArray[np.uint8]:
-    """Near is bright, far is dark but not black.
+    Those are the nearest and the farthest reading, the outermost per cent apart.
 
     Shapes: (n, h, w) -> (n, h, w).
     """
+    is_read = depth > 0
+    near, far = (
+        (int(mm) for mm in np.quantile(depth[is_read], [0.01, 0.99])) if is_read.any() else (0, 1)
+    )
+    far = max(far, near + 1)
     level = 255 - 205 * np.clip((depth.astype(float) - near) / (far - near), 0, 1)
-    return np.where(depth > 0, level, 0).astype(np.uint8)
+    return np.where(is_read, level, 0).astype(np.uint8), near, far
 
 
 def _data_uri(image: NDArray[np.uint8]) -> str:

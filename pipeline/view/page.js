@@ -23,7 +23,7 @@ function histogram(figure, name, of) {
   });
   for (const k of [0, Math.floor(n / 2), n])
     text(svg, X(k), height - bottom + 16, trim(of.edges[k]), { "text-anchor": k ? (k === n ? "end" : "middle") : "start", fill: "var(--soft)" });
-  text(svg, left, height - 6, of.label, { fill: "var(--soft)" });
+  text(svg, left, height - 6, "rows or frames of a record; height: records", { fill: "var(--soft)" });
   show(figure, svg, `lengths-${name}`);
 }
 
@@ -120,6 +120,11 @@ function heat(place, record, name) {
   show(place, svg, `patches-${name}-${record.id}`);
 }
 
+function aboutHeat(name, width) {
+  const grouped = width > found.groups ? `, ${width} features in ${found.groups} groups` : "";
+  return `${name}: patches in robust deviations from each feature's median over the cache${grouped}. Orange is above it, blue below.`;
+}
+
 /** Frames of a raw recording, side by side as far as there is room. */
 function frames(place, record, name) {
   const strip = make("div", { class: "frames" });
@@ -148,7 +153,7 @@ function drawRecord(index) {
     figure(`${name}, raw: ${record.frames[name].said}.`, (element) => frames(element, record, name));
   for (const name of Object.keys(record.traces)) figure(`${name}: one line a feature, in stored units.`, (element) => traces(element, record, name));
   for (const name of Object.keys(record.heat))
-    figure(`${name}: ${found.heat[name]}`, (element) => {
+    figure(aboutHeat(name, found.widths[name]), (element) => {
       element.append(make("div", { class: "drawing wide" }));
       heat(element, record, name);
     });

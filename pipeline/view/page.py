@@ -45,13 +45,11 @@ def write_view(
         counts=tables.counts(content),
         numbered=[f"#{name}" for name in spec.modalities],
         gaps=tables.gaps(content),
-        lengths=tables.lengths(content),
         ranges=tables.ranges(content),
         names=[f"{record.id}: {spec.classes[record.label]}" for record in shown],
         framed=with_frames(spec.dataset, shown),
         has_raw=tree is not None,
         encodings={name: dict(modality.encoding) for name, modality in spec.modalities.items()},
-        provenance=dict(spec.provenance),
         found=drawn_from(content, chosen, tree),
     )
     return write_page(page, path), [outlier for outlier in outliers if outlier.suspect]

@@ -49,7 +49,7 @@ def drawn_from(
     }
     return {
         "lengths": {
-            name: _bars(lengths[lengths > 0].to_numpy())
+            name: _histogram(lengths[lengths > 0].to_numpy())
             for name, lengths in content.lengths.items()
             if lengths.any()
         },
@@ -58,26 +58,15 @@ def drawn_from(
             for name, spec in modalities.items()
             if spec.n_features <= MAX_TRACES
         },
-        "heat": {name: _about_heat(modalities[name].n_features) for name in centres},
+        "widths": {name: modalities[name].n_features for name in centres},
+        "groups": HEAT_FEATURES,
         "records": [_record(content, row, centres, tree) for row in chosen],
     }
 
 
-def _about_heat(width: int) -> str:
-    grouped = f", {width} features in {HEAT_FEATURES} groups" if width > HEAT_FEATURES else ""
-    return (
-        f"patches in robust deviations from each feature's median over the cache{grouped}. "
-        "Orange is above it, blue below."
-    )
-
-
-def _bars(lengths: NDArray[np.int64]) -> dict[str, Any]:
+def _histogram(lengths: NDArray[np.int64]) -> dict[str, Any]:
     counts, edges = np.histogram(lengths, bins=min(40, max(1, int(np.ptp(lengths)))))
-    return {
-        "counts": counts.tolist(),
-        "edges": edges.round(1).tolist(),
-        "label": "rows or frames of a record; height: records",
-    }
+    return {"counts": counts.tolist(), "edges": edges.round(1).tolist()}
 
 
 def _record(

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from pipeline.view.content import PRESENT, CacheContent, feature_name, some_of
 
-QUANTILES = (0.01, 0.5, 0.99)
 MANY_FEATURES = 128
 """Up to so many features each has a line of its own."""
 MOST_GROUPS = 200
@@ -48,16 +47,6 @@ def gaps(content: CacheContent) -> pd.DataFrame:
     )
 
 
-def lengths(content: CacheContent) -> dict[str, list[int]]:
-    """Least, median and most rows or frames of the records that have a modality."""
-    held = {name: column[column > 0] for name, column in content.lengths.items()}
-    return {
-        str(name): [int(length) for length in column.quantile([0, 0.5, 1])]
-        for name, column in held.items()
-        if len(column)
-    }
-
-
 def ranges(content: CacheContent) -> Iterator[dict[str, Any]]:
     """Quantiles of the patches, of all features and of each where they are not too many."""
     for name, values in content.values.items():
@@ -79,4 +68,4 @@ def ranges(content: CacheContent) -> Iterator[dict[str, Any]]:
 
 def _quantiles(values: NDArray[np.float32]) -> list[float]:
     """Least, 1 %, median, 99 % and most."""
-    return [values.min(), *np.quantile(some_of(values), QUANTILES), values.max()]
+    return [values.min(), *np.quantile(some_of(values), [0.01, 0.5, 0.99]), values.max()]

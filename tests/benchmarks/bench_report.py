@@ -49,7 +49,12 @@ def forty(runs: Sequence[Measured]) -> list[Measured]:
     for run in runs:
         for setting in range(N_SETTINGS):
             for seed in range(N_SEEDS):
-                infos = [dataclasses.replace(fold.info, seed=seed) for fold in run.folds]
+                infos = [
+                    dataclasses.replace(
+                        fold.info, spec=dataclasses.replace(fold.info.spec, seed=seed)
+                    )
+                    for fold in run.folds
+                ]
                 folds = tuple(
                     dataclasses.replace(fold, info=info)
                     for fold, info in zip(run.folds, infos, strict=True)
