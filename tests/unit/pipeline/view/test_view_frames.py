@@ -91,9 +91,18 @@ def test_depth_is_near_bright_far_dark_and_nothing_black(tmp_path):
 
 
 def test_depth_without_one_reading_is_black(tmp_path):
+    frames = np.zeros((2, 240, 320))
+    frames[:, 1::2, 1::2] = 2000  # between the pixels that are drawn
+    record = depth_record(tmp_path, frames)
+    found = drawn_frames(RawTree(tmp_path), "utd-mhad", record)["depth"]
+    assert [pixels_of(image["source"]).max() for image in found["images"]] == [0, 0]
+
+
+def test_depth_that_a_reader_refuses_is_a_line_in_the_page(tmp_path):
     record = depth_record(tmp_path, np.zeros((2, 240, 320)))
     found = drawn_frames(RawTree(tmp_path), "utd-mhad", record)["depth"]
-    assert pixels_of(found["images"][0]["source"]).max() == 0
+    assert found["images"] == []
+    assert "begins with 2 frames of zeros alone" in found["said"]
 
 
 def test_colours_survive(place):
