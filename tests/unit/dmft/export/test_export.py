@@ -66,15 +66,44 @@ def test_the_graph_of_a_teacher_agrees_with_it_for_any_number_of_records(trained
             np.testing.assert_allclose(one, other.numpy(), rtol=0, atol=1e-5)
 
 
-def test_what_an_absent_modality_holds_changes_nothing(trained, whole):
-    patches, present = arrays(load_run(trained.run), 2)
-    present[:, 1] = False
-    graph = open_export(whole)
-    first = graph(patches, present)
-    patches["inertial"] = np.full_like(patches["inertial"], np.nan)
-    for one, other in zip(first, graph(patches, present), strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert (first[1][:, 1] == 0).all()
+@pytest.fixture(scope="module", params=["teacher", "student"])
+def of_kind(request, trained, whole, tmp_path_factory):
+    """A run of each kind and its export."""
+    if request.param == "teacher":
+        return trained.run, whole
+    place = make_place(tmp_path_factory.mktemp("student"), kind="student")
+    export(place.run, place.run.with_name("whole"))
+    return place.run, place.run.with_name("whole")
+
+
+@pytest.mark.parametrize("column", [0, 1])
+def test_what_an_absent_modality_holds_changes_nothing(of_kind, column):
+    """As a cache stores it, that is NaN; in torch, in ONNX, in int8 and in the archive."""
+    folder, exported = of_kind
+    run = load_run(folder)
+    patches, present = arrays(run, 3)
+    present[1, column] = False
+    name = list(patches)[column]
+    module, archive = Recogniser(run).eval(), torch.export.load(str(exported / ARCHIVE_FILE))
+
+    def in_torch(model, given):
+        tensors = {key: torch.from_numpy(array) for key, array in given.items()}
+        with torch.no_grad():
+            return [v.numpy() for v in model(tensors, torch.from_numpy(present))]
+
+    ways = [lambda given: in_torch(module, given), lambda given: in_torch(archive.module(), given)]
+    for file in (GRAPH_FILE, INT8_FILE):
+        graph = open_export(exported, file=file)
+        ways.append(lambda given, graph=graph: graph(given, present))
+    for way in ways:
+        first = way(patches)
+        for value in (np.nan, np.inf, -np.inf, 1e30):
+            hurt = {key: array.copy() for key, array in patches.items()}
+            hurt[name][1] = value
+            for one, other in zip(first, way(hurt), strict=True):
+                np.testing.assert_array_equal(one, other)
+        assert np.isfinite(first[0]).all()
+        assert (first[1][1, column] == 0).all()
 
 
 def test_the_sum_rule_is_exported_as_well(trained, tmp_path):
