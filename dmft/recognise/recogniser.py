@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from dmft.export.folder import EXPORT_FILE, GRAPH_FILE, open_export
 from pipeline.contract import ContractError
-from pipeline.encode.from_cache import Encoders
-from pipeline.encode.records import Encoder
+from pipeline.encode.records import Encoder, Encoders
 from pipeline.encoders.kinds import VERSION, encoding_noted, kind_noted
 from pipeline.raw.tree import RawTree
 

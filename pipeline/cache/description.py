@@ -50,10 +50,7 @@ def write_spec(
 ) -> bytes:
     """Write a cache's description, whole, in one write, and return what was written.
 
-    Args:
-        objects: The cache.
-        spec: What it is.
-        metadata: What else the group's metadata says, where it is consolidated.
+    ``metadata`` is what else the group's metadata says, where it is consolidated.
     """
     plain = {"zarr_format": 3, "node_type": "group"}
     attributes = {CACHE_ATTRIBUTE: spec.to_json()}
@@ -68,13 +65,9 @@ def building_spec(
     modalities: Mapping[str, ModalitySpec],
     provenance: Mapping[str, Any] | None = None,
 ) -> CacheSpec:
-    """The description of a cache that is being written.
+    """The description of a cache that is being written, its records in the order of their rows.
 
-    Args:
-        manifest: Of which data set and classes it is.
-        records: In the order of their rows.
-        modalities: What it has of them.
-        provenance: What earlier encodes said of themselves.
+    ``provenance`` is what earlier encodes said of themselves.
     """
     return CacheSpec(
         state=CacheState.BUILDING,

@@ -8,8 +8,8 @@ the cache (raw files, the encoder) is compared by :mod:`pipeline.encode.recheck`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from pipeline.cache.checksums import SUMS, TRANSIENT, is_intact, read_sums
 from pipeline.cache.description import RECORDS, SPEC, read_records
@@ -18,10 +18,9 @@ from pipeline.cache.objects import Objects
 from pipeline.cache.writer import CacheStore, chunk_bytes
 from pipeline.contract import LEDGER_PREFIX, CacheState, ContractError, Presence
 
-OnStep = Callable[[int, int], None]
-"""Told of objects done and in all."""
-
 MEND = "'dmft encode --check-stored' encodes it again"
+_CHUNK = r"([a-z0-9_]+)/c/(\d+)/0/0"
+_LEDGER = rf"{re.escape(LEDGER_PREFIX)}/([a-z0-9_]+)/(\d+)\.json"
 EVERY_RECORD = ("(every record)",)
 """Where the records' own list is gone and nothing can name them."""
 
@@ -40,18 +39,21 @@ class Finding:
     """Records that are not to be trusted because of it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Report:
-    """What a verification looked at and found."""
+    """A cache as far as it can be believed, and what is wrong with the rest."""
 
-    store: CacheStore | None
+    objects: Objects
+    sums: Mapping[str, str]
+    """Object to checksum, as the cache lists them; empty without a list that can be believed."""
+    store: CacheStore | None = None
     """None where the cache's description cannot be trusted."""
-    entries: Mapping[str, Mapping[str, Entry]]
+    entries: dict[str, dict[str, Entry]] = field(default_factory=dict)
     """Modality to what its sound ledgers say of each record, by id."""
-    n_objects: int
-    n_bytes: int
+    n_objects: int = 0
+    n_bytes: int = 0
     """Bytes read and compared."""
-    findings: tuple[Finding, ...]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def state(self) -> str:
@@ -63,8 +65,50 @@ class Report:
         """Modality to how many records are present, absent and failed."""
         return count_states(self.entries)
 
+    def every_record(self) -> tuple[str, ...]:
+        """Ids of every record, as far as they can be told."""
+        try:
+            records = self.store.records if self.store else read_records(self.objects)
+        except ContractError:
+            return EVERY_RECORD
+        return tuple(record.id for record in records)
 
-def verify(location: str, *, full: bool = False, on_step: OnStep | None = None) -> Report:
+    def records_of(self, modality: str, chunk: int) -> tuple[str, ...]:
+        """Ids of the records whose rows a chunk holds."""
+        assert self.store is not None
+        rows = self.store.rows_of(modality, chunk)
+        return tuple(record.id for record in self.store.records[rows.start : rows.stop])
+
+    def unsound_rows(self, key: str, content: bytes | None) -> tuple[str, ...]:
+        """Ids of the records whose rows in a chunk's object are not what was written."""
+        if self.store is None or (chunk := self._numbered(_CHUNK, key)) is None:
+            return ()
+        return tuple(self.store.unsound(*chunk, self._entries_of(*chunk), content))
+
+    def lost_with(self, key: str, content: bytes | None) -> tuple[str, ...]:
+        """Ids of the records that an object which is gone or changed takes with it."""
+        if chunk := self._numbered(_CHUNK, key):
+            entries = self._entries_of(*chunk)
+            present = tuple(e.record_id for e in entries if e.presence == Presence.PRESENT)
+            return self.unsound_rows(key, content) or present or self.records_of(*chunk)
+        if chunk := self._numbered(_LEDGER, key):
+            return self.records_of(*chunk)
+        return self.every_record()
+
+    def _numbered(self, pattern: str, key: str) -> tuple[str, int] | None:
+        """Modality and number of the chunk that an object is of."""
+        match = re.fullmatch(pattern, key)
+        if match is None or self.store is None or match[1] not in self.store.spec.modalities:
+            return None
+        return match[1], int(match[2])
+
+    def _entries_of(self, modality: str, chunk: int) -> list[Entry]:
+        """What sound ledgers say of a chunk's records."""
+        by_id = self.entries[modality]
+        return [by_id[i] for i in self.records_of(modality, chunk) if i in by_id]
+
+
+def verify(location: str, *, full: bool = False) -> Report:
     """Verify a cache.
 
     Always: its state, its ledgers, and that every object is there in its size. ``full`` also
@@ -73,22 +117,20 @@ def verify(location: str, *, full: bool = False, on_step: OnStep | None = None) 
     Args:
         location: The cache.
         full: Read every byte.
-        on_step: Told of progress.
 
     Raises:
         ContractError: there is no cache, or too little of its description to go by.
     """
-    cache = _open(Objects(location))
-    n_objects = _check_objects(cache, full=full, on_step=on_step)
-    if cache.store is not None:
-        cache.findings += _states(cache.store, cache.entries)
-    return Report(
-        store=cache.store,
-        entries=cache.entries,
-        n_objects=n_objects,
-        n_bytes=cache.n_bytes,
-        findings=tuple(cache.findings),
-    )
+    report = _open(Objects(location))
+    sizes = {key: n for key, n in report.objects.sizes().items() if key not in TRANSIENT}
+    wanted = _wanted_sizes(report)
+    keys = sorted(sizes.keys() | report.sums.keys() | wanted.keys())
+    report.n_objects = len(keys)
+    for key in keys:
+        report.findings += _check_object(report, key, sizes.get(key), wanted.get(key), full=full)
+    if report.store is not None:
+        report.findings += tuple(_states(report.store, report.entries))
+    return report
 
 
 def count_states(entries: Mapping[str, Mapping[str, Entry]]) -> dict[str, dict[str, int]]:
@@ -102,172 +144,85 @@ def count_states(entries: Mapping[str, Mapping[str, Entry]]) -> dict[str, dict[s
     }
 
 
-@dataclass(slots=True, kw_only=True)
-class _Cache:
-    """A cache as far as it can be believed, and what is wrong with the rest."""
-
-    objects: Objects
-    sums: dict[str, str]
-    store: CacheStore | None = None
-    """None where the cache's description cannot be trusted."""
-    entries: dict[str, dict[str, Entry]] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-    n_bytes: int = 0
-
-    def every_record(self) -> tuple[str, ...]:
-        """Ids of every record, as far as they can be told."""
-        try:
-            records = self.store.records if self.store else read_records(self.objects)
-        except ContractError:
-            return EVERY_RECORD
-        return tuple(record.id for record in records)
-
-    def chunk_of(self, key: str) -> tuple[str, int] | None:
-        """Modality and number of a chunk's object."""
-        match = re.fullmatch(r"([a-z0-9_]+)/c/(\d+)/0/0", key)
-        if match is None or self.store is None or match[1] not in self.store.spec.modalities:
-            return None
-        return match[1], int(match[2])
-
-    def records_of(self, modality: str, chunk: int) -> tuple[str, ...]:
-        """Ids of the records whose rows a chunk holds."""
-        assert self.store is not None
-        rows = self.store.rows_of(modality, chunk)
-        return tuple(record.id for record in self.store.records[rows.start : rows.stop])
-
-    def entries_of(self, modality: str, chunk: int) -> list[Entry]:
-        """What sound ledgers say of a chunk's records."""
-        by_id = self.entries[modality]
-        return [by_id[i] for i in self.records_of(modality, chunk) if i in by_id]
-
-    def unsound_rows(self, key: str, content: bytes | None) -> tuple[str, ...]:
-        """Ids of a chunk's records whose rows are not what was written."""
-        chunk = self.chunk_of(key)
-        if chunk is None or self.store is None:
-            return ()
-        return tuple(self.store.unsound(*chunk, self.entries_of(*chunk), content))
-
-    def lost_with(self, key: str, content: bytes | None) -> tuple[str, ...]:
-        """Ids of the records that an object which is gone or changed takes with it."""
-        if chunk := self.chunk_of(key):
-            entries = self.entries_of(*chunk)
-            present = tuple(e.record_id for e in entries if e.presence == Presence.PRESENT)
-            return self.unsound_rows(key, content) or present or self.records_of(*chunk)
-        ledger = re.fullmatch(rf"{re.escape(LEDGER_PREFIX)}/([a-z0-9_]+)/(\d+)\.json", key)
-        if self.store is not None and ledger and ledger[1] in self.store.spec.modalities:
-            return self.records_of(ledger[1], int(ledger[2]))
-        return self.every_record()
-
-
-def _open(objects: Objects) -> _Cache:
-    """Read the descriptions, believing those that are what was written.
-
-    Raises:
-        ContractError: there is no cache, or it cannot be read and nothing says why.
-    """
-    problem: tuple[str, str] | None = None
-    sums: dict[str, str] | None = None
+def _open(objects: Objects) -> Report:
+    """Read the descriptions, believing those that are what was written."""
     try:
         sums = read_sums(objects)
-        if sums is None:
-            problem = (
-                "missing",
-                (
-                    "there is no list of checksums: the cache was never finished, or the list was "
-                    "deleted. 'dmft encode' finishes it"
-                ),
-            )
-    except ContractError:
-        problem = "changed", f"the list of checksums is not what was written: {MEND}"
-    cache = _Cache(objects=objects, sums=sums or {})
-    trusted = all(is_intact(objects.read(key), cache.sums.get(key)) for key in (SPEC, RECORDS))
-    if trusted or not cache.sums:
-        cache.store = CacheStore.read(objects.location)
-        for modality in cache.store.spec.modalities:
-            cache.entries[modality] = _entries(cache, cache.store, modality)
-    if problem is not None:
-        kind, message = problem
-        everyone = cache.every_record()
-        cache.findings.insert(
-            0, Finding(kind=kind, where=SUMS, message=message, record_ids=everyone)
+        kind = "missing"
+        message = (
+            "there is no list of checksums: the cache was never finished, or the list was deleted. "
+            "'dmft encode' finishes it"
         )
-    return cache
+    except ContractError:
+        sums, kind = None, "changed"
+        message = f"the list of checksums is not what was written: {MEND}"
+    report = Report(objects=objects, sums=sums or {})
+    trusted = all(is_intact(objects.read(key), report.sums.get(key)) for key in (SPEC, RECORDS))
+    if trusted or not report.sums:
+        report.store = CacheStore.read(objects.location)
+    if sums is None:
+        ids = report.every_record()
+        report.findings += (Finding(kind=kind, where=SUMS, message=message, record_ids=ids),)
+    if report.store is not None:
+        for modality in report.store.spec.modalities:
+            report.entries[modality] = _entries(report, report.store, modality)
+    return report
 
 
-def _entries(cache: _Cache, store: CacheStore, modality: str) -> dict[str, Entry]:
+def _entries(report: Report, store: CacheStore, modality: str) -> dict[str, Entry]:
     """What the ledgers say, passing over those that cannot be read."""
     entries: dict[str, Entry] = {}
     for chunk in range(store.n_chunks(modality)):
         key = ledger_key(modality, chunk)
-        if key in cache.sums and not is_intact(store.objects.read(key), cache.sums[key]):
+        if key in report.sums and not is_intact(store.objects.read(key), report.sums[key]):
             continue  # named when the objects are looked at
         try:
             ledger = read_ledger(store.objects, modality, chunk)
         except ContractError as error:
-            ids = cache.records_of(modality, chunk)
-            cache.findings.append(
-                Finding(kind="damaged", where=key, message=str(error), record_ids=ids)
-            )
+            ids = report.records_of(modality, chunk)
+            finding = Finding(kind="damaged", where=key, message=str(error), record_ids=ids)
+            report.findings += (finding,)
             continue
         entries.update((entry.record_id, entry) for entry in (ledger.entries if ledger else ()))
     return entries
 
 
-def _check_objects(cache: _Cache, *, full: bool, on_step: OnStep | None) -> int:
-    """Every object that is there or should be, and their count."""
-    sizes = {key: n for key, n in cache.objects.sizes().items() if key not in TRANSIENT}
-    wanted = _wanted_sizes(cache)
-    keys = sorted(sizes.keys() | cache.sums.keys() | wanted.keys())
-    for done, key in enumerate(keys, start=1):
-        finding = _check_object(cache, key, sizes.get(key), wanted.get(key), full=full)
-        if finding is not None:
-            cache.findings.append(finding)
-        if on_step is not None:
-            on_step(done, len(keys))
-    return len(keys)
-
-
 def _check_object(
-    cache: _Cache, key: str, size: int | None, wanted: int | None, *, full: bool
-) -> Finding | None:
+    report: Report, key: str, size: int | None, wanted: int | None, *, full: bool
+) -> tuple[Finding, ...]:
     """What is wrong with one object: is it there, is it its size, is it its bytes."""
-    finding = Finding(kind="missing", where=key, message=f"the object is gone: {MEND}")
+
+    def finding(kind: str, message: str, ids: tuple[str, ...] = ()) -> tuple[Finding, ...]:
+        return (Finding(kind=kind, where=key, message=message, record_ids=ids),)
+
     if size is None:
-        return replace(finding, record_ids=cache.lost_with(key, None))
-    if cache.sums and key not in cache.sums:
-        return replace(finding, kind="extra", message="is not in the list of checksums")
-    content = cache.objects.read(key) if full or key in (SPEC, RECORDS) else None
-    cache.n_bytes += len(content or b"")
+        return finding("missing", f"the object is gone: {MEND}", report.lost_with(key, None))
+    if report.sums and key not in report.sums:
+        return finding("extra", "is not in the list of checksums")
+    content = report.objects.read(key) if full or key in (SPEC, RECORDS) else None
+    report.n_bytes += len(content or b"")
     if wanted is not None and size != wanted:
-        return replace(
-            finding,
-            kind="size",
-            message=f"holds {size} bytes, wanted {wanted}: {MEND}",
-            record_ids=cache.lost_with(key, content or cache.objects.read(key)),
-        )
+        ids = report.lost_with(key, content or report.objects.read(key))
+        return finding("size", f"holds {size} bytes, wanted {wanted}: {MEND}", ids)
     if content is None:
-        return None
+        return ()
     # Also where the checksum is right: it was taken after the row was written.
-    unsound = cache.unsound_rows(key, content)
-    if not unsound and (not cache.sums or is_intact(content, cache.sums[key])):
-        return None
-    return replace(
-        finding,
-        kind="changed",
-        message=f"its bytes are not what was written: {MEND}",
-        record_ids=unsound or cache.lost_with(key, content),
-    )
+    ids = report.unsound_rows(key, content)
+    if not ids and (not report.sums or is_intact(content, report.sums[key])):
+        return ()
+    ids = ids or report.lost_with(key, content)
+    return finding("changed", f"its bytes are not what was written: {MEND}", ids)
 
 
-def _wanted_sizes(cache: _Cache) -> dict[str, int]:
+def _wanted_sizes(report: Report) -> dict[str, int]:
     """Chunks that hold a record, and their bytes."""
     wanted = {}
-    for modality, by_id in cache.entries.items():
-        assert cache.store is not None
-        spec = cache.store.spec.modalities[modality]
+    for modality, by_id in report.entries.items():
+        assert report.store is not None
+        spec = report.store.spec.modalities[modality]
         for entry in by_id.values():
             if entry.presence == Presence.PRESENT:
-                key = cache.store.chunk_key(modality, entry.row // spec.records_per_chunk)
+                key = report.store.chunk_key(modality, entry.row // spec.records_per_chunk)
                 wanted[key] = chunk_bytes(spec)
     return wanted
 

@@ -232,19 +232,16 @@ class CacheStore:
                 entries.update((entry.record_id, entry) for entry in ledger.entries)
         return entries
 
-    def sound_rows(self, modality: str, chunk: int) -> tuple[dict[str, Entry], NDArray[Any] | None]:
+    def sound_rows(self, modality: str, chunk: int) -> tuple[dict[str, Entry], NDArray[Any]]:
         """A chunk's committed entries whose stored bytes are still what was written.
 
         Shapes: the rows are (n, P, D), n the rows of the chunk, NaN where nothing sound is.
         """
+        rows, spec = self.rows_of(modality, chunk), self.spec.modalities[modality]
+        sound = np.full((len(rows), spec.n_patches, spec.n_features), np.nan, np.dtype(spec.dtype))
         ledger = read_ledger(self.objects, modality, chunk)
         if ledger is None:
-            return {}, None
-        rows = self.rows_of(modality, chunk)
-        spec = self.spec.modalities[modality]
-        sound = np.full(
-            (len(rows), spec.n_patches, spec.n_features), np.nan, dtype=np.dtype(spec.dtype)
-        )
+            return {}, sound
         content = self.objects.read(self.chunk_key(modality, chunk))
         damaged = set(self.unsound(modality, chunk, ledger.entries, content))
         entries = {e.record_id: e for e in ledger.entries if e.record_id not in damaged}

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pipeline.encode.dry_run import DryRun
     from pipeline.encode.job import Summary
     from pipeline.encode.plan import Plan
-    from pipeline.encode.worker import Event
 
 
 @click.command()
@@ -62,6 +61,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--workers",
+    "n_workers",
     type=click.IntRange(min=0),
     help="Worker processes; 0 stays in this process.  [default: one a core, or one a GPU]",
 )
@@ -98,17 +98,9 @@ def encode(
     modalities: str,
     config: Path | None,
     changes: tuple[str, ...],
-    weights: str,
-    device: str,
-    workers: int | None,
-    scheduler: str | None,
-    dashboard: str,
-    retry_failed: bool,
-    fail_fast: bool,
-    check_stored: bool,
-    replace: bool,
     dry_run: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Encode the recordings of MANIFEST into a feature cache.
 
@@ -130,38 +122,26 @@ def encode(
     from pipeline.encoders.config import load_config
     from pipeline.manifests import load_manifest
 
-    options = EncodeOptions(
+    asked = EncodeOptions(
         config=load_config(config, changes),
         modalities=tuple(name.strip() for name in modalities.split(",") if name.strip()),
-        weights=weights,
-        device=device,
-        n_workers=workers,
-        scheduler=scheduler,
-        dashboard=dashboard,
-        retry_failed=retry_failed,
-        fail_fast=fail_fast,
-        check_stored=check_stored,
-        replace=replace,
+        **options,
     )
-    if dry_run:
-        _print_dry_run(rehearse(load_manifest(manifest), str(raw), out, options), as_json)
-        return
     started = time.monotonic()
+    wanted = load_manifest(manifest)
+    if dry_run:
+        _print_dry_run(rehearse(wanted, str(raw), out, asked), as_json)
+        return
     display = _Display()
+    callbacks = Callbacks(
+        on_repair=display.repair,
+        on_plan=display.plan,
+        on_progress=display.advance,
+        on_dashboard=display.dashboard,
+    )
     try:
         with display:
-            summary = run(
-                load_manifest(manifest),
-                str(raw),
-                out,
-                options,
-                Callbacks(
-                    on_repair=display.repair,
-                    on_plan=display.plan,
-                    on_event=display.event,
-                    on_dashboard=display.dashboard,
-                ),
-            )
+            summary = run(wanted, str(raw), out, asked, callbacks)
     except KeyboardInterrupt:
         click.echo("\nStopped. What is done is kept: run the same command to go on.", err=True)
         sys.exit(130)
@@ -178,22 +158,16 @@ class _Display(ProgressBar):
 
     def repair(self, n_findings: int) -> None:
         """Say what a check of everything stored found."""
-        found = f"{n_findings} objects are not what was written" if n_findings else "all is well"
-        self.say(f"stored: {found}")
+        verdict = f"{n_findings} objects are not what was written" if n_findings else "all is well"
+        self.say(f"stored: {verdict}")
 
     def plan(self, plan: Plan) -> None:
         """Say what there is to do, and begin."""
-        for name, count in plan.counts.items():
-            parts = [f"{count.n_pending} to encode"]
-            parts += [f"{count.n_done} done"] if count.n_done else []
-            parts += [f"{count.n_absent} absent"] if count.n_absent else []
-            parts += [f"{count.n_failed} in quarantine"] if count.n_failed else []
-            self.say(f"{name}: {', '.join(parts)}")
+        for name, n in plan.counts.items():
+            parts = {"done": n.n_done, "absent": n.n_absent, "in quarantine": n.n_failed}
+            others = "".join(f", {count} {what}" for what, count in parts.items() if count)
+            self.say(f"{name}: {n.n_pending} to encode{others}")
         self.start("encoding", total=plan.n_pending, unit="records")
-
-    def event(self, event: Event) -> None:
-        """Count what is done."""
-        self.advance(event.n_records)
 
     def dashboard(self, address: str) -> None:
         """Say where Dask shows itself, and what it lacks to draw plots."""

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from pipeline.contract.errors import ContractError
@@ -112,14 +112,7 @@ class ModalitySpec:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the cache's attributes."""
-        return {
-            "n_patches": self.n_patches,
-            "n_features": self.n_features,
-            "dtype": self.dtype,
-            "records_per_chunk": self.records_per_chunk,
-            "encoding": dict(self.encoding),
-            "feature_names": list(self.feature_names),
-        }
+        return {key: value for key, value in asdict(self).items() if key != "name"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,14 +147,8 @@ class CacheSpec:
         return {
             "format": CACHE_FORMAT,
             "schema_version": SCHEMA_VERSION,
-            "state": str(self.state),
-            "dataset": self.dataset,
-            "classes": list(self.classes),
-            "columns": list(self.columns),
-            "n_records": self.n_records,
+            **asdict(self),
             "modalities": {name: spec.to_json() for name, spec in self.modalities.items()},
-            "provenance": dict(self.provenance),
-            "fingerprint": self.fingerprint,
         }
 
     @classmethod
@@ -183,18 +170,11 @@ class CacheSpec:
                 f"{SCHEMA_VERSION}. Encode it again, or install the version that wrote it."
             )
         try:
-            modalities = {
-                str(name): ModalitySpec(
-                    name=str(name),
-                    n_patches=entry["n_patches"],
-                    n_features=entry["n_features"],
-                    dtype=entry["dtype"],
-                    records_per_chunk=entry["records_per_chunk"],
-                    encoding=entry["encoding"],
-                    feature_names=tuple(entry["feature_names"]),
-                )
-                for name, entry in attribute["modalities"].items()
-            }
+            modalities = {}
+            for name, entry in attribute["modalities"].items():
+                given = {f.name: entry[f.name] for f in fields(ModalitySpec) if f.name != "name"}
+                given |= {"name": str(name), "feature_names": tuple(entry["feature_names"])}
+                modalities[str(name)] = ModalitySpec(**given)
             return cls(
                 state=CacheState(attribute["state"]),
                 dataset=str(attribute["dataset"]),

@@ -5,6 +5,8 @@ A programming mistake is an ``assert`` or a ``TypeError``, never one of these.
 
 from __future__ import annotations
 
+from functools import partial
+
 
 class DmftError(Exception):
     """Something a user can mend; the command line prints it without a traceback."""
@@ -35,13 +37,9 @@ class RecordingError(DmftError):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the journey between processes with every field."""
-        return (_rebuild_recording_error, (str(self), self.stage, self.path))
+        return partial(RecordingError, str(self), stage=self.stage, path=self.path), ()
 
 
 def refuse(path: str, reason: str, stage: str = "check") -> RecordingError:
     """A file that cannot be read or encoded, to raise: its path, and what is wrong with it."""
     return RecordingError(f"{path} {reason}", stage=stage, path=path)
-
-
-def _rebuild_recording_error(message: str, stage: str, path: str | None) -> RecordingError:
-    return RecordingError(message, stage=stage, path=path)

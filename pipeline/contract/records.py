@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
-from pipeline.contract.errors import ContractError
+from pipeline.contract.errors import ContractError, RecordingError, refuse
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _PATH_NAME = re.compile(r"[^./\\:\x00-\x1f\x7f-][^/\\:\x00-\x1f\x7f]*")
@@ -97,6 +98,10 @@ class StreamRef:
                 f"sha256 of {self.path!r} is {self.sha256!r}: wanted 64 hexadecimal digits or null"
             )
 
+    def refuse(self, reason: str, stage: str = "check") -> RecordingError:
+        """The error of this file, to raise: its path, and what is wrong with it."""
+        return refuse(self.path, reason, stage)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
@@ -140,13 +145,6 @@ class Record:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle through the constructor: a read-only mapping cannot be pickled as it is."""
-        return (_rebuild_record, (self.id, self.label, dict(self.attributes), dict(self.streams)))
-
-
-def _rebuild_record(
-    record_id: str,
-    label: int,
-    attributes: dict[str, int],
-    streams: dict[str, tuple[StreamRef, ...]],
-) -> Record:
-    return Record(id=record_id, label=label, attributes=attributes, streams=streams)
+        attributes, streams = dict(self.attributes), dict(self.streams)
+        make = partial(Record, id=self.id, label=self.label, attributes=attributes, streams=streams)
+        return make, ()

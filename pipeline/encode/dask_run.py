@@ -13,7 +13,7 @@ import logging
 import os
 import queue
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -35,8 +35,7 @@ from pipeline.common.dask_cluster import WorkerWatch, connect, error_of, leave
 from pipeline.common.spawning import spawning
 from pipeline.contract import ConfigError
 from pipeline.encode.plan import ChunkTask
-from pipeline.encode.records import Encoded
-from pipeline.encode.worker import Event, OnEvent, OnReport, TaskReport, Worker, WorkerSettings
+from pipeline.encode.worker import OnProgress, TaskReport, Worker, WorkerSettings
 
 logger = logging.getLogger(__name__)
 
@@ -106,20 +105,17 @@ def _encode(task: ChunkTask, session: str) -> TaskReport:
     """Runs in a worker: encode a chunk, telling the client of records as they are done."""
     dask_worker = get_worker()
     topic = NAME + session
-    told_at = time.monotonic()
-    n_records = n_frames = 0
+    told_at, n_untold = time.monotonic(), 0
 
-    def on_record(modality: str, encoded: Encoded) -> None:
-        nonlocal told_at, n_records, n_frames
-        n_records += 1
-        n_frames += encoded.length
+    def on_progress(n_records: int) -> None:
+        nonlocal told_at, n_untold
+        n_untold += n_records
         if time.monotonic() - told_at >= REPORT_EVERY_S:
-            dask_worker.log_event(topic, (modality, n_records, n_frames))
-            told_at, n_records, n_frames = time.monotonic(), 0, 0
+            dask_worker.log_event(topic, n_untold)
+            told_at, n_untold = time.monotonic(), 0
 
-    report: TaskReport = getattr(dask_worker, ATTRIBUTE)[session].run(task, on_record)
-    if n_records:
-        dask_worker.log_event(topic, (task.modality, n_records, n_frames))
+    report: TaskReport = getattr(dask_worker, ATTRIBUTE)[session].run(task, on_progress)
+    dask_worker.log_event(topic, n_untold)
     return report
 
 
@@ -182,19 +178,13 @@ def cluster(n_workers: int, scheduler: str | None, dashboard: str = LOOPBACK) ->
 
 
 def run_tasks(
-    client: Client,
-    tasks: Sequence[ChunkTask],
-    settings: WorkerSettings,
-    *,
-    on_event: OnEvent,
-    on_report: OnReport,
-    fail_fast: bool = False,
-) -> None:
-    """Run every task, a few a worker at a time, and hand on each report.
+    client: Client, tasks: Sequence[ChunkTask], settings: WorkerSettings, on_progress: OnProgress
+) -> Iterator[TaskReport]:
+    """Run every task, a few a worker at a time; yields the report of each as it is done.
 
-    A task whose worker dies is given to another; one that loses two workers is taken apart: its
-    records are tried one at a time, those that crash a worker twice are quarantined, and the task
-    runs again without them.
+    Whoever closes the generator takes back what has not begun. A task whose worker dies is given
+    to another; one that loses two workers is taken apart: its records are tried one at a time,
+    those that crash a worker twice are quarantined, and the task runs again without them.
 
     Raises:
         ConfigError: no worker can do the work, none is left, the scheduler is gone, or a worker
@@ -205,9 +195,9 @@ def run_tasks(
     pool.refresh()
     plugin = EncoderPlugin(settings)
     client.register_plugin(plugin)
-    client.subscribe_topic(plugin.name, _forward(on_event))
+    client.subscribe_topic(plugin.name, lambda event: on_progress(event[1]))
     waiting = deque(tasks)
-    crashes: dict[tuple[str, int], int] = {}
+    crashes: Counter[tuple[str, int]] = Counter()
     in_flight: dict[Future[Any], ChunkTask] = {}
     done: queue.SimpleQueue[Future[Any]] = queue.SimpleQueue()
 
@@ -225,14 +215,11 @@ def run_tasks(
             task = in_flight.pop(future)
             error = error_of(future)
             if error is None:
-                report = future.result()
-                on_report(report)
-                if fail_fast and report.failures:
-                    return
+                yield future.result()
             elif isinstance(error, KilledWorker):
                 pool.refresh()
                 name = (task.modality, task.chunk)
-                crashes[name] = crashes.get(name, 0) + 1
+                crashes[name] += 1
                 if crashes[name] >= CRASHES_BEFORE_ISOLATION:
                     task = _isolate(pool, task)
                 waiting.appendleft(task)
@@ -300,14 +287,6 @@ def _next(watch: WorkerWatch, done: queue.SimpleQueue[Future[Any]]) -> Future[An
             return done.get(timeout=1.0)
         except queue.Empty:
             watch.check()
-
-
-def _forward(on_event: OnEvent) -> Callable[[tuple[float, tuple[str, int, int]]], None]:
-    def handler(event: tuple[float, tuple[str, int, int]]) -> None:
-        modality, n_records, n_frames = event[1]
-        on_event(Event(modality=modality, n_records=n_records, n_frames=n_frames))
-
-    return handler
 
 
 def _isolate(pool: WorkerPool, task: ChunkTask) -> ChunkTask:

@@ -67,13 +67,7 @@ class DryRun:
 
 
 def dry_run(setup: Setup, store: CacheStore, plan: Plan, settings: WorkerSettings) -> DryRun:
-    """Look ahead, changing nothing.
-
-    Args:
-        setup: What is asked.
-        store: The cache as it would be, from :meth:`CacheStore.preview`.
-        plan: What there is to do in it.
-        settings: As a worker would get them.
+    """Look ahead, changing nothing, at the plan for a cache as :meth:`CacheStore.preview` shows it.
 
     Raises:
         ConfigError: the disk is too small.
@@ -90,8 +84,8 @@ def dry_run(setup: Setup, store: CacheStore, plan: Plan, settings: WorkerSetting
         frames = [stream.n_frames for record in pending for stream in record.streams[name]]
         modalities[name] = ModalityNeeds(
             **asdict(count),
-            n_frames=sum(n for n in frames if n is not None),
-            n_unknown_frames=sum(n is None for n in frames),
+            n_frames=sum(n or 0 for n in frames),
+            n_unknown_frames=frames.count(None),
             source_bytes=sum(sizes.values()),
             cache_bytes=_new_bytes(store, tasks),
             seconds=_calibrate(name, pending, sizes, settings),
@@ -126,7 +120,7 @@ def check_disk(store: CacheStore, plan: Plan) -> None:
 def _source_sizes(
     tasks: Sequence[ChunkTask], tree: RawTree
 ) -> tuple[dict[str, int], list[tuple[Record, str]]]:
-    """Record id to the bytes of its files, and the records whose files cannot be opened.
+    """Bytes to read by record id, and records whose files cannot be opened.
 
     A file that several records share counts for the first of them, as it is read once.
     """
@@ -166,8 +160,13 @@ def _calibrate(
 ) -> float | None:
     """Seconds of one worker's work, from a few records and all records' bytes."""
     readable = [record for record in pending if sizes.get(record.id)]
-    if not readable or not _has_device(settings):
+    if not readable:
         return None
+    if settings.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            return None
     chosen = readable[:: max(1, len(readable) // CALIBRATION_RECORDS)][:CALIBRATION_RECORDS]
     try:
         encoder = Worker(settings).encoder(modality)
@@ -178,14 +177,6 @@ def _calibrate(
     list(encoder.encode(chosen))
     seconds = time.perf_counter() - started
     return seconds * sum(sizes.values()) / sum(sizes[record.id] for record in chosen)
-
-
-def _has_device(settings: WorkerSettings) -> bool:
-    if settings.device != "cuda":
-        return True
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _together(modalities: Mapping[str, ModalityNeeds], n_workers: int | None) -> float | None:

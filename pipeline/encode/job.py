@@ -6,7 +6,8 @@ This is the function behind ``dmft encode`` and the encoder's Python interface.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from pipeline.encode.length_check import quarantine_disagreements
 from pipeline.encode.options import EncodeOptions, Setup, set_up
 from pipeline.encode.plan import Plan, make_plan
 from pipeline.encode.progress import ProgressNote
-from pipeline.encode.worker import Event, TaskReport, WorkerSettings, environment
+from pipeline.encode.worker import OnProgress, TaskReport, WorkerSettings, environment, run_here
 from pipeline.encoders.kinds import WEIGHTS
 from pipeline.manifests import Manifest
 from pipeline.raw.tree import RawTree
@@ -59,7 +60,7 @@ class Callbacks:
 
     on_repair: Callable[[int], None] = lambda n_findings: None
     on_plan: Callable[[Plan], None] = lambda plan: None
-    on_event: Callable[[Any], None] = lambda event: None
+    on_progress: OnProgress = lambda n_records: None
     on_report: Callable[[TaskReport], None] = lambda report: None
     on_dashboard: Callable[[str], None] = lambda address: None
 
@@ -172,54 +173,48 @@ def worker_settings(store: CacheStore, setup: Setup, plan: Plan, session: str) -
 
 def _run(settings: WorkerSettings, setup: Setup, plan: Plan, callbacks: Callbacks) -> bool:
     """Do the plan; True if it stopped at a failure as asked."""
-    n_workers, scheduler = setup.n_workers(len(plan.tasks)), setup.options.scheduler
-    fail_fast = setup.options.fail_fast
-    failed = False
     note = ProgressNote(Objects(settings.location), plan.n_pending)
 
-    def on_event(event: Event) -> None:
-        note.add(event.n_records)
-        callbacks.on_event(event)
+    def on_progress(n_records: int) -> None:
+        note.add(n_records)
+        callbacks.on_progress(n_records)
 
-    def on_report(report: TaskReport) -> None:
-        nonlocal failed
-        failed = failed or bool(report.failures)
-        callbacks.on_report(report)
+    with note, closing(_reports(settings, setup, plan, callbacks, on_progress)) as reports:
+        for report in reports:
+            callbacks.on_report(report)
+            if report.n_failed and setup.options.fail_fast:
+                return True
+    return False
 
-    with note:
-        if n_workers == 0 and scheduler is None:
-            from pipeline.encode.local_run import run_here
 
-            run_here(
-                plan.tasks, settings, on_event=on_event, on_report=on_report, fail_fast=fail_fast
-            )
-        else:
-            from pipeline.encode.dask_run import cluster, run_tasks
+def _reports(
+    settings: WorkerSettings,
+    setup: Setup,
+    plan: Plan,
+    callbacks: Callbacks,
+    on_progress: OnProgress,
+) -> Generator[TaskReport, None, None]:
+    """The report of each task as it is done, here or on a cluster."""
+    n_workers, scheduler = setup.n_workers(len(plan.tasks)), setup.options.scheduler
+    if n_workers == 0 and scheduler is None:
+        yield from run_here(plan.tasks, settings, on_progress)
+        return
+    from pipeline.encode.dask_run import cluster, run_tasks
 
-            with cluster(n_workers, scheduler, setup.options.dashboard) as client:
-                callbacks.on_dashboard(client.dashboard_link)
-                run_tasks(
-                    client,
-                    plan.tasks,
-                    settings,
-                    on_event=on_event,
-                    on_report=on_report,
-                    fail_fast=fail_fast,
-                )
-    return failed and fail_fast
+    with cluster(n_workers, scheduler, setup.options.dashboard) as client:
+        callbacks.on_dashboard(client.dashboard_link)
+        yield from run_tasks(client, plan.tasks, settings, on_progress)
 
 
 def _provenance(setup: Setup) -> dict[str, Any]:
-    frames = next((s for s in setup.specs.values() if WEIGHTS in s.encoding), None)
+    frames = next((s.encoding for s in setup.specs.values() if WEIGHTS in s.encoding), {})
     provenance = {
         "manifest_sha256": setup.manifest.sha256,
-        "environment": environment(setup.device, frames.encoding if frames else {}),
+        "environment": environment(setup.device, frames),
     }
-    if setup.weights_sha256:  # else those of an earlier encode stand
-        provenance["weights"] = {
-            "name": Path(setup.options.weights).name,
-            "sha256": setup.weights_sha256,
-        }
+    if frames:  # else the weights of an earlier encode stand
+        name = Path(setup.options.weights).name
+        provenance["weights"] = {"name": name, "sha256": frames[WEIGHTS]}
     return provenance
 
 

@@ -7,8 +7,8 @@ it does not matter in which run, or in which order, the two were encoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Set
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,49 +20,26 @@ from pipeline.readers.registry import EQUAL_LENGTHS
 STAGE = "agree"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disagreement:
-    """Two modalities of one record that cannot both be whole."""
-
-    record_id: str
-    modalities: tuple[str, str]
-    lengths: tuple[int, int]
-
-    def __str__(self) -> str:
-        """What was found and what was wanted."""
-        (left, right), (n_left, n_right) = self.modalities, self.lengths
-        return (
-            f"{left} has {n_left} frames and {right} has {n_right}: in this data set they are "
-            "always equal, so one of the two files is damaged or is another record's. Restore "
-            "them and encode again"
-        )
-
-
 Entries = Mapping[str, Mapping[str, Entry]]
 """Modality to the committed entries of its records, by record id."""
 
 
-def disagreements(dataset: str, entries: Entries) -> Iterator[Disagreement]:
-    """Records of which both modalities of a pair are present, in different lengths."""
-    for pair in _pairs(dataset, entries):
-        left, right = (entries[name] for name in pair)
-        for record_id, entry in left.items():
-            other = right.get(record_id)
-            both = other is not None and entry.presence == other.presence == Presence.PRESENT
-            if other is not None and both and entry.length != other.length:
-                yield Disagreement(
-                    record_id=record_id, modalities=pair, lengths=(entry.length, other.length)
-                )
-
-
 def quarantine_disagreements(store: CacheStore, session: str) -> None:
-    """Set aside both sides of every disagreement."""
+    """Set aside both modalities of every record that has them in different lengths."""
     entries = {name: store.entries(name) for name in store.spec.modalities}
-    by_modality: dict[str, dict[str, Disagreement]] = {}
-    for disagreement in disagreements(store.spec.dataset, entries):
-        for name in disagreement.modalities:
-            by_modality.setdefault(name, {})[disagreement.record_id] = disagreement
-    for name, by_record in by_modality.items():
+    reasons: dict[str, dict[str, str]] = {}
+    for left, right in _pairs(store.spec.dataset, entries):
+        for record_id, one in entries[left].items():
+            other = entries[right].get(record_id, one)
+            if one.presence == other.presence == Presence.PRESENT and one.length != other.length:
+                reason = (
+                    f"{left} has {one.length} frames and {right} has {other.length}: in this data "
+                    "set they are always equal, so one of the two files is damaged or is another "
+                    "record's. Restore them and encode again"
+                )
+                for name in (left, right):
+                    reasons.setdefault(name, {})[record_id] = reason
+    for name, by_record in reasons.items():
         for chunk in range(store.n_chunks(name)):
             _set_aside(store, name, chunk, by_record, session)
 
@@ -104,22 +81,21 @@ def _set_aside(
     store: CacheStore,
     modality: str,
     chunk: int,
-    by_record: Mapping[str, Disagreement],
+    reasons: Mapping[str, str],
     session: str,
 ) -> None:
     ledger = read_ledger(store.objects, modality, chunk)
-    if ledger is None or not any(entry.record_id in by_record for entry in ledger.entries):
+    if ledger is None or not any(entry.record_id in reasons for entry in ledger.entries):
         return
     kept, rows = store.sound_rows(modality, chunk)
-    assert rows is not None
     entries = []
     for entry in kept.values():
-        if entry.record_id in by_record:
+        if entry.record_id in reasons:
             rows[entry.row - store.rows_of(modality, chunk).start] = np.nan
             failure = Failure(
                 stage=STAGE,
                 type="RecordingError",
-                message=str(by_record[entry.record_id]),
+                message=reasons[entry.record_id],
                 path=entry.sources[0].path if entry.sources else None,
             )
             entry = replace(entry, presence=Presence.FAILED, digest="", failure=failure)

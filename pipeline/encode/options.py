@@ -56,8 +56,6 @@ class Setup:
     location: str
     options: EncodeOptions
     specs: Mapping[str, ModalitySpec]
-    weights_sha256: str | None
-    """Of the network; None where no modality needs one."""
     device: str
 
     def n_workers(self, n_tasks: int) -> int:
@@ -114,7 +112,6 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
             name: _spec(manifest.dataset, name, encoding, weights_sha256, stored.get(name))
             for name, encoding in encodings.items()
         },
-        weights_sha256=weights_sha256,
         device=device,
     )
 

@@ -137,23 +137,21 @@ def _to_encode(
     retry_failed: bool,
 ) -> set[str]:
     """Ids of the records that are not done under their present key."""
-    todo = set()
-    sizes, n_bytes = store.objects.sizes(modality), chunk_bytes(store.spec.modalities[modality])
-    for chunk in range(store.n_chunks(modality)):
-        is_whole = sizes.get(store.chunk_key(modality, chunk)) == n_bytes
-        for record in (store.records[row] for row in store.rows_of(modality, chunk)):
-            entry = entries.get(record.id)
-            if entry is None or entry.key != keys[record.id]:
-                is_done = False
-            elif entry.presence == Presence.FAILED:
-                is_done = not (retry_failed or _may_fare_better(entry, record, tree, modality))
-            elif entry.presence == Presence.PRESENT:
-                is_done = is_whole and _has_promised_length(entry, record, modality)
-            else:
-                is_done = True
-            if not is_done:
-                todo.add(record.id)
-    return todo
+    spec = store.spec.modalities[modality]
+    sizes, n_bytes = store.objects.sizes(modality), chunk_bytes(spec)
+
+    def is_done(row: int, record: Record) -> bool:
+        entry = entries.get(record.id)
+        if entry is None or entry.key != keys[record.id]:
+            return False
+        if entry.presence == Presence.FAILED:
+            return not (retry_failed or _may_fare_better(entry, record, tree, modality))
+        if entry.presence == Presence.PRESENT:
+            key = store.chunk_key(modality, row // spec.records_per_chunk)
+            return sizes.get(key) == n_bytes and _has_promised_length(entry, record, modality)
+        return True
+
+    return {record.id for row, record in enumerate(store.records) if not is_done(row, record)}
 
 
 def _has_promised_length(entry: Entry, record: Record, modality: str) -> bool:
@@ -183,22 +181,24 @@ def _tasks(
     store: CacheStore, modality: str, keys: Mapping[str, str], todo: Set[str]
 ) -> Iterator[ChunkTask]:
     for chunk in range(store.n_chunks(modality)):
-        members = [store.records[row] for row in store.rows_of(modality, chunk)]
-        ids = todo & {record.id for record in members}
-        if ids:
+        rows = store.rows_of(modality, chunk)
+        # With what a task needs of them: tasks travel, and schedulers remember them.
+        members = tuple(
+            Record(
+                id=record.id,
+                label=record.label,
+                streams={name: s for name, s in record.streams.items() if name == modality},
+            )
+            for record in store.records[rows.start : rows.stop]
+        )
+        if ids := todo & {record.id for record in members}:
             yield ChunkTask(
                 modality=modality,
                 chunk=chunk,
-                members=tuple(_lean(record, modality) for record in members),
+                members=members,
                 keys={record.id: keys[record.id] for record in members},
                 todo=frozenset(ids),
             )
-
-
-def _lean(record: Record, modality: str) -> Record:
-    """A record with what a task needs of it: tasks travel, and schedulers remember them."""
-    streams = {name: refs for name, refs in record.streams.items() if name == modality}
-    return Record(id=record.id, label=record.label, streams=streams)
 
 
 def _counts(

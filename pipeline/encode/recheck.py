@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pipeline.cache.ledger import Entry
 from pipeline.cache.verify import Finding, Report
 from pipeline.cache.writer import CacheStore
 from pipeline.contract import Presence, RecordingError
-from pipeline.encode.from_cache import Encoders
+from pipeline.encode.records import Encoders
 from pipeline.raw.tree import RawTree
 
 TOLERANCE = 2e-2
@@ -45,84 +44,62 @@ def recheck(
     if report.store is None:
         return Recheck()
     tree = RawTree(raw)
-    n_sources, findings = check_sources(tree, report.entries)
-    n_recomputed = 0
-    if n_records:
-        n_recomputed, differences = check_by_encoding(
-            report.store, tree, report.entries, n_records, weights, seed
-        )
-        findings += differences
-    return Recheck(n_sources=n_sources, n_recomputed=n_recomputed, findings=tuple(findings))
-
-
-def check_sources(
-    tree: RawTree, entries: Mapping[str, Mapping[str, Entry]]
-) -> tuple[int, list[Finding]]:
-    """Raw files against what was encoded, each once."""
     by_path: dict[str, tuple[str, list[str]]] = {}
-    for by_id in entries.values():
+    for by_id in report.entries.values():
         for record_id, entry in by_id.items():
             for source in entry.sources:
                 by_path.setdefault(source.path, (source.sha256, []))[1].append(record_id)
     findings = []
     for path, (digest, record_ids) in by_path.items():
         try:
-            message = "has changed since it was encoded" if tree.digest(path)[1] != digest else None
+            if tree.digest(path)[1] == digest:
+                continue
+            message = "has changed since it was encoded"
         except RecordingError as error:
             message = str(error)
-        if message is not None:
-            findings.append(
-                Finding(kind="source", where=path, message=message, record_ids=tuple(record_ids))
-            )
-    return len(by_path), findings
-
-
-def check_by_encoding(
-    store: CacheStore,
-    tree: RawTree,
-    entries: Mapping[str, Mapping[str, Entry]],
-    n_records: int,
-    weights: str | None,
-    seed: int,
-) -> tuple[int, list[Finding]]:
-    """Encode some records again and compare them with what is stored."""
-    records_by_id = {record.id: record for record in store.records}
+        findings.append(
+            Finding(kind="source", where=path, message=message, record_ids=tuple(record_ids))
+        )
     pool = sorted(
         (modality, entry.record_id)
-        for modality, by_id in entries.items()
+        for modality, by_id in report.entries.items()
         for entry in by_id.values()
         if entry.presence == Presence.PRESENT
     )
     chosen = random.Random(seed).sample(pool, min(n_records, len(pool)))
+    findings += _differences(report.store, tree, chosen, weights)
+    return Recheck(n_sources=len(by_path), n_recomputed=len(chosen), findings=tuple(findings))
+
+
+def _differences(
+    store: CacheStore, tree: RawTree, chosen: Sequence[tuple[str, str]], weights: str | None
+) -> Iterator[Finding]:
+    """Modalities of records that differ from what is stored when they are encoded again."""
+    rows = {record.id: row for row, record in enumerate(store.records)}
     noted = str(store.spec.provenance.get("weights", {}).get("name"))
     encoders = Encoders(dataset=store.spec.dataset, weights=weights or noted)
-    findings = []
     for modality in sorted({modality for modality, _ in chosen}):
-        encoder = encoders.encoder(modality, store.spec.modalities[modality].encoding, tree)
-        records = [records_by_id[record_id] for which, record_id in chosen if which == modality]
+        spec = store.spec.modalities[modality]
+        encoder = encoders.encoder(modality, spec.encoding, tree)
+        records = [store.records[rows[record_id]] for name, record_id in chosen if name == modality]
         for encoded in encoder.encode(records):
-            entry = entries[modality][encoded.record_id]
-            size = store.spec.modalities[modality].records_per_chunk
-            _, rows = store.sound_rows(modality, entry.row // size)
+            chunk, at = divmod(rows[encoded.record_id], spec.records_per_chunk)
             problem = (
                 encoded.failure.message
                 if encoded.failure is not None
-                else _difference(encoded.patches, rows, entry.row % size)
+                else _difference(encoded.patches, store.sound_rows(modality, chunk)[1], at)
             )
             if problem is not None:
-                findings.append(
-                    Finding(
-                        kind="recompute",
-                        where=modality,
-                        message=f"encoded again it {problem}",
-                        record_ids=(encoded.record_id,),
-                    )
+                yield Finding(
+                    kind="recompute",
+                    where=modality,
+                    message=f"encoded again it {problem}",
+                    record_ids=(encoded.record_id,),
                 )
-    return len(chosen), findings
 
 
 def _difference(fresh: Any, stored: Any, at: int) -> str | None:
-    if stored is None or np.isnan(stored[at]).any():
+    if np.isnan(stored[at]).any():
         return "has no sound stored row to compare with"
     left, right = fresh.astype(np.float64), stored[at].astype(np.float64)
     error = float(np.linalg.norm(left - right) / max(float(np.linalg.norm(right)), 1e-12))

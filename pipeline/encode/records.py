@@ -2,13 +2,18 @@
 
 A record that cannot be read or encoded is an :class:`Encoded` with its failure, never an
 exception: its neighbours go on. Each raw file is read once, and what is hashed is what is decoded.
+
+Workers of an encode, ``cache verify --recompute`` and ``dmft predict`` all take their encoders from
+:class:`Encoders`: what a cache says of its numbers is what they are made by.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -20,7 +25,7 @@ from pipeline.cache.ledger import Failure, Source
 from pipeline.contract import ConfigError, Presence, Record, RecordingError, StreamRef
 from pipeline.encode.readahead import read_ahead
 from pipeline.encoders.config import FramesEncoding, ModalityEncoding, SeriesEncoding
-from pipeline.encoders.kinds import Kind, kind_of
+from pipeline.encoders.kinds import WEIGHTS, Kind, encoding_noted, kind_noted, kind_of
 from pipeline.raw.tree import RawTree
 from pipeline.readers.registry import Recording, readable
 from pipeline.signals.recording import Frames, Signal, Streams
@@ -72,8 +77,6 @@ class Encoder:
     n_threads: int = 1
     """Records read and decoded ahead at a time."""
     max_bytes_ahead: int = 256 << 20
-    on_record: Callable[[Encoded], None] | None = None
-    """Told of each record as it is done."""
 
     @property
     def kind(self) -> Kind:
@@ -91,10 +94,7 @@ class Encoder:
                 readings.append(_Reading(record.id, record.streams[self.modality]))
             else:
                 yield Encoded(record_id=record.id, presence=Presence.ABSENT)
-        for encoded in (self._frames if self.kind.needs_network else self._rows)(readings):
-            if self.on_record is not None:
-                self.on_record(encoded)
-            yield encoded
+        yield from (self._frames if self.kind.needs_network else self._rows)(readings)
 
     def _read(self, reading: _Reading) -> Recording:
         """A record's recording; notes its files as they are read and hashed."""
@@ -116,12 +116,8 @@ class Encoder:
                     path=stream.path,
                 )
             contents.append((content, stream))
-        try:
+        with _blamed_on_the_record("read"):
             return readable(self.dataset, self.modality).read(contents)
-        except RecordingError:
-            raise
-        except Exception as error:  # a decoder's own error: this record's fault, no one else's
-            raise RecordingError(f"{type(error).__name__}: {error}", stage="read") from error
 
     def _rows(self, readings: Iterable[_Reading]) -> Iterator[Encoded]:
         """Encode without a network; neighbours with the same files, a trial's views, once."""
@@ -135,19 +131,15 @@ class Encoder:
     def _encode_rows(self, reading: _Reading) -> Encoded:
         try:
             recording = self._read(reading)
-            if isinstance(recording, Streams):
-                assert isinstance(self.encoding, SeriesEncoding)
-                recording = join(recording, self.encoding.rate_hz)
-            assert isinstance(recording, Signal)
-            reading.length = len(recording.values)
-            patches = self.kind.encode(recording.values, self.encoding)
+            with _blamed_on_the_record("encode"):
+                if isinstance(recording, Streams):
+                    assert isinstance(self.encoding, SeriesEncoding)
+                    recording = join(recording, self.encoding.rate_hz)
+                assert isinstance(recording, Signal)
+                reading.length = len(recording.values)
+                return self._done(reading, self.kind.encode(recording.values, self.encoding))
         except RecordingError as error:
             return self._failed(reading, error)
-        except Exception as error:  # whatever its numbers did: this record's fault, no one else's
-            failure = RecordingError(f"{type(error).__name__}: {error}", stage="encode")
-            failure.__cause__ = error
-            return self._failed(reading, failure)
-        return self._done(reading, patches)
 
     def _frames(self, readings: Iterable[_Reading]) -> Iterator[Encoded]:
         from pipeline.encoders.frames import encode_frames
@@ -172,7 +164,7 @@ class Encoder:
         frames = self._read(reading)
         assert isinstance(frames, Frames)
         every, n_frames = self.encoding.every, 0
-        try:
+        with _blamed_on_the_record("read"):
             for block, times_s in frames.blocks:
                 kept = block[-n_frames % every :: every]
                 reading.times_s.extend(times_s[-n_frames % every :: every].tolist())
@@ -180,10 +172,6 @@ class Encoder:
                 if len(kept):
                     yield self.kind.encode(kept, self.encoding)
             reading.length = n_frames
-        except RecordingError:
-            raise
-        except Exception as error:
-            raise RecordingError(f"{type(error).__name__}: {error}") from error
 
     def _failed(self, reading: _Reading, error: RecordingError) -> Encoded:
         failure = Failure(
@@ -217,3 +205,70 @@ class Encoder:
             length=reading.length,
             sources=reading.sources,
         )
+
+
+@contextmanager
+def _blamed_on_the_record(stage: str) -> Iterator[None]:
+    """Whatever a decoder or its numbers raise is this record's failure, no one else's."""
+    try:
+        yield
+    except RecordingError:
+        raise
+    except Exception as error:
+        raise RecordingError(f"{type(error).__name__}: {error}", stage=stage) from error
+
+
+@dataclass(slots=True, kw_only=True)
+class Encoders:
+    """Encoders of one cache's modalities; a network is loaded once for each arithmetic."""
+
+    dataset: str
+    """Names the readers."""
+    weights: str
+    """Name of the weights of the network that frames pass."""
+    device: str | None = None
+    """Where it runs; None for a GPU where there is one."""
+    n_threads: int = 1
+    max_bytes_ahead: int = 256 << 20
+    _networks: dict[tuple[str, str], FrameNetwork] = field(default_factory=dict, repr=False)
+
+    def encoder(self, modality: str, note: Mapping[str, Any], tree: RawTree) -> Encoder:
+        """The encoder of one modality.
+
+        Args:
+            modality: Which.
+            note: What the cache notes of its encoding.
+            tree: Where the raw files are.
+
+        Raises:
+            ConfigError: the weights are not those that the note names.
+            ContractError: no kind is encoded so.
+        """
+        return Encoder(
+            dataset=self.dataset,
+            modality=modality,
+            tree=tree,
+            encoding=encoding_noted(note),
+            network=self._network(modality, note) if kind_noted(note).needs_network else None,
+            n_threads=self.n_threads,
+            max_bytes_ahead=self.max_bytes_ahead,
+        )
+
+    def _network(self, modality: str, note: Mapping[str, Any]) -> FrameNetwork:
+        import torch
+
+        from pipeline.encoders.frames import FrameNetwork
+        from pipeline.encoders.weights import load_weights
+
+        wanted, dtype = note[WEIGHTS], note["dtype"]
+        if (wanted, dtype) not in self._networks:
+            loaded = load_weights(self.weights)
+            if loaded.sha256 != wanted:
+                raise ConfigError(
+                    f"weights {self.weights!r} are not those that {modality} was encoded with: "
+                    f"they are {loaded.sha256[:12]} on {platform.node()} and were {wanted[:12]}. "
+                    "Give those with --weights, and the same file to every worker"
+                )
+            device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+            self._networks[wanted, dtype] = FrameNetwork(loaded, device=device, dtype=dtype)
+        return self._networks[wanted, dtype]

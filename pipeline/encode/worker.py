@@ -7,8 +7,9 @@ Dask worker and, with ``--workers 0``, in the command's own process.
 from __future__ import annotations
 
 import platform
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -21,14 +22,13 @@ from pipeline.cache.ledger import Entry, Failure, Source
 from pipeline.cache.objects import Objects
 from pipeline.cache.writer import CacheStore, digest_rows
 from pipeline.contract import CacheSpec, Presence, RecordingError
-from pipeline.encode.from_cache import Encoders
 from pipeline.encode.plan import ChunkTask
-from pipeline.encode.records import Encoded, Encoder
+from pipeline.encode.records import Encoded, Encoder, Encoders
 from pipeline.encoders.kinds import kind_noted
 from pipeline.raw.tree import RawTree
 
-OnRecord = Callable[[str, Encoded], None]
-"""Told of the modality and of each record as it is done."""
+OnProgress = Callable[[int], None]
+"""Told how many more records are done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,21 +56,8 @@ class TaskReport:
     """Raw rows or frames encoded."""
     seconds: float
     """Of work; loading the network, once a worker, is not in it."""
-    failures: tuple[tuple[str, Failure], ...]
-    """Record id and reason."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Some records done, somewhere."""
-
-    modality: str
-    n_records: int
-    n_frames: int
-
-
-OnEvent = Callable[[Event], None]
-OnReport = Callable[[TaskReport], None]
+    n_failed: int
+    """Records quarantined."""
 
 
 class Worker:
@@ -88,7 +75,7 @@ class Worker:
         )
         self._tree = RawTree(settings.raw)
 
-    def encoder(self, modality: str, on_record: OnRecord | None = None) -> Encoder:
+    def encoder(self, modality: str) -> Encoder:
         """An encoder of one modality.
 
         Raises:
@@ -99,8 +86,7 @@ class Worker:
             import torch
 
             torch.set_num_threads(self.settings.n_torch_threads)
-        told = (lambda encoded: on_record(modality, encoded)) if on_record else None
-        return self._encoders.encoder(modality, note, self._tree, told)
+        return self._encoders.encoder(modality, note, self._tree)
 
     def probe(self, task: ChunkTask) -> None:
         """Encode a task's records and store nothing: shows whether they crash a worker."""
@@ -108,45 +94,41 @@ class Worker:
         for _ in self.encoder(task.modality).encode(records):
             pass
 
-    def run(self, task: ChunkTask, on_record: OnRecord | None = None) -> TaskReport:
+    def run(self, task: ChunkTask, on_progress: OnProgress) -> TaskReport:
         """Encode a chunk's pending records, commit the chunk, and report.
 
         Records of the chunk that are done are carried over byte for byte if their stored bytes are
         still what was written, and encoded again if not.
         """
-        encoder = self.encoder(task.modality, on_record)
+        encoder = self.encoder(task.modality)
         started = time.monotonic()
         settings, spec = self.settings, self.settings.spec.modalities[task.modality]
         store = CacheStore(Objects(settings.location), settings.spec, ())
         first_row = store.rows_of(task.modality, task.chunk).start
         rows = {record.id: row for row, record in enumerate(task.members)}
-        shape = len(task.members), spec.n_patches, spec.n_features
-        block = np.full(shape, np.nan, dtype=np.dtype(spec.dtype))
-        entries: dict[str, Entry] = {}
-        failures: list[tuple[str, Failure]] = []
-        n_frames = 0
+        n_frames = n_failed = 0
 
-        stored, sound = store.sound_rows(task.modality, task.chunk)
-        for record_id, entry in stored.items():
-            if record_id not in task.todo and task.keys.get(record_id) == entry.key:
-                entries[record_id] = entry
+        entries, block = store.sound_rows(task.modality, task.chunk)
+        for record_id, entry in list(entries.items()):
+            if record_id in task.todo or task.keys.get(record_id) != entry.key:
+                del entries[record_id]
                 if entry.presence == Presence.PRESENT:
-                    assert sound is not None
-                    block[entry.row - first_row] = sound[entry.row - first_row]
+                    block[entry.row - first_row] = np.nan
         to_encode = [
             record
             for record in task.members
             if record.id not in entries and record.id not in task.quarantined
         ]
         for encoded in chain(self._crashed(task), encoder.encode(to_encode)):
-            encoded = _of_shape(encoded, shape[1:])
+            encoded = _of_shape(encoded, block.shape[1:])
             row, digest = rows[encoded.record_id], ""
             if encoded.patches is not None:
                 block[row] = encoded.patches
                 digest = digest_rows(encoded.patches[None])[0]
                 n_frames += encoded.length
-            if encoded.failure is not None:
-                failures.append((encoded.record_id, encoded.failure))
+            n_failed += encoded.failure is not None
+            if encoded.presence != Presence.ABSENT:
+                on_progress(1)
             entries[encoded.record_id] = Entry(
                 record_id=encoded.record_id,
                 row=first_row + row,
@@ -165,11 +147,8 @@ class Worker:
             environment=environment(settings.device, spec.encoding),
             session=settings.session,
         )
-        return TaskReport(
-            n_frames=n_frames,
-            seconds=time.monotonic() - started,
-            failures=tuple(failures),
-        )
+        seconds = time.monotonic() - started
+        return TaskReport(n_frames=n_frames, seconds=seconds, n_failed=n_failed)
 
     def _crashed(self, task: ChunkTask) -> Iterator[Encoded]:
         """The records that crash a worker, their files hashed and not decoded."""
@@ -203,6 +182,21 @@ def _of_shape(encoded: Encoded, wanted: tuple[int, ...]) -> Encoded:
         path=encoded.sources[0].path if encoded.sources else None,
     )
     return replace(encoded, presence=Presence.FAILED, patches=None, length=0, failure=failure)
+
+
+def run_here(
+    tasks: Sequence[ChunkTask], settings: WorkerSettings, on_progress: OnProgress
+) -> Iterator[TaskReport]:
+    """Run every task in this process, without Dask: for debugging, and for stores in memory."""
+    torch = sys.modules.get("torch")
+    n_threads = torch.get_num_threads() if torch else None
+    worker = Worker(settings)
+    try:
+        for task in tasks:
+            yield worker.run(task, on_progress)
+    finally:
+        if torch:  # the caller's threads outlive a worker's wish
+            torch.set_num_threads(n_threads)
 
 
 def environment(device: str, encoding: Mapping[str, Any]) -> dict[str, Any]:

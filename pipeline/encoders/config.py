@@ -14,8 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.common.settings import merge_tables, parse_table, table_of_change, to_table
 from pipeline.contract.errors import ConfigError
+from pipeline.signals.segments import to_patches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,13 @@ class ModalityEncoding:
                 f"stride {self.stride} is longer than window {self.window}: rows between windows "
                 "would not count"
             )
+
+    def pool(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rows to patches by these windows.
+
+        Shapes: rows (T, D); returns (P, D).
+        """
+        return to_patches(rows, window=self.window, stride=self.stride, n_patches=self.patches)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

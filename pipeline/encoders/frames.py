@@ -29,7 +29,6 @@ from pipeline.contract import RecordingError
 from pipeline.encoders.config import FramesEncoding
 from pipeline.encoders.weights import Weights
 from pipeline.signals.clock import rows_by_clock
-from pipeline.signals.segments import to_patches
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -153,12 +152,7 @@ class _Recording(Generic[Key]):
             return self.error
         features = np.concatenate(self.features)
         rows = rows_by_clock(times_of(self.key))
-        return to_patches(
-            features if rows is None else features[rows],
-            window=encoding.window,
-            stride=encoding.stride,
-            n_patches=encoding.patches,
-        )
+        return encoding.pool(features if rows is None else features[rows])
 
 
 def encode_frames(

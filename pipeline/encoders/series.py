@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.encoders.config import SeriesEncoding
-from pipeline.signals.segments import to_patches
 
 
 def encode_series(values: NDArray[np.float32], encoding: SeriesEncoding) -> NDArray[np.float32]:
@@ -22,6 +21,4 @@ def encode_series(values: NDArray[np.float32], encoding: SeriesEncoding) -> NDAr
         >>> encode_series(values, SeriesEncoding(patches=2)).ravel().tolist()
         [0.5625, 2.4375]
     """
-    return to_patches(
-        values, window=encoding.window, stride=encoding.stride, n_patches=encoding.patches
-    )
+    return encoding.pool(values)

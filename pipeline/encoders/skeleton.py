@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from pipeline.contract import RecordingError
 from pipeline.encoders.config import SkeletonEncoding
-from pipeline.signals.segments import to_patches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +77,7 @@ def encode_skeleton(joints: NDArray[np.float32], encoding: SkeletonEncoding) -> 
         raise RecordingError(
             f"a coordinate is {np.abs(normal).max():.3g}: wanted metres", stage="encode"
         )
-    flat = normal.reshape(len(normal), -1).astype(np.float32)
-    return to_patches(
-        flat, window=encoding.window, stride=encoding.stride, n_patches=encoding.patches
-    )
+    return encoding.pool(normal.reshape(len(normal), -1).astype(np.float32))
 
 
 def _facing(frame: NDArray[np.float64], body: Body) -> NDArray[np.float64]:

@@ -91,21 +91,20 @@ class TarGzArchive:
             with tarfile.open(fileobj=self._file, mode="r|") as tar:  # type: ignore[call-overload]
                 for member in tar:
                     tar.members = []  # or it keeps them all
-                    if not member.isdir():
-                        self._enter(path, folder, member)
+                    if member.isdir():
+                        continue
+                    name = _enter(self.sizes, self.refused, path, folder, member.name)
+                    if name is None:
+                        continue
+                    if member.isreg() and not member.issparse():
+                        self.sizes[name], self._starts[name] = member.size, member.offset_data
+                    else:
+                        reason = f"no plain file in {path.name}"
+                        self.refused.append(Refusal(path=name, reason=reason))
             while self._file.read(1 << 20):  # up to the checksum
                 pass
         except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
             raise refuse(path.name, f"is not a whole tar.gz archive: {error}") from error
-
-    def _enter(self, path: Path, folder: str, member: tarfile.TarInfo) -> None:
-        name = _enter(self.sizes, self.refused, path, folder, member.name)
-        if name is None:
-            return
-        if not member.isreg() or member.issparse():
-            self.refused.append(Refusal(path=name, reason=f"no plain file in {path.name}"))
-            return
-        self.sizes[name], self._starts[name] = member.size, member.offset_data
 
     @contextmanager
     def open(self, path: str) -> Iterator[IO[bytes]]:

@@ -12,6 +12,7 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import IO, Any
 
 STATE_EVERY = 4 << 20
@@ -67,7 +68,7 @@ class SeekableGzip:
             zlib.error: the file is damaged.
             EOFError: the file is cut short.
         """
-        state = self._states[bisect_right(self._states, position, key=_unpacked) - 1]
+        state = self._states[bisect_right(self._states, position, key=attrgetter("unpacked")) - 1]
         if not self._at <= position or state.unpacked > self._at:
             self._blocks = self._from(state, keep=False)
             self._at, self._ahead = state.unpacked, b""
@@ -104,7 +105,3 @@ class SeekableGzip:
                     content = self._file.read(_STEP)
                     if not content.strip(b"\0"):
                         return
-
-
-def _unpacked(state: _State) -> int:
-    return state.unpacked

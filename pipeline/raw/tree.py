@@ -15,19 +15,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from pipeline.contract import RecordingError
-from pipeline.raw.archives import (
-    ARCHIVES,
-    DAMAGE,
-    Archive,
-    Refusal,
-    ending_of,
-    leads_out,
-    refuse,
-)
+from pipeline.raw.archives import ARCHIVES, DAMAGE, Archive, Refusal, ending_of, leads_out, refuse
 
 DEFAULT_MAX_BYTES = 4 << 30
 _STEP = 1 << 20
@@ -71,7 +64,7 @@ class RawTree:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle as root and limit; open archives stay behind."""
-        return (_rebuild, (str(self.root), self.max_bytes))
+        return partial(RawTree, str(self.root), max_bytes=self.max_bytes), ()
 
     def __repr__(self) -> str:
         """Root and limit, as they were given."""
@@ -157,12 +150,12 @@ class RawTree:
                 path = (parent / name).relative_to(self._real_root).as_posix()
                 if refusal := self._why_not(parent / name, path):
                     refused.append(refusal)
-                elif folder == str(self._real_root) and (ending := ending_of(name)):
+                elif parent == self._real_root and (ending := ending_of(name)):
                     top = name.removesuffix(ending)
-                    if (parent / top).exists() or self._archive_of(top) != name:
-                        beside = self._archive_of(top) if not (parent / top).exists() else None
-                        what = beside or f"the folder {top}"
-                        reason = f"not read while {what} is beside it"
+                    is_folder = (parent / top).exists()
+                    read = f"the folder {top}" if is_folder else self._archive_of(top)
+                    if read != name:
+                        reason = f"not read while {read} is beside it"
                         refused.append(Refusal(path=path, reason=reason))
                         continue
                     archive = self._archive(name)
@@ -208,8 +201,7 @@ class RawTree:
             if key not in self._archives:
                 if not (self._real_root / name).resolve().is_relative_to(self._real_root):
                     raise refuse(name, "is a link out of the raw tree: put the file into the tree")
-                ending = ending_of(name)
-                assert ending is not None
+                ending = ending_of(name) or ""
                 kind = ARCHIVES[ending]
                 self._archives[key] = kind(self._real_root / name, name.removesuffix(ending))
             return self._archives[key]
@@ -243,7 +235,3 @@ def _checked_read(file: IO[bytes], n_bytes: int, path: str) -> bytes:
         raise refuse(path, f"is damaged in its archive: {error}") from error
     except (OSError, ValueError, MemoryError) as error:
         raise refuse(path, f"cannot be read: {type(error).__name__}: {error}") from error
-
-
-def _rebuild(root: str, max_bytes: int) -> RawTree:
-    return RawTree(root, max_bytes=max_bytes)

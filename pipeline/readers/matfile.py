@@ -34,7 +34,7 @@ _STORED = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
 }  # fmt: skip
 _CLASSES = {
-    1: "cell", 2: "struct", 3: "object", 4: "char", 5: "sparse", 16: "function", 17: "opaque",
+    1: "cell", 2: "struct", 3: "object", 4: "char", 5: "sparse", 16: "function",
 }  # fmt: skip
 _NUMERIC = range(6, 16)
 _MAX_DIMENSIONS = 32
@@ -66,10 +66,11 @@ def read_array(
         RecordingError: not a MAT file, truncated or damaged, no such variable, not numeric, of
             another shape, or too large.
     """
-    if content[:8] == b"\x89HDF\r\n\x1a\n" or content[512:520] == b"\x89HDF\r\n\x1a\n":
-        array = _read_hdf5(content, key, shape, path, max_bytes)
-    else:
-        array = _read_v5(content, key, shape, path, max_bytes)
+    is_hdf5 = b"\x89HDF\r\n\x1a\n" in (content[:8], content[512:520])
+    try:
+        array = (_read_hdf5 if is_hdf5 else _read_v5)(content, key, shape, max_bytes)
+    except _MatError as error:
+        raise RecordingError(f"{path or 'MAT file'} {error}", path=path) from error
     array.flags.writeable = False
     return array
 
@@ -79,8 +80,8 @@ class _Variable:
     """What the header of one array says, and where its values begin."""
 
     name: str
-    class_code: int
-    is_complex: bool
+    class_name: str | None = None
+    """What it holds where that is not real numbers."""
     dims: tuple[int, ...] = ()
     stored: int = 0
     """Type of the stored values, as an element's type."""
@@ -92,32 +93,27 @@ class _MatError(Exception):
     """A MAT file that contradicts itself; becomes a RecordingError with its path."""
 
 
-def _read_v5(
-    content: bytes, key: str, shape: Shape, path: str | None, max_bytes: int
-) -> NDArray[Any]:
-    try:
-        order = _byte_order(content)
-        names: list[str] = []
-        last: tuple[memoryview, int, _Variable] | None = None
-        at = _HEADER
-        while at < len(content):
-            kind, n_bytes, start = _tag(content, at, order)
-            if start + n_bytes > len(content):
-                raise _MatError(
-                    f"is truncated: the variable at byte {at} declares {n_bytes} bytes and "
-                    f"{len(content) - start} are left"
-                )
-            element = memoryview(content)[start : start + n_bytes]
-            variable = _peek(element, kind, order, at)
-            if variable.name == key:  # of several the last counts, as in MATLAB
-                last = element, kind, variable
-            names.append(variable.name)
-            at = start + n_bytes
-        if last is not None:
-            return _values(*last, order, shape, max_bytes)
-        raise _MatError(f"has no variable {key!r}: found {names or 'none'}")
-    except _MatError as error:
-        raise RecordingError(f"{path or 'MAT file'} {error}", path=path) from error
+def _read_v5(content: bytes, key: str, shape: Shape, max_bytes: int) -> NDArray[Any]:
+    order = _byte_order(content)
+    names: list[str] = []
+    last: tuple[memoryview, int, _Variable] | None = None
+    at = _HEADER
+    while at < len(content):
+        kind, n_bytes, start = _tag(content, at, order)
+        if start + n_bytes > len(content):
+            raise _MatError(
+                f"is truncated: the variable at byte {at} declares {n_bytes} bytes and "
+                f"{len(content) - start} are left"
+            )
+        element = memoryview(content)[start : start + n_bytes]
+        variable = _header(element, kind, order, at)
+        if variable.name == key:  # of several the last counts, as in MATLAB
+            last = element, kind, variable
+        names.append(variable.name)
+        at = start + n_bytes
+    if last is not None:
+        return _values(*last, order, shape, max_bytes)
+    raise _MatError(f"has no variable {key!r}: found {names or 'none'}")
 
 
 def _byte_order(content: bytes) -> str:
@@ -151,16 +147,11 @@ def _after(start: int, n_bytes: int) -> int:
     return (start + n_bytes + 7) // 8 * 8
 
 
-def _peek(element: memoryview, kind: int, order: str, at: int) -> _Variable:
+def _header(element: memoryview, kind: int, order: str, at: int) -> _Variable:
     if kind == _COMPRESSED:
-        return _header(_inflate(element, _PEEK, whole=False), order, at)
-    if kind == _MATRIX:  # the tag was stripped: look as if it were inflated
-        prefix = struct.pack(order + "II", _MATRIX, len(element))
-        return _header(prefix + bytes(element[:_PEEK]), order, at)
-    raise _MatError(f"is damaged: an element of type {kind} at byte {at}, wanted an array")
-
-
-def _header(head: bytes, order: str, at: int) -> _Variable:
+        head = _inflate(element, _PEEK, whole=False)
+    else:  # the tag was stripped: look as if it were inflated
+        head = struct.pack(order + "II", kind, len(element)) + bytes(element[:_PEEK])
     kind, _, start = _tag(head, 0, order)
     if kind != _MATRIX:
         raise _MatError(f"is damaged: an element of type {kind} at byte {at}, wanted an array")
@@ -171,7 +162,7 @@ def _header(head: bytes, order: str, at: int) -> _Variable:
     class_code, is_complex = flags & 0xFF, bool(flags & 0x0800)
     start = _after(start, n_bytes)
     if class_code == 17:  # an opaque object goes on differently; all that counts is to refuse it
-        return _Variable(name="", class_code=17, is_complex=False)
+        return _Variable(name="")
     kind, n_bytes, start = _tag(head, start, order)
     if kind != 5 or n_bytes % 4 or not 8 <= n_bytes <= 4 * _MAX_DIMENSIONS:
         raise _MatError(f"is damaged: the variable at byte {at} declares no dimensions")
@@ -183,29 +174,20 @@ def _header(head: bytes, order: str, at: int) -> _Variable:
     if kind != 1 or n_bytes > 63 or start + n_bytes > len(head):
         raise _MatError(f"is damaged: the variable at byte {at} has no name")
     name = head[start : start + n_bytes].decode("latin-1")
-    if class_code not in _NUMERIC or is_complex:
-        return _Variable(name=name, class_code=class_code, is_complex=is_complex)
+    if is_complex or class_code not in _NUMERIC:
+        unknown = f"unknown ({class_code})"
+        class_name = "complex" if is_complex else _CLASSES.get(class_code, unknown)
+        return _Variable(name=name, class_name=class_name)
     stored, n_bytes, values_at = _tag(head, _after(start, n_bytes), order)
-    return _Variable(
-        name=name,
-        class_code=class_code,
-        is_complex=is_complex,
-        dims=dims,
-        stored=stored,
-        n_bytes=n_bytes,
-        values_at=values_at,
-    )
+    return _Variable(name=name, dims=dims, stored=stored, n_bytes=n_bytes, values_at=values_at)
 
 
 def _values(
     element: memoryview, kind: int, variable: _Variable, order: str, shape: Shape, max_bytes: int
 ) -> NDArray[Any]:
     name, dims = variable.name, variable.dims
-    if variable.class_code not in _NUMERIC or variable.is_complex:
-        kind_name = _CLASSES.get(variable.class_code, f"unknown ({variable.class_code})")
-        if variable.is_complex:
-            kind_name = "complex"
-        raise _MatError(f"holds {name!r} of class {kind_name}: wanted real numbers")
+    if variable.class_name is not None:
+        raise _MatError(f"holds {name!r} of class {variable.class_name}: wanted real numbers")
     _check_shape(name, dims, shape)
     if variable.stored not in _STORED:
         raise _MatError(f"stores {name!r} as type {variable.stored}: wanted numbers")
@@ -249,12 +231,9 @@ def _inflate(element: memoryview, limit: int, *, whole: bool) -> bytes:
     return inflated
 
 
-def _read_hdf5(
-    content: bytes, key: str, shape: Shape, path: str | None, max_bytes: int
-) -> NDArray[Any]:
+def _read_hdf5(content: bytes, key: str, shape: Shape, max_bytes: int) -> NDArray[Any]:
     import h5py
 
-    where = path or "MAT file"
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             link = file.get(key, getlink=True)
@@ -272,12 +251,11 @@ def _read_hdf5(
                 raise _MatError(f"stores {key!r} in {n_bytes} bytes: the limit is {max_bytes}")
             _check_chunks(item, key, max_bytes)
             array: NDArray[Any] = item[()]
-    except _MatError as error:
-        raise RecordingError(f"{where} {error}", path=path) from error
+    except _MatError:
+        raise
     except Exception as error:  # h5py lets many types through for a damaged file
-        raise RecordingError(
-            f"{where} is a damaged MAT v7.3 (HDF5) file: {type(error).__name__}: {error}", path=path
-        ) from error
+        reason = f"{type(error).__name__}: {error}"
+        raise _MatError(f"is a damaged MAT v7.3 (HDF5) file: {reason}") from error
     return np.ascontiguousarray(array).astype(array.dtype.newbyteorder("="), copy=False).T
 
 

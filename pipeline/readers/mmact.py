@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.contract import RecordingError, StreamRef, refuse
+from pipeline.contract import RecordingError, StreamRef
 from pipeline.readers.timed_csv import read_rows
 from pipeline.readers.units import Unit, check_unit
 from pipeline.signals.recording import Signal, Streams
@@ -51,9 +51,7 @@ def read_inertial(opened: Sequence[tuple[bytes, StreamRef]]) -> Streams:
     signals: dict[str, Signal] = {}
     for content, ref in opened:
         if ref.name not in SENSORS:
-            raise refuse(
-                ref.path, f"is the stream {ref.name!r}: wanted one of {', '.join(SENSORS)}"
-            )
+            raise ref.refuse(f"is the stream {ref.name!r}: wanted one of {', '.join(SENSORS)}")
         signal = _read(content, ref, len(SENSORS[ref.name]))
         if signal is None:
             continue
@@ -82,15 +80,14 @@ def read_series(opened: Sequence[tuple[bytes, StreamRef]]) -> Streams:
     content, ref = opened[0]
     signal = _read(content, ref, 1)
     if signal is None:
-        raise refuse(ref.path, "has no rows", "read")
+        raise ref.refuse("has no rows", "read")
     return Streams(widths={ref.name: 1}, signals={ref.name: signal})
 
 
 def _read(content: bytes, ref: StreamRef, n_values: int) -> Signal | None:
     times_s, values = read_rows(content, n_values, ref.path)
     if ref.n_frames is not None and len(times_s) != ref.n_frames:
-        raise refuse(
-            ref.path,
-            f"holds {len(times_s)} rows of different times where the manifest lists {ref.n_frames}",
+        raise ref.refuse(
+            f"holds {len(times_s)} rows of different times where the manifest lists {ref.n_frames}"
         )
     return Signal(values=values.astype(np.float32), times_s=times_s) if len(times_s) else None

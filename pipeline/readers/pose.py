@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import StreamRef, refuse
+from pipeline.contract import StreamRef
 from pipeline.signals.recording import Signal
 
 JOINTS = (
@@ -53,14 +53,12 @@ def read_pose(content: bytes, ref: StreamRef) -> Signal:
     try:
         frames = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise refuse(ref.path, f"is not JSON: {error}") from error
+        raise ref.refuse(f"is not JSON: {error}") from error
     if not isinstance(frames, list) or not 0 < len(frames) <= MAX_FRAMES:
-        found = f"{len(frames)} entries" if isinstance(frames, list) else type(frames).__name__
-        raise refuse(ref.path, f"holds {found}: wanted a list of 1 to {MAX_FRAMES} frames")
+        held = f"{len(frames)} entries" if isinstance(frames, list) else type(frames).__name__
+        raise ref.refuse(f"holds {held}: wanted a list of 1 to {MAX_FRAMES} frames")
     if ref.n_frames is not None and len(frames) != ref.n_frames:
-        raise refuse(
-            ref.path, f"holds {len(frames)} frames where the manifest lists {ref.n_frames}"
-        )
+        raise ref.refuse(f"holds {len(frames)} frames where the manifest lists {ref.n_frames}")
     numbered = _by_number(frames, ref)
     nobody = np.empty((0, len(JOINTS), 2))
     persons = [
@@ -68,7 +66,7 @@ def read_pose(content: bytes, ref: StreamRef) -> Signal:
         for at in range(min(numbered), max(numbered) + 1)
     ]
     if not any(np.isfinite(joints).any() for joints in persons):
-        raise refuse(ref.path, f"shows no person in any of its {len(frames)} frames: wanted one")
+        raise ref.refuse(f"shows no person in any of its {len(frames)} frames: wanted one")
     joints = _follow(persons)
     first = _fill(joints[:, 0])
     hips = np.repeat(first[:, HIPS].mean(axis=1, keepdims=True), len(JOINTS), axis=1)
@@ -85,15 +83,14 @@ def _by_number(frames: list[Any], ref: StreamRef) -> dict[int, Any]:
         return dict(enumerate(frames))
     for place, number in enumerate(numbers):
         if type(number) is not int or not 0 <= number < MAX_FRAMES:
-            raise refuse(
-                ref.path,
+            raise ref.refuse(
                 f"has the number {str(number)[:20]} at entry {place}: wanted one from 0 to "
                 f"{MAX_FRAMES - 1} for every frame",
             )
     numbered = dict(zip(numbers, frames, strict=True))
     if len(numbered) < len(frames):
         twice = next(n for place, n in enumerate(numbers) if n in numbers[:place])
-        raise refuse(ref.path, f"has the frame {twice} twice: wanted each number once")
+        raise ref.refuse(f"has the frame {twice} twice: wanted each number once")
     return numbered
 
 
@@ -104,22 +101,19 @@ def _persons(frame: Any, at: int, ref: StreamRef) -> NDArray[np.float64]:
     """
     persons = frame.get("persons") if isinstance(frame, dict) else None
     if not isinstance(persons, list) or len(persons) > N_PERSONS:
-        found = f"{len(persons)} persons" if isinstance(persons, list) else "no list of persons"
-        raise refuse(ref.path, f"has {found} in frame {at}: wanted 0 to {N_PERSONS}")
+        held = f"{len(persons)} persons" if isinstance(persons, list) else "no list of persons"
+        raise ref.refuse(f"has {held} in frame {at}: wanted 0 to {N_PERSONS}")
     if not persons:
         return np.empty((0, len(JOINTS), 2))
     try:
         joints = np.array([person["keypoints"] for person in persons], dtype=np.float64)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise refuse(
-            ref.path, f"has a person in frame {at} that cannot be read: {error!r}"
-        ) from error
+        raise ref.refuse(f"has a person in frame {at} that cannot be read: {error!r}") from error
     wanted = (len(persons), len(JOINTS), 3)
     if joints.shape != wanted or not (np.abs(joints) <= MAX_PIXEL).all():
-        raise refuse(
-            ref.path,
+        raise ref.refuse(
             f"has keypoints of shape {joints.shape} in frame {at}: wanted {wanted}, each x, y "
-            f"and score finite and at most {MAX_PIXEL:.0f}",
+            f"and score finite and at most {MAX_PIXEL:.0f}"
         )
     seen = joints[:, :, 2:] > 0
     return np.where(seen, joints[:, :, :2], np.nan)
@@ -143,16 +137,16 @@ def _follow(persons_of: list[NDArray[np.float64]]) -> NDArray[np.float64]:
                 _apart(centres[0], last[0]) + _apart(centres[1], last[1])
             ):
                 seen, centres = seen[::-1], centres[::-1]
-        elif seen and _is_second(centres[0], last):
+        elif (
+            seen
+            and np.isfinite(last[1]).all()
+            and _apart(centres[0], last[1]) < _apart(centres[0], last[0])
+        ):
             joints[at, 1], last[1] = seen[0], centres[0]
             continue
         for person, (joints_seen, centre) in enumerate(zip(seen, centres, strict=True)):
             joints[at, person], last[person] = joints_seen, centre
     return joints
-
-
-def _is_second(centre: NDArray[np.float64], last: NDArray[np.float64]) -> bool:
-    return bool(np.isfinite(last[1]).all() and _apart(centre, last[1]) < _apart(centre, last[0]))
 
 
 def _apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
@@ -171,14 +165,11 @@ def _fill(joints: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     filled = np.empty_like(joints)
     frames = np.arange(len(joints))
-    never = []
-    for joint in range(joints.shape[1]):
-        seen = np.isfinite(joints[:, joint, 0])
-        if not seen.any():
-            never.append(joint)
-            continue
+    seen = np.isfinite(joints[:, :, 0])
+    ever = seen.any(axis=0)
+    for joint in np.flatnonzero(ever):
+        at = seen[:, joint]
         for axis in range(2):
-            filled[:, joint, axis] = np.interp(frames, frames[seen], joints[seen, joint, axis])
-    others = [joint for joint in range(joints.shape[1]) if joint not in never]
-    filled[:, never] = filled[:, others].mean(axis=1, keepdims=True)
+            filled[:, joint, axis] = np.interp(frames, frames[at], joints[at, joint, axis])
+    filled[:, ~ever] = filled[:, ever].mean(axis=1, keepdims=True)
     return filled

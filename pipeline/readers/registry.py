@@ -57,7 +57,7 @@ def of_one_file(read: Callable[[bytes, StreamRef], Recording]) -> Reader:
 READERS: Mapping[str, Mapping[str, Readable]] = MappingProxyType(
     {
         "utd-mhad": {
-            "rgb": Readable(read=of_one_file(utd_mhad.read_colour), gives=Frames),
+            "rgb": Readable(read=of_one_file(read_video), gives=Frames),
             "depth": Readable(read=of_one_file(utd_mhad.read_depth), gives=Frames),
             "skeleton": Readable(
                 read=of_one_file(utd_mhad.read_skeleton),

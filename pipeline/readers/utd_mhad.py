@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from pipeline.contract import StreamRef, refuse
 from pipeline.readers.matfile import read_array
 from pipeline.readers.units import Unit, check_begins, check_unit
-from pipeline.readers.video import read_video
 from pipeline.signals.recording import Frames, Signal
 
 JOINTS = (
@@ -105,17 +104,6 @@ def read_depth(content: bytes, ref: StreamRef) -> Frames:
     n_frames = values.shape[2]
     _check_length(n_frames, ref)
     return Frames(n_frames=n_frames, blocks=_depth_blocks(values, ref))
-
-
-def read_colour(content: bytes, ref: StreamRef) -> Frames:
-    """Colour frames, 640x480 at a nominal 15 Hz in the published files.
-
-    Shapes: blocks of frames (n, H, W, 3) uint8 RGB, times_s (n,) by the file's time stamps.
-
-    Raises:
-        RecordingError: as :func:`pipeline.readers.video.read_video`.
-    """
-    return read_video(content, ref)
 
 
 def _signal(values: NDArray[Any], ref: StreamRef, rate_hz: float) -> Signal:

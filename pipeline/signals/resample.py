@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.signals.recording import Signal, Streams
 
@@ -33,7 +32,10 @@ def join(streams: Streams, rate_hz: float) -> Signal:
 
     Shapes: streams of (T_i, D_i) -> values (T, sum of D_i, and M more for M > 1 streams).
     """
-    spans = {name: _span(signal) for name, signal in streams.signals.items()}
+    spans = {
+        name: (float(signal.times_s[0]), float(signal.times_s[-1]))
+        for name, signal in streams.signals.items()
+    }
     on_clock = common_clock(spans)
     start = min(spans[name][0] for name in on_clock)
     end = max(spans[name][1] for name in on_clock)
@@ -68,8 +70,3 @@ def _overlap(one: Span, other: Span) -> bool:
     shared = min(one[1], other[1]) - max(one[0], other[0])
     shorter = min(one[1] - one[0], other[1] - other[0])
     return shared >= MIN_OVERLAP * shorter and shared >= 0
-
-
-def _span(signal: Signal) -> Span:
-    times_s: NDArray[np.float64] = signal.times_s
-    return float(times_s[0]), float(times_s[-1])

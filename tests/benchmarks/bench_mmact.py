@@ -15,7 +15,7 @@ import threading
 
 import psutil
 
-from pipeline.encode.job import Callbacks, EncodeOptions, Event, encode, rehearse
+from pipeline.encode.job import Callbacks, EncodeOptions, encode, rehearse
 from pipeline.manifests import build, shipped_manifest
 from pipeline.raw.tree import RawTree
 from tests.benchmarks.common import busy_cores, clock, peak_mib, say, scratch
@@ -38,9 +38,9 @@ class Watch:
         self._stop.set()
         self._thread.join()
 
-    def on_event(self, event: Event) -> None:
+    def on_progress(self, n_records: int) -> None:
         """Count records."""
-        self.n_done += event.n_records
+        self.n_done += n_records
 
     def _look(self) -> None:
         while not self._stop.wait(0.2):
@@ -83,7 +83,7 @@ def measure(raw: str) -> None:
             rehearse(manifest, raw, str(folder / "cache"), options)
         say("dry run, seconds", rehearsed.seconds, "")
         watch = Watch(len(manifest.records))
-        callbacks = Callbacks(on_event=watch.on_event)
+        callbacks = Callbacks(on_progress=watch.on_progress)
         with clock() as encoded, watch:
             summary = encode(manifest, raw, str(folder / "cache"), options, callbacks)
     counts = summary.counts["inertial"]

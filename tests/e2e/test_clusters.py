@@ -102,7 +102,7 @@ def test_frames_have_the_same_bits_whatever_the_number_of_workers(tmp_path):
 def test_workers_that_cannot_do_it_are_refused_at_once(changes, reason, own, tree, tmp_path):
     settings = replace(settings_of(tree[0], tmp_path), **changes)
     with pytest.raises(ConfigError, match=f"no worker can do this: tcp://.*: {reason}"):
-        run_tasks(own, TASK, settings, on_event=print, on_report=print)
+        list(run_tasks(own, TASK, settings, print))
 
 
 def test_a_gpu_asked_of_workers_without_one_is_refused_at_once(own, tree, tmp_path):
@@ -111,7 +111,7 @@ def test_a_gpu_asked_of_workers_without_one_is_refused_at_once(own, tree, tmp_pa
         pytest.skip("the workers have a GPU")
     settings = replace(settings_of(tree[0], tmp_path), device="cuda")
     with pytest.raises(ConfigError, match=r"no worker can do this: .*: it has no GPU"):
-        run_tasks(own, TASK, settings, on_event=print, on_report=print)
+        list(run_tasks(own, TASK, settings, print))
 
 
 def test_two_encodes_on_one_cluster_do_not_take_each_others_settings(own, tree, tmp_path):

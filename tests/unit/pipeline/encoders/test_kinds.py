@@ -27,6 +27,7 @@ from pipeline.encoders.config import (
 )
 from pipeline.encoders.kinds import KINDS, encoding_noted, kind_noted, kind_of, to_note
 from pipeline.encoders.pixels import colour_pixels, depth_pixels
+from pipeline.encoders.weights import load_weights
 from pipeline.manifests import Manifest
 from pipeline.readers import registry
 from tests.fabricate import SMALL_FRAMES, encode_here, manifest_of, record_ids, write_raw
@@ -90,8 +91,8 @@ def test_a_camera_alone_needs_weights_whatever_it_is_called(tmp_path: Path) -> N
     raw = write_raw(tmp_path / "raw", record_ids(1), ("depth",), n_frames=2)
     options = EncodeOptions(config=CONFIG, modalities=("kinect_depth",), weights="random:0")
     setup = set_up(manifest_of_two_cameras(raw), str(raw), str(tmp_path / "c"), options)
-    assert setup.weights_sha256 is not None
-    assert setup.specs["kinect_depth"].encoding["weights_sha256"] == setup.weights_sha256
+    noted = setup.specs["kinect_depth"].encoding["weights_sha256"]
+    assert noted == load_weights("random:0").sha256
 
 
 @pytest.mark.usefixtures("readers")

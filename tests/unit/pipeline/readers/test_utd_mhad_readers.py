@@ -17,11 +17,11 @@ from pipeline.readers.registry import READERS, readable
 from pipeline.readers.utd_mhad import (
     INERTIAL_COLUMNS,
     JOINTS,
-    read_colour,
     read_depth,
     read_inertial,
     read_skeleton,
 )
+from pipeline.readers.video import read_video
 from pipeline.signals.recording import Frames, Signal
 from tests.real_recordings import utd_mhad_root
 
@@ -171,7 +171,7 @@ def test_a_length_other_than_the_manifests_is_refused(
         read(content, known(99))
 
 
-@pytest.mark.parametrize("read", [read_inertial, read_skeleton, read_depth, read_colour])
+@pytest.mark.parametrize("read", [read_inertial, read_skeleton, read_depth, read_video])
 def test_an_empty_file_is_refused_by_every_reader(read: Any) -> None:
     with pytest.raises(RecordingError, match=r"Some/a1_s1_t1.mat is empty"):
         read(b"", REF)

@@ -107,13 +107,13 @@ def test_depth_that_a_reader_refuses_is_a_line_in_the_page(tmp_path):
 
 def test_colours_survive(place):
     """Red must not become blue: the frame is what the reader gives, but for JPEG's loss."""
-    from pipeline.readers.utd_mhad import read_colour
+    from pipeline.readers.video import read_video
 
     path = path_of(IDS[0], "rgb")
     ref = StreamRef(name="rgb", path=path)
     record = Record(id=IDS[0], label=0, streams={"rgb": (ref,)})
     found = drawn_frames(RawTree(place / "raw"), "utd-mhad", record)["rgb"]["images"][0]
-    (first, *_), _ = next(iter(read_colour((place / "raw" / path).read_bytes(), ref).blocks))
+    (first, *_), _ = next(iter(read_video((place / "raw" / path).read_bytes(), ref).blocks))
     shown, wanted = pixels_of(found["source"]).astype(float), first[::4, ::4].astype(float)
     assert np.abs(shown - wanted).mean() < 12
     assert all(
