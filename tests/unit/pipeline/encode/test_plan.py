@@ -41,9 +41,10 @@ def test_a_modality_that_starts_anew_has_nothing_done_and_nothing_absent_yet(raw
     (raw / path_of(IDS[1], "skeleton")).unlink()
     encode_here(raw, tmp_path / "c")
     config = EncodingConfig(skeleton=SkeletonEncoding(patches=8))
-    needs = rehearse_here(raw, tmp_path / "c", config=config).modalities["skeleton"]
+    asked = {"config": config, "replace": True}
+    needs = rehearse_here(raw, tmp_path / "c", **asked).modalities["skeleton"]
     assert (needs.n_pending, needs.n_done, needs.n_absent) == (3, 0, 1)
-    summary = encode_here(raw, tmp_path / "c", config=config)
+    summary = encode_here(raw, tmp_path / "c", **asked)
     assert summary.spec.state == "complete"
     assert summary.counts["skeleton"] == {"present": 3, "absent": 1, "failed": 0}
     assert encode_here(raw, tmp_path / "c", config=config).plan.tasks == ()

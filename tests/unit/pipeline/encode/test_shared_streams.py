@@ -25,7 +25,7 @@ N_TRIALS, N_VIEWS = 3, 4
 
 
 def rows(seed: int) -> bytes:
-    values = np.random.default_rng(seed).normal(0, 1, (20, 3))
+    values = np.random.default_rng(seed).normal(4, 0.5, (20, 3))  # gravity, in m/s^2
     return "\n".join(
         f"20181016_13:37:{i // 10:02}.{i % 10}00,{x:.6f},{y:.6f},{z:.6f}"
         for i, (x, y, z) in enumerate(values)
@@ -155,7 +155,7 @@ def test_a_trial_without_any_sensor_is_absent(raw: Path, tmp_path: Path) -> None
 def test_the_rate_of_the_grid_is_a_setting_and_part_of_the_key(raw: Path, tmp_path: Path) -> None:
     encode_sensors(raw, tmp_path / "c")
     slower = EncodingConfig(inertial=SeriesEncoding(patches=128, rate_hz=10))
-    summary = encode_sensors(raw, tmp_path / "c", config=slower)
+    summary = encode_sensors(raw, tmp_path / "c", config=slower, replace=True)
     assert summary.plan.n_pending == N_TRIALS * N_VIEWS
     assert summary.spec.modalities["inertial"].encoding["rate_hz"] == 10
     assert (arrays_of(tmp_path / "c")["inertial_length"] == 20).all()

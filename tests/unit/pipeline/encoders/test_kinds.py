@@ -80,7 +80,7 @@ def test_a_depth_camera_of_another_name_is_encoded_as_depth(tmp_path: Path) -> N
     assert modalities["kinect_depth"].encoding["weights_sha256"]
     store = CacheStore.read(str(tmp_path / "c"))
     keys = [entry.key for entry in store.entries("kinect_depth").values()]
-    encode_here(raw, tmp_path / "c", manifest, config=CONFIG, weights="random:1")
+    encode_here(raw, tmp_path / "c", manifest, config=CONFIG, weights="random:1", replace=True)
     assert not set(keys) & {entry.key for entry in store.entries("kinect_depth").values()}
     outside = recheck(verify(str(tmp_path / "c")), str(raw), n_records=4, weights="random:1")
     assert (outside.n_recomputed, outside.findings) == (4, ())
