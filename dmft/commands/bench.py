@@ -25,12 +25,14 @@ def bench(runs: tuple[Path, ...], seconds: float, as_json: bool) -> None:
     and as records a second in batches of 1 and 32. Memory is the process's peak, and what the
     model added to its libraries.
     """
-    from dmft.export.bench import BATCHES, to_json
+    from dataclasses import asdict
+
+    from dmft.export.bench import BATCHES
     from dmft.export.bench import bench as measure
 
     costs = measure(runs, seconds=seconds)
     if as_json:
-        click.echo(json.dumps(to_json(costs), indent=2))
+        click.echo(json.dumps([asdict(cost) for cost in costs], indent=2))
         return
     width = max(len(cost.model) for cost in costs) + 2
     rates = "".join(f"{f'batch {n}/s':>13}" for n in BATCHES)

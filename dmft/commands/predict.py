@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from dmft.recognise.live import OnProblem, Row
+    from dmft.recognise.live import Row
     from dmft.recognise.predict import Prediction
     from dmft.recognise.recogniser import Recogniser
     from dmft.recognise.recordings import Grouped
@@ -98,17 +99,18 @@ def predict(
     # The encoder also logs what fails; here every failure is told of once, by its file.
     logging.getLogger("pipeline.encode.records").addHandler(logging.NullHandler())
     model = load_recogniser(run, weights=weights)
+    slide = _Sliding(model=model, window_s=window_s, step_s=step_s, as_json=as_json)
     if sliding and any(_is_rows(file) for file in files):
         if len(files) > 1 or raw is not None:
             raise click.UsageError("A stream of rows is read alone: name one.")
-        sys.exit(_slide_rows(model, files[0], window_s, step_s, follow, idle_s, as_json))
+        sys.exit(slide.rows(files[0], follow, idle_s))
     if follow:
         raise click.UsageError("--follow reads rows: name one .jsonl file.")
     grouped = group_files(files, dataset=model.dataset, modalities=model.shapes, raw=raw)
     for name in grouped.ignored:
         click.echo(f"{name}: not used, {run} does not know its modality", err=True)
     if sliding:
-        sys.exit(_slide_files(model, grouped, window_s, step_s, as_json))
+        sys.exit(slide.files(grouped))
     found = predict_grouped(model, grouped)
     failures = [*grouped.failures, *(pair for each in found for pair in each.failures)]
     if as_json:
@@ -135,104 +137,86 @@ def _print(prediction: Prediction, top: int) -> None:
         click.echo(f"  {name:<20}{probability:>8.1%}   {votes}")
 
 
-class _Problems:
-    """Counts what was passed over and shows the first of it."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self, message: str) -> None:
-        self.count += 1
-        if self.count <= SHOWN_PROBLEMS:
-            click.echo(message, err=True)
-
-    def exit_code(self) -> int:
-        """Say how many there were."""
-        if self.count > SHOWN_PROBLEMS:
-            click.echo(f"... and {self.count - SHOWN_PROBLEMS} more", err=True)
-        return 1 if self.count else 0
-
-
 def _is_rows(file: str) -> bool:
     return file == "-" or file.endswith(".jsonl")
 
 
-def _slide_rows(
-    model: Recogniser,
-    file: str,
-    window_s: float,
-    step_s: float,
-    follow: bool,
-    idle_s: float,
-    as_json: bool,
-) -> int:
-    from dmft.recognise.live import MAX_LINE_BYTES, read_lines, read_rows
+@dataclass(slots=True, kw_only=True)
+class _Sliding:
+    """Prints timelines, shows the first of what was passed over and counts it."""
 
-    problems = _Problems()
-    lines = (
-        iter(lambda: sys.stdin.buffer.readline(MAX_LINE_BYTES + 1), b"")
-        if file == "-"
-        else read_lines(Path(file), follow=follow, idle_s=idle_s)
-    )
-    rows = read_rows(lines, dataset=model.dataset, modalities=model.shapes, on_problem=problems)
-    try:
-        _show(model, rows, window_s, step_s, as_json, problems, live=follow or file == "-")
-    except KeyboardInterrupt:
-        click.echo("Stopped.", err=True)
-        return 130
-    return problems.exit_code()
+    model: Recogniser
+    window_s: float
+    step_s: float
+    as_json: bool
+    n_problems: int = 0
 
+    def problem(self, message: str) -> None:
+        self.n_problems += 1
+        if self.n_problems <= SHOWN_PROBLEMS:
+            click.echo(message, err=True)
 
-def _slide_files(
-    model: Recogniser, grouped: Grouped, window_s: float, step_s: float, as_json: bool
-) -> int:
-    from dmft.recognise.live import rows_of
+    def exit_code(self) -> int:
+        if self.n_problems > SHOWN_PROBLEMS:
+            click.echo(f"... and {self.n_problems - SHOWN_PROBLEMS} more", err=True)
+        return 1 if self.n_problems else 0
 
-    problems = _Problems()
-    for file, reason in grouped.failures:
-        problems(f"{file}: {reason}")
-    for recording in grouped.recordings:
-        rows = iter(rows_of(recording, dataset=model.dataset, on_problem=problems))
-        name = recording.id
-        if not as_json:
-            click.echo(name)
-        _show(model, rows, window_s, step_s, as_json, problems, live=False, recording=name)
-    return problems.exit_code()
+    def rows(self, file: str, follow: bool, idle_s: float) -> int:
+        """Show a file or pipe of rows as it comes; return the exit code."""
+        from dmft.recognise.live import MAX_LINE_BYTES, read_lines, read_rows
 
+        lines = (
+            iter(lambda: sys.stdin.buffer.readline(MAX_LINE_BYTES + 1), b"")
+            if file == "-"
+            else read_lines(Path(file), follow=follow, idle_s=idle_s)
+        )
+        known, dataset = self.model.shapes, self.model.dataset
+        rows = read_rows(lines, dataset=dataset, modalities=known, on_problem=self.problem)
+        try:
+            self._show(rows, live=follow or file == "-")
+        except KeyboardInterrupt:
+            click.echo("Stopped.", err=True)
+            return 130
+        return self.exit_code()
 
-def _show(
-    model: Recogniser,
-    rows: Iterator[Row],
-    window_s: float,
-    step_s: float,
-    as_json: bool,
-    on_problem: OnProblem,
-    *,
-    live: bool,
-    recording: str | None = None,
-) -> None:
-    """Print windows as they come (live, or as JSON), and activities as they end."""
-    from dmft.recognise.live import Slicer
-    from dmft.recognise.timeline import moments, timeline
+    def files(self, grouped: Grouped) -> int:
+        """Show recordings one after the other; return the exit code."""
+        from dmft.recognise.live import rows_of
 
-    named = {} if recording is None else {"recording": recording}
+        for file, reason in grouped.failures:
+            self.problem(f"{file}: {reason}")
+        for recording in grouped.recordings:
+            rows = rows_of(recording, dataset=self.model.dataset, on_problem=self.problem)
+            if not self.as_json:
+                click.echo(recording.id)
+            self._show(rows, recording=recording.id)
+        return self.exit_code()
 
-    def told(found: Iterator[Moment]) -> Iterator[Moment]:
-        for moment in found:
-            if as_json:
-                click.echo(json.dumps(moment.to_json() | named))
-            elif live:
-                probability = moment.probabilities[moment.activity]
-                click.echo(f"  now {moment.end_s:8.1f} s  {moment.activity:<20}{probability:>6.1%}")
+    def _show(
+        self, rows: Iterable[Row], *, live: bool = False, recording: str | None = None
+    ) -> None:
+        """Print windows as they come (live, or as JSON), and activities as they end."""
+        from dmft.recognise.live import Slicer
+        from dmft.recognise.timeline import moments, timeline
+
+        named = {} if recording is None else {"recording": recording}
+
+        def told(found: Iterator[Moment]) -> Iterator[Moment]:
+            for moment in found:
+                if self.as_json:
+                    click.echo(json.dumps(moment.to_json() | named))
+                elif live:
+                    name, probability = next(iter(moment.probabilities.items()))
+                    click.echo(f"  now {moment.end_s:8.1f} s  {name:<20}{probability:>6.1%}")
+                sys.stdout.flush()
+                yield moment
+
+        slicer = Slicer(window_s=self.window_s, step_s=self.step_s, on_problem=self.problem)
+        windows = slicer.windows(rows)
+        for activity in timeline(told(moments(self.model, windows, self.problem))):
+            if self.as_json:
+                click.echo(json.dumps(activity.to_json() | named))
+            else:
+                span = f"{activity.start_s:8.1f} to {activity.end_s:8.1f} s"
+                click.echo(f"{span}  {activity.activity:<20}{activity.probability:>6.1%}")
             sys.stdout.flush()
-            yield moment
-
-    slicer = Slicer(window_s=window_s, step_s=step_s, on_problem=on_problem)
-    found = moments(model, slicer.windows(rows), on_problem)
-    for each in timeline(told(found)):
-        if as_json:
-            click.echo(json.dumps(each.to_json() | named))
-        else:
-            span = f"{each.start_s:8.1f} to {each.end_s:8.1f} s"
-            click.echo(f"{span}  {each.activity:<20}{each.probability:>6.1%}")
-        sys.stdout.flush()

@@ -6,7 +6,6 @@ helps. Time is that of the graph on encoded patches: raw files, encoding and loa
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import sys
@@ -53,19 +52,6 @@ class Cost:
     """Of one record; additions, norms and activations do not count."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """A file to measure."""
-
-    model: str
-    folder: str
-    """Run, or folder of graphs."""
-    file: str | None
-    """Graph in it; None for the run itself in PyTorch."""
-    n_parameters: int
-    multiply_adds: int
-
-
 def bench(runs: Sequence[str | Path], *, seconds: float = SECONDS) -> list[Cost]:
     """Measure runs, each in PyTorch, as ONNX and with 8-bit weights.
 
@@ -82,12 +68,12 @@ def bench(runs: Sequence[str | Path], *, seconds: float = SECONDS) -> list[Cost]
     if not seconds > 0:
         raise ConfigError(f"seconds is {seconds}: wanted a positive number")
     with tempfile.TemporaryDirectory() as folder:
-        subjects = [
-            subject
-            for i, run in enumerate(runs)
-            for subject in _subjects(Path(run), Path(folder) / str(i))
+        prepared = [_prepared(Path(run), Path(folder) / str(i)) for i, run in enumerate(runs)]
+        return [
+            Cost(model=model, **counts, **_in_a_process(file, seconds))
+            for files, counts in prepared
+            for model, file in files.items()
         ]
-        return [_in_a_process(subject, seconds) for subject in subjects]
 
 
 def multiply_adds(run: Any) -> int:
@@ -95,75 +81,70 @@ def multiply_adds(run: Any) -> int:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    from dmft.export.graph import Recogniser, example_inputs
+    from dmft.export.graph import RunModule, example_inputs
 
     inputs = example_inputs(run, 1)
     # The fused kernels hide their products from the counter.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        Recogniser(run).eval()(*inputs)
+        RunModule(run).eval()(*inputs)
     return int(counter.get_total_flops()) // 2
 
 
-def _subjects(run_folder: Path, folder: Path) -> list[Subject]:
+def _prepared(run_folder: Path, folder: Path) -> tuple[dict[str, Path], dict[str, Any]]:
+    """Write the graphs of a run; return the files to measure by model, and what can be counted."""
     from dmft.export.build import describe, write_graphs
     from dmft.export.folder import GRAPH_FILE, INT8_FILE
+    from dmft.runs.folder import MODEL_FILE
     from dmft.runs.trained import load_run
 
     run = load_run(run_folder)
     folder.mkdir()
     write_graphs(run, describe(run), folder, int8=True, archive=False)
-    common = {"n_parameters": run.info.finished.n_parameters, "multiply_adds": multiply_adds(run)}
-    kind = f"{run_folder.name} ({run.info.spec.kind})"
-    return [
-        Subject(model=f"{kind} PyTorch", folder=str(run_folder), file=None, **common),
-        Subject(model=f"{kind} ONNX", folder=str(folder), file=GRAPH_FILE, **common),
-        Subject(model=f"{kind} int8", folder=str(folder), file=INT8_FILE, **common),
-    ]
+    name = f"{run_folder.name} ({run.info.spec.kind})"
+    files = {
+        f"{name} PyTorch": run_folder / MODEL_FILE,
+        f"{name} ONNX": folder / GRAPH_FILE,
+        f"{name} int8": folder / INT8_FILE,
+    }
+    counts = {"n_parameters": run.info.finished.n_parameters, "multiply_adds": multiply_adds(run)}
+    return files, counts
 
 
-def _in_a_process(subject: Subject, seconds: float) -> Cost:
+def _in_a_process(file: Path, seconds: float) -> dict[str, Any]:
     with spawning(), ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(measure, subject, seconds).result()
+        return pool.submit(measure, file, seconds).result()
 
 
-def measure(subject: Subject, seconds: float) -> Cost:
-    """Measure one file in this process, on one core."""
+def measure(file: Path, seconds: float) -> dict[str, Any]:
+    """Measure a graph or a run's weights in this process, on one core."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    load, path = (_of_run, None) if subject.file is None else (_of_graph, subject.file)
-    base, run, inputs = load(Path(subject.folder), path)
+    base, run, inputs = (_of_graph if file.suffix == ".onnx" else _of_run)(file)
     times = {n: _times(run, inputs(n), seconds) for n in BATCHES}
-    return Cost(
-        model=subject.model,
-        median_ms=float(np.median(times[1])) * 1e3,
-        p99_ms=float(np.percentile(times[1], 99)) * 1e3,
-        records_per_s={str(n): n / float(np.median(times[n])) for n in BATCHES},
-        model_bytes=_model_file(subject).stat().st_size,
-        peak_bytes=peak_bytes(),
-        base_bytes=base,
-        n_parameters=subject.n_parameters,
-        multiply_adds=subject.multiply_adds,
-    )
-
-
-def _model_file(subject: Subject) -> Path:
-    return Path(subject.folder) / (subject.file or "model.safetensors")
+    return {
+        "median_ms": float(np.median(times[1])) * 1e3,
+        "p99_ms": float(np.percentile(times[1], 99)) * 1e3,
+        "records_per_s": {str(n): n / float(np.median(times[n])) for n in BATCHES},
+        "model_bytes": file.stat().st_size,
+        "peak_bytes": peak_bytes(),
+        "base_bytes": base,
+    }
 
 
 Loaded = tuple[int, Callable[[Any], Any], Callable[[int], Any]]
 """Memory before loading, the model, and inputs of a batch size."""
 
 
-def _of_run(folder: Path, _: str | None) -> Loaded:
+def _of_run(file: Path) -> Loaded:
     import torch
 
-    from dmft.export.graph import Recogniser, example_inputs
+    from dmft.export.graph import RunModule, example_inputs
     from dmft.runs.trained import load_run
 
     torch.set_num_threads(1)
     base = peak_bytes()
-    run = load_run(folder)
-    module = Recogniser(run).eval()
+    run = load_run(file.parent)
+    module = RunModule(run).eval()
 
     def call(given: Any) -> Any:
         with torch.inference_mode():
@@ -172,14 +153,14 @@ def _of_run(folder: Path, _: str | None) -> Loaded:
     return base, call, lambda n: example_inputs(run, n)
 
 
-def _of_graph(folder: Path, file: str | None) -> Loaded:
+def _of_graph(file: Path) -> Loaded:
     import onnxruntime
 
     from dmft.export.folder import start_session
 
     assert onnxruntime.__version__
     base = peak_bytes()
-    session = start_session((folder / (file or "")).read_bytes())
+    session = start_session(file.read_bytes())
     *patches, present = session.get_inputs()
     random = np.random.default_rng(0)
 
@@ -214,8 +195,3 @@ def peak_bytes() -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak) if sys.platform == "darwin" else int(peak) * 1024
-
-
-def to_json(costs: Sequence[Cost]) -> list[dict[str, Any]]:
-    """As ``dmft bench --json`` prints it."""
-    return [dataclasses.asdict(cost) for cost in costs]

@@ -10,7 +10,8 @@ import hashlib
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dmft.data import open_cache
+from dmft.evaluation.evaluate import RunCaches
 from dmft.export.card import model_card
 from dmft.export.folder import (
     ARCHIVE_FILE,
@@ -34,12 +35,11 @@ from dmft.export.folder import (
     StoredShape,
     start_session,
 )
-from dmft.export.graph import Recogniser, example_inputs
-from dmft.protocols import make_fold
+from dmft.export.graph import RunModule, example_inputs, vote_of
 from dmft.runs.files import write_json
 from dmft.runs.folder import fold_folders
 from dmft.runs.spec import software_versions
-from dmft.runs.trained import PREDICT_BATCH, TrainedRun, check_cache_fits, load_run, present_of
+from dmft.runs.trained import PREDICT_BATCH, TrainedRun, load_run, present_of
 from pipeline.contract import ConfigError, ContractError
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ N_EXAMPLES = 64
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class CheckRecords:
     """Records to compare the run and its graphs on."""
 
     patches: Mapping[str, NDArray[Any]]
@@ -95,15 +95,14 @@ def export(
     if out.exists():
         raise ContractError(f"{out} exists: choose another folder, or remove it")
     run = load_run(folder)
-    trial = gather_records(run, cache_path, trust=trust)
+    records = gather_records(run, cache_path, trust=trust)
     info = describe(run)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
         building = Path(name) / "export"
         building.mkdir()
         write_graphs(run, info, building, int8=int8)
-        figures = compare(run, info, building, trial)
-        info = dataclasses.replace(info, figures=figures)
+        info = dataclasses.replace(info, figures=compare(run, info, building, records))
         (building / CARD_FILE).write_text(model_card(info, run.info))
         files = {
             file.name: ExportedFile(
@@ -141,25 +140,24 @@ def write_graphs(
     run: TrainedRun, info: ExportInfo, folder: Path, *, int8: bool, archive: bool = True
 ) -> None:
     """Write the graph, and where wanted the 8-bit one and the torch.export archive."""
-    program = trace(run)
-    write_onnx(program, info, folder / GRAPH_FILE)
+    program = _trace(run)
+    _write_onnx(program, info, folder / GRAPH_FILE)
     if int8:
-        quantise(folder / GRAPH_FILE, folder / INT8_FILE, info)
+        _quantise(folder / GRAPH_FILE, folder / INT8_FILE, info)
     if archive:
         # An archive would keep the examples as a pickle.
         program._example_inputs = None
         torch.export.save(program, str(folder / ARCHIVE_FILE))
 
 
-def trace(run: TrainedRun) -> torch.export.ExportedProgram:
+def _trace(run: TrainedRun) -> torch.export.ExportedProgram:
     """The run as one program with any number of records."""
-    module = Recogniser(run).eval()
+    module = RunModule(run).eval()
     # Two records or more: a dimension of one would be taken for a constant.
     patches, present = example_inputs(run, 3)
     batch = torch.export.Dim("batch", min=1)
     dynamic = {"patches": {name: {0: batch} for name in patches}, "present": {0: batch}}
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with torch.no_grad(), _quiet():
         module(patches, present)  # fills the cache of pooling weights with real numbers
         program = torch.export.export(module, (patches, present), dynamic_shapes=dynamic)
     for node in program.graph.nodes:
@@ -167,16 +165,14 @@ def trace(run: TrainedRun) -> torch.export.ExportedProgram:
     return program
 
 
-def write_onnx(program: torch.export.ExportedProgram, info: ExportInfo, path: Path) -> None:
+def _write_onnx(program: torch.export.ExportedProgram, info: ExportInfo, path: Path) -> None:
     """Write a program as ONNX, with the facts about it and without notes of the exporter."""
     import onnx
 
-    names = [*info.inputs, "present"]
-    with warnings.catch_warnings(), quiet("torch.onnx", "onnxscript", "onnx_ir"):
-        warnings.simplefilter("ignore")
+    with _quiet("torch.onnx", "onnxscript", "onnx_ir"):
         converted = torch.onnx.export(
             program,
-            input_names=names,
+            input_names=[*info.inputs, "present"],
             output_names=["probabilities", "votes"],
             opset_version=OPSET,
             dynamo=True,
@@ -191,12 +187,12 @@ def write_onnx(program: torch.export.ExportedProgram, info: ExportInfo, path: Pa
     for value in (*model.graph.input, *model.graph.output):
         del value.metadata_props[:]
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    add_metadata(model, info)
+    _add_metadata(model, info)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 
 
-def add_metadata(model: Any, info: ExportInfo) -> None:
+def _add_metadata(model: Any, info: ExportInfo) -> None:
     """Put the facts into a graph: all of them as JSON, and the labels once more by themselves."""
     import onnx
 
@@ -204,7 +200,7 @@ def add_metadata(model: Any, info: ExportInfo) -> None:
     onnx.helper.set_model_props(model, facts)
 
 
-def quantise(source: Path, path: Path, info: ExportInfo) -> None:
+def _quantise(source: Path, path: Path, info: ExportInfo) -> None:
     """Write a graph with 8-bit weights, one scale a column; activations are scaled as they come.
 
     One bit of the range is left unused, because sums of products saturate on processors without
@@ -214,7 +210,7 @@ def quantise(source: Path, path: Path, info: ExportInfo) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory() as folder, quiet(""):
+    with tempfile.TemporaryDirectory() as folder, _quiet(""):
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(
             str(source), str(prepared), skip_symbolic_shape=True, skip_onnx_shape=True
@@ -227,83 +223,77 @@ def quantise(source: Path, path: Path, info: ExportInfo) -> None:
             reduce_range=True,
         )
     model = onnx.load(str(path))
-    add_metadata(model, info)
+    _add_metadata(model, info)
     onnx.save(model, str(path))
 
 
-class quiet:  # noqa: N801  (used as a statement, like contextlib's)
-    """Raise the level of some loggers for a while; their advice is about files made here."""
-
-    def __init__(self, *names: str) -> None:
-        self.levels = {logging.getLogger(name): logging.getLogger(name).level for name in names}
-
-    def __enter__(self) -> None:
-        for logger in self.levels:
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Silence warnings and some loggers for a while; their advice is about files made here."""
+    levels = {logging.getLogger(name): logging.getLogger(name).level for name in names}
+    try:
+        for logger in levels:
             logger.setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        for logger, level in self.levels.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in levels.items():
             logger.setLevel(level)
 
 
-def gather_records(run: TrainedRun, cache_path: str | Path | None, *, trust: bool = False) -> Trial:
+def gather_records(
+    run: TrainedRun, cache_path: str | Path | None, *, trust: bool = False
+) -> CheckRecords:
     """Every record of the run's cache or of the one named, or made-up ones.
 
     Raises:
         ContractError: the named cache cannot be used, or the run's own has changed.
     """
-    path = Path(cache_path or run.info.cache_path)
-    if cache_path is None and not path.exists():
-        log.warning("the run's cache %s is gone: checking on made-up records", path)
-        patches, present = example_inputs(run, N_EXAMPLES)
-        present[: len(present) // 2, 0] = present.shape[1] == 1
-        arrays = {name: values.numpy() for name, values in patches.items()}
-        return Trial(patches=arrays, present=present.numpy(), labels=None, is_test=None)
-    cache = open_cache(path, run.info.spec.modalities, trust=trust)
-    check_cache_fits(run.spec, cache)
-    rows = present_of(cache, run.info.spec.modalities).any(dim=1)
-    fold = make_fold(run.info.spec.fold, cache, run.info.source.protocol.name)
-    is_test = np.zeros(len(cache), dtype=bool)
-    is_test[fold.test.numpy()] = True
-    keep = rows.numpy()
-    kept = rows.nonzero()[:, 0]
-    return Trial(
+    if cache_path is None and not Path(run.info.cache_path).exists():
+        log.warning("the run's cache %s is gone: checking on made-up records", run.info.cache_path)
+        made_up, all_present = example_inputs(run, N_EXAMPLES)
+        all_present[: len(all_present) // 2, 0] = all_present.shape[1] == 1
+        arrays = {name: values.numpy() for name, values in made_up.items()}
+        return CheckRecords(patches=arrays, present=all_present.numpy(), labels=None, is_test=None)
+    cache, fold = RunCaches(cache_path, trust=trust).of(run.info)
+    present = present_of(cache, run.info.spec.modalities)
+    kept = present.any(dim=1).nonzero()[:, 0]
+    return CheckRecords(
         patches={name: cache.features[name][kept].numpy() for name in run.info.spec.modalities},
-        present=present_of(cache, run.info.spec.modalities).numpy()[keep],
-        labels=cache.labels.numpy()[keep],
-        is_test=is_test[keep],
+        present=present[kept].numpy(),
+        labels=cache.labels[kept].numpy(),
+        is_test=torch.isin(kept, fold.test).numpy(),
     )
 
 
-Predict = Callable[[Mapping[str, NDArray[Any]], NDArray[np.bool_]], NDArray[np.float32]]
+Predict = Callable[
+    [Mapping[str, NDArray[Any]], NDArray[np.bool_]],
+    tuple[NDArray[np.float32], NDArray[np.float32]],
+]
 
 
-def compare(run: TrainedRun, info: ExportInfo, folder: Path, trial: Trial) -> dict[str, Any]:
+def compare(
+    run: TrainedRun, info: ExportInfo, folder: Path, records: CheckRecords
+) -> dict[str, Any]:
     """Run and graphs on the same records: differences, and accuracies where labels are known.
 
     Raises:
         ContractError: the graph in single precision disagrees with the run.
     """
-    module = Recogniser(run).eval()
-
-    def by_run(patches: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]) -> Any:
-        tensors = {name: torch.from_numpy(values).float() for name, values in patches.items()}
-        with torch.no_grad():
-            return module(tensors, torch.from_numpy(present))[0].numpy()
-
-    wanted = in_batches(by_run, trial)
-    made_up = trial.labels is None
-    figures: dict[str, Any] = {"n_records": len(wanted), "made_up": made_up}
-    figures["run"] = accuracies(wanted, trial)
+    wanted = _in_batches(vote_of(run), records)
+    figures: dict[str, Any] = {"n_records": len(wanted), "made_up": records.labels is None}
+    figures["run"] = _accuracies(wanted, records)
     for name in (GRAPH_FILE, INT8_FILE):
         if not (folder / name).exists():
             continue
         graph = ExportedGraph(info=info, session=start_session((folder / name).read_bytes()))
-        found = in_batches(graph.probabilities, trial)
+        probabilities = _in_batches(graph, records)
+        same = probabilities.argmax(axis=1) == wanted.argmax(axis=1)
         figures[name] = {
-            "largest_difference": float(np.abs(found - wanted).max()),
-            "same_top1": float((found.argmax(axis=1) == wanted.argmax(axis=1)).mean()),
-            **accuracies(found, trial),
+            "largest_difference": float(np.abs(probabilities - wanted).max()),
+            "same_top1": float(same.mean()),
+            **_accuracies(probabilities, records),
         }
     check_agreement(figures[GRAPH_FILE], wanted)
     return figures
@@ -326,22 +316,22 @@ def check_agreement(figures: Mapping[str, Any], wanted: NDArray[np.float32]) -> 
         )
 
 
-def in_batches(predict: Predict, trial: Trial) -> NDArray[np.float32]:
+def _in_batches(predict: Predict, records: CheckRecords) -> NDArray[np.float32]:
     """Probabilities of all records, some at a time."""
-    found = []
-    for start in range(0, len(trial.present), PREDICT_BATCH):
+    batches = []
+    for start in range(0, len(records.present), PREDICT_BATCH):
         rows = slice(start, start + PREDICT_BATCH)
-        patches = {name: values[rows] for name, values in trial.patches.items()}
-        found.append(predict(patches, trial.present[rows]))
-    return np.concatenate(found)
+        patches = {name: values[rows] for name, values in records.patches.items()}
+        batches.append(predict(patches, records.present[rows])[0])
+    return np.concatenate(batches)
 
 
-def accuracies(probabilities: NDArray[np.float32], trial: Trial) -> dict[str, float]:
+def _accuracies(probabilities: NDArray[np.float32], records: CheckRecords) -> dict[str, float]:
     """Part of the records that are right: on the test side, and on all."""
-    if trial.labels is None or trial.is_test is None:
+    if records.labels is None or records.is_test is None:
         return {}
-    right = probabilities.argmax(axis=1) == trial.labels
+    right = probabilities.argmax(axis=1) == records.labels
     figures = {"accuracy_all": float(right.mean())}
-    if trial.is_test.any():
-        figures["accuracy"] = float(right[trial.is_test].mean())
+    if records.is_test.any():
+        figures["accuracy"] = float(right[records.is_test].mean())
     return figures

@@ -130,15 +130,6 @@ class ExportedGraph:
         probabilities, votes = self.session.run(None, inputs | {"present": present})
         return probabilities, votes
 
-    def probabilities(
-        self, patches: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]
-    ) -> NDArray[np.float32]:
-        """Voted probabilities alone.
-
-        Shapes: patches {m: (B, P_stored, D_stored)}, present (B, M) -> (B, K).
-        """
-        return self(patches, present)[0]
-
 
 def open_export(folder: str | Path, *, file: str = GRAPH_FILE, n_threads: int = 1) -> ExportedGraph:
     """Open a graph of an export, after comparing it with its hash.
@@ -147,28 +138,17 @@ def open_export(folder: str | Path, *, file: str = GRAPH_FILE, n_threads: int = 
         ConfigError: the export holds no such graph.
         ContractError: the folder is no export, or a file is not what was written.
     """
-    info = read_export(folder)
-    content = check_file(Path(folder), info, file)
-    return ExportedGraph(info=info, session=start_session(content, n_threads))
-
-
-def check_file(folder: Path, info: ExportInfo, file: str) -> bytes:
-    """Return a file of an export after comparing it with its hash.
-
-    Raises:
-        ConfigError: the export lists no such file.
-        ContractError: it is gone or is not what was written.
-    """
+    info, path = read_export(folder), Path(folder) / file
     if file not in info.files:
         raise ConfigError(f"{folder} holds no {file}: it has {', '.join(info.files)}")
-    content = read_file(folder / file)
-    found, wanted = hashlib.sha256(content).hexdigest(), info.files[file].sha256
-    if found != wanted:
+    content, wanted = read_file(path), info.files[file].sha256
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 != wanted:
         raise ContractError(
-            f"{folder / file} has SHA-256 {found[:12]!r}, wanted {wanted[:12]!r}: it is not what "
+            f"{path} has SHA-256 {sha256[:12]!r}, wanted {wanted[:12]!r}: it is not what "
             "was exported. Restore it, or export the run again."
         )
-    return content
+    return ExportedGraph(info=info, session=start_session(content, n_threads))
 
 
 def start_session(content: bytes, n_threads: int = 1) -> Any:

@@ -6,9 +6,12 @@ exported graph needs nothing of this project but its inputs. Encoding raw files 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dmft.data.features import FeatureTransform
@@ -17,7 +20,7 @@ from dmft.models import modality_votes, overall_vote
 from dmft.runs.trained import TrainedRun
 
 
-class Recogniser(nn.Module):
+class RunModule(nn.Module):
     """A trained run with everything around its network.
 
     Shapes: patches {m: (B, P_stored, D_stored)}, present (B, M) bool -> probabilities (B, K),
@@ -49,6 +52,26 @@ class Recogniser(nn.Module):
         votes = modality_votes(logits, self.rule)
         present_votes = votes / votes.sum(dim=-1, keepdim=True) * present[:, :, None]
         return overall_vote(logits, present, self.rule), present_votes
+
+
+def vote_of(
+    run: TrainedRun,
+) -> Callable[
+    [Mapping[str, NDArray[Any]], NDArray[np.bool_]],
+    tuple[NDArray[np.float32], NDArray[np.float32]],
+]:
+    """A run as a function of arrays, as :class:`dmft.export.folder.ExportedGraph` is one."""
+    module, device = RunModule(run).to(run.device).eval(), run.device
+
+    def vote(
+        patches: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        tensors = {m: torch.from_numpy(values).float().to(device) for m, values in patches.items()}
+        with torch.no_grad():
+            probabilities, votes = module(tensors, torch.from_numpy(present).to(device))
+        return probabilities.cpu().numpy(), votes.cpu().numpy()
+
+    return vote
 
 
 def example_inputs(run: TrainedRun, n_records: int) -> tuple[dict[str, Tensor], Tensor]:

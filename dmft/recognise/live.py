@@ -93,8 +93,10 @@ class Slicer:
         """Give out each window when it is complete; at the end, what is left of the last."""
         for row in rows:
             self._take(row)
-            yield from self._ready(self._heard())
-        newest = max(self._newest.values(), default=-math.inf)
+            # Up to when all modalities that still speak have spoken.
+            heard = (t for t in self._newest.values() if t >= self._last_s - LAG_S)
+            yield from self._ready(min(heard, default=-math.inf))
+        newest = self._last_s
         yield from self._ready(newest + self.step_s / 2)
         if not self._given and self._origin is not None and newest > self._origin:
             whole = self._cut(self._origin, newest, last=True)
@@ -118,10 +120,9 @@ class Slicer:
         assert self._origin is not None
         return self._origin + number * self.step_s
 
-    def _heard(self) -> float:
-        """Up to when all modalities that still speak have spoken."""
-        newest = max(self._newest.values(), default=-math.inf)
-        return min((t for t in self._newest.values() if t >= newest - LAG_S), default=-math.inf)
+    @property
+    def _last_s(self) -> float:
+        return max(self._newest.values(), default=-math.inf)
 
     def _ready(self, heard: float) -> Iterator[Window]:
         while self._origin is not None and self._start(self._next) + self.window_s <= heard:
@@ -146,9 +147,7 @@ class Slicer:
     def _cut(self, start: float, end: float, *, last: bool = False) -> Window:
         found: dict[str, NDArray[np.float32]] = {}
         for modality, rows in self._rows.items():
-            by_time = {r.time_s: r.values for r in rows if start <= r.time_s < end}
-            if last:
-                by_time = {r.time_s: r.values for r in rows}
+            by_time = {r.time_s: r.values for r in rows if last or start <= r.time_s < end}
             times = sorted(by_time)
             if len(times) > 1 and times[-1] - times[0] >= COVERED * (end - start):
                 found[modality] = np.stack([by_time[t] for t in times])
@@ -194,17 +193,8 @@ def _parse(line: bytes, dataset: str) -> Row:
         raise ValueError(f"{len(values)} values, wanted {wanted}")
     if not np.isfinite(values).all():
         raise ValueError("a value is not finite")
-    return Row(modality=modality, time_s=float(time_s), values=_shaped(modality, values))
-
-
-def _shaped(modality: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    return values.reshape(-1, 3) if modality == "skeleton" else values
-
-
-def _duration_s(times_s: NDArray[np.float64]) -> float:
-    """From the beginning of the first row to the end of the last."""
-    n = len(times_s)
-    return float(times_s[-1]) * n / (n - 1) if n > 1 else 0.0
+    shaped = values.reshape(-1, 3) if modality == "skeleton" else values
+    return Row(modality=modality, time_s=float(time_s), values=shaped)
 
 
 def read_lines(path: Path, *, follow: bool, idle_s: float, poll_s: float = 0.1) -> Iterator[bytes]:
@@ -248,24 +238,20 @@ def rows_of(recording: Recording, *, dataset: str, on_problem: OnProblem) -> lis
             on_problem(f"{shown}: {modality} is not read with --sliding")
             continue
         try:
-            opened = [
-                (file.tree.read(file.path), StreamRef(name=file.stream, path=file.path))
-                for file in files
-            ]
-            found = readable(dataset, modality).read(opened)
+            found = readable(dataset, modality).read(
+                [(f.tree.read(f.path), StreamRef(name=f.stream, path=f.path)) for f in files]
+            )
         except RecordingError as error:
             on_problem(f"{shown}: {error}")
             continue
         assert not isinstance(found, Frames)
         signals[modality] = join(found, JOINED_HZ) if isinstance(found, Streams) else found
-    duration = max((_duration_s(signal.times_s) for signal in signals.values()), default=0.0)
+    # From the beginning of the first row to the end of the last.
+    lengths = {m: (float(s.times_s[-1]), len(s.times_s)) for m, s in signals.items()}
+    duration = max((last * n / (n - 1) for last, n in lengths.values() if n > 1), default=0.0)
     rows = [
-        Row(
-            modality=modality,
-            time_s=float((i + 0.5) / len(signal.values) * duration),
-            values=signal.values[i],
-        )
-        for modality, signal in signals.items()
-        for i in range(len(signal.values))
+        Row(modality=m, time_s=float((i + 0.5) / len(s.values) * duration), values=s.values[i])
+        for m, s in signals.items()
+        for i in range(len(s.values))
     ]
     return sorted(rows, key=lambda row: row.time_s)

@@ -6,8 +6,8 @@ other recordings go on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dmft.recognise.recogniser import Recogniser, load_recogniser
-from dmft.recognise.recordings import Grouped, Recording, group_files
+from dmft.recognise.recordings import Grouped, RawFile, Recording, group_files
 from pipeline.contract import ContractError, Presence, Record, StreamRef
+from pipeline.encode.records import Encoded
 
 BATCH = 32
 
@@ -27,9 +28,9 @@ class Prediction:
 
     recording: str
     """What its files' names have in common."""
-    probabilities: Mapping[str, float]
+    probabilities: Mapping[str, float] = field(default_factory=dict)
     """Activity to probability, the likeliest first; empty where no file could be read."""
-    votes: Mapping[str, Mapping[str, float]]
+    votes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """The same for each modality alone; in a teacher it has seen the others."""
     failures: tuple[tuple[str, str], ...] = ()
     """Files that could not be read, with the reason."""
@@ -81,64 +82,59 @@ def predict(
 
 def predict_grouped(model: Recogniser, grouped: Grouped) -> list[Prediction]:
     """Recognise recordings, some at a time."""
-    found: list[Prediction] = []
-    for start in range(0, len(grouped.recordings), BATCH):
-        found += _predict_some(model, grouped.recordings[start : start + BATCH])
-    return found
+    starts = range(0, len(grouped.recordings), BATCH)
+    batches = (grouped.recordings[start : start + BATCH] for start in starts)
+    return [prediction for batch in batches for prediction in _predict_some(model, batch)]
 
 
 def _predict_some(model: Recogniser, recordings: Sequence[Recording]) -> list[Prediction]:
-    patches: list[dict[str, NDArray[Any]]] = [{} for _ in recordings]
-    failures: list[list[tuple[str, str]]] = [[] for _ in recordings]
+    patches: dict[str, dict[str, NDArray[Any]]] = {each.id: {} for each in recordings}
+    failures: dict[str, list[tuple[str, str]]] = {each.id: [] for each in recordings}
     for modality in model.shapes:
-        rows = [i for i, recording in enumerate(recordings) if modality in recording.files]
-        for row, encoded, reason in _encode(model, modality, recordings, rows):
-            if encoded is None:
-                shown = ", ".join(file.shown for file in recordings[row].files[modality])
-                failures[row].append((shown, reason))
+        files = {each.id: each.files[modality] for each in recordings if modality in each.files}
+        for encoded in _encode(model, modality, files):
+            if encoded.presence == Presence.PRESENT:
+                assert encoded.patches is not None
+                patches[encoded.record_id][modality] = encoded.patches
             else:
-                patches[row][modality] = encoded
-    heard = [row for row, each in enumerate(patches) if each]
-    predictions = {row: _no_answer(recordings[row], failures[row]) for row in range(len(patches))}
-    if heard:
-        probabilities, votes = model.recognise([patches[row] for row in heard])
-        for row, overall, alone in zip(heard, probabilities, votes, strict=True):
-            by_modality = zip(model.shapes, alone, strict=True)
-            predictions[row] = Prediction(
-                recording=recordings[row].id,
-                probabilities=ranked(overall, model.classes),
-                votes={m: ranked(v, model.classes) for m, v in by_modality if m in patches[row]},
-                failures=tuple(failures[row]),
-            )
-    return [predictions[row] for row in range(len(recordings))]
+                assert encoded.failure is not None
+                shown = ", ".join(file.shown for file in files[encoded.record_id])
+                failures[encoded.record_id].append((shown, encoded.failure.message))
+    answers: dict[str, dict[str, Any]] = {}
+    encoded_ids = [record_id for record_id, encoded in patches.items() if encoded]
+    if encoded_ids:
+        by_record = zip(*model.recognise([patches[i] for i in encoded_ids]), strict=True)
+        for record_id, (probabilities, votes) in zip(encoded_ids, by_record, strict=True):
+            by_modality = zip(model.shapes, votes, strict=True)
+            own = {m: ranked(v, model.classes) for m, v in by_modality if m in patches[record_id]}
+            ranks = ranked(probabilities, model.classes)
+            answers[record_id] = {"probabilities": ranks, "votes": own}
+    return [
+        Prediction(recording=i, failures=tuple(failures[i]), **answers.get(i, {})) for i in patches
+    ]
 
 
 def _encode(
-    model: Recogniser, modality: str, recordings: Sequence[Recording], rows: Sequence[int]
-) -> Iterable[tuple[int, NDArray[Any] | None, str]]:
-    """Row, patches or None, and the reason; files of one tree are encoded together."""
-    by_tree: dict[int, list[int]] = {}
-    for row in rows:
-        by_tree.setdefault(id(recordings[row].files[modality][0].tree), []).append(row)
-    for some in by_tree.values():
-        tree = recordings[some[0]].files[modality][0].tree
-        rows_by_id = {recordings[row].id: row for row in some}
+    model: Recogniser, modality: str, files: Mapping[str, tuple[RawFile, ...]]
+) -> Iterator[Encoded]:
+    """Encode recordings by their files of a modality; those of one tree are encoded together."""
+    by_tree: dict[int, list[str]] = {}
+    for record_id, streams in files.items():
+        by_tree.setdefault(id(streams[0].tree), []).append(record_id)
+    for ids in by_tree.values():
         records = [
-            Record(id=each.id, label=0, streams={modality: _streams(each, modality)})
-            for each in (recordings[row] for row in some)
+            Record(
+                id=record_id,
+                label=0,
+                streams={
+                    modality: tuple(
+                        StreamRef(name=file.stream, path=file.path) for file in files[record_id]
+                    )
+                },
+            )
+            for record_id in ids
         ]
-        for encoded in model.encoder(modality, tree).encode(records):
-            row = rows_by_id[encoded.record_id]
-            if encoded.presence == Presence.PRESENT:
-                assert encoded.patches is not None
-                yield row, encoded.patches, ""
-            else:
-                assert encoded.failure is not None
-                yield row, None, encoded.failure.message
-
-
-def _streams(recording: Recording, modality: str) -> tuple[StreamRef, ...]:
-    return tuple(StreamRef(name=f.stream, path=f.path) for f in recording.files[modality])
+        yield from model.encoder(modality, files[ids[0]][0].tree).encode(records)
 
 
 def ranked(probabilities: NDArray[np.float32], classes: Sequence[str]) -> dict[str, float]:
@@ -148,7 +144,3 @@ def ranked(probabilities: NDArray[np.float32], classes: Sequence[str]) -> dict[s
     """
     order = np.argsort(-probabilities, kind="stable")
     return {classes[k]: float(probabilities[k]) for k in order}
-
-
-def _no_answer(recording: Recording, failures: Sequence[tuple[str, str]]) -> Prediction:
-    return Prediction(recording=recording.id, probabilities={}, votes={}, failures=tuple(failures))

@@ -32,8 +32,6 @@ Vote = Callable[
 class Recogniser:
     """A model with all that turns raw recordings into its inputs."""
 
-    folder: Path
-    """Of the run or the export."""
     dataset: str
     """Names the readers."""
     classes: tuple[str, ...]
@@ -122,7 +120,6 @@ def _of_export(folder: Path, graph: str) -> Recogniser:
     opened = open_export(folder, file=graph)
     info = opened.info
     return Recogniser(
-        folder=folder,
         dataset=info.dataset,
         classes=info.classes,
         shapes={name: (each.n_patches, each.n_features) for name, each in info.inputs.items()},
@@ -133,9 +130,7 @@ def _of_export(folder: Path, graph: str) -> Recogniser:
 
 
 def _of_run(folder: Path, device: str) -> Recogniser:
-    import torch
-
-    from dmft.export.graph import Recogniser as Network
+    from dmft.export.graph import vote_of
     from dmft.runs.folder import fold_folders
     from dmft.runs.trained import load_run
 
@@ -143,22 +138,11 @@ def _of_run(folder: Path, device: str) -> Recogniser:
     if folders != (folder,):
         raise ContractError(f"{folder} holds several folds: name one of them, {folders[0]}")
     run = load_run(folder, device)
-    network = Network(run).to(device).eval()
-
-    def vote(
-        patches: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        tensors = {name: torch.from_numpy(each).to(device) for name, each in patches.items()}
-        with torch.no_grad():
-            probabilities, votes = network(tensors, torch.from_numpy(present).to(device))
-        return probabilities.cpu().numpy(), votes.cpu().numpy()
-
     return Recogniser(
-        folder=folder,
         dataset=run.info.source.dataset,
         classes=run.info.spec.classes,
         shapes={name: (s.n_patches, s.n_features) for name, s in run.info.spec.stored.items()},
         encodings=run.info.source.encodings,
         weights=run.info.source.encoder_weights,
-        vote=vote,
+        vote=vote_of(run),
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os.path
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pipeline.contract import ConfigError, ContractError, RecordingError, StreamRef
@@ -89,66 +89,9 @@ class Grouped:
     """Files of modalities that the model does not know."""
 
 
-@dataclass(slots=True)
-class _Gathering:
-    """Sorts one file after the other."""
-
-    recordings: dict[str, dict[str, list[RawFile]]] = field(default_factory=dict)
-    views: dict[tuple[int, ...], set[str]] = field(default_factory=dict)
-    """Trial to the recordings that are its views."""
-    shared: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Recordings of files that all views share, with their trial."""
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
-
-    def add(
-        self,
-        tree: RawTree,
-        path: str,
-        *,
-        shown: str,
-        says: str,
-        dataset: str,
-        modalities: Iterable[str],
-    ) -> None:
-        """Sort the file at ``path`` of ``tree``, named ``shown``, by what the path ``says``."""
-        try:
-            named = place(says, dataset)
-            StreamRef(name=named.modality, path=path)  # refuses what leads out of the tree
-        except ContractError as error:
-            self.failures.append((shown, str(error)))
-            return
-        if named.modality not in modalities:
-            self.ignored.append(shown)
-            return
-        streams = self.recordings.setdefault(named.record_id, {}).setdefault(named.modality, [])
-        for other in streams:
-            if other.stream == named.stream:
-                what = f"{named.modality} of {named.record_id}"
-                self.failures.append((shown, f"is a second {what}, beside {other.shown}"))
-                return
-        streams.append(RawFile(tree=tree, path=path, shown=shown, stream=named.stream))
-        if named.trial is not None and named.is_shared:
-            self.shared[named.record_id] = named.trial
-        elif named.trial is not None:
-            self.views.setdefault(named.trial, set()).add(named.record_id)
-
-    def gathered(self) -> tuple[Recording, ...]:
-        """The recordings; of files that views share, in each view that is there."""
-        for record_id, trial in self.shared.items():
-            if trial in self.views:
-                streams = self.recordings.pop(record_id)
-                for view in self.views[trial]:
-                    self.recordings[view].update(streams)
-        return tuple(
-            Recording(id=i, files={m: _in_one_tree(files) for m, files in of.items()})
-            for i, of in self.recordings.items()
-        )
-
-
-def _in_one_tree(files: list[RawFile]) -> tuple[RawFile, ...]:
-    """The same files, by their name, in a tree that holds all of them."""
-    ordered = sorted(files, key=lambda file: file.stream)
+def _in_one_tree(files: Mapping[str, RawFile]) -> tuple[RawFile, ...]:
+    """The same files, by their stream, in a tree that holds all of them."""
+    ordered = [file for _, file in sorted(files.items())]
     if all(file.tree is ordered[0].tree for file in ordered):
         return tuple(ordered)
     root = Path(os.path.commonpath([file.tree.root.absolute() for file in ordered]))
@@ -207,45 +150,62 @@ def group_files(
         ConfigError: not one file is of a modality that the model knows.
         RecordingError: ``raw`` is no folder or an archive in it is damaged.
     """
-    known = tuple(modalities)
-    gathering = _Gathering()
+    known, layout = tuple(modalities), layout_of(dataset)
+    trees: dict[Path, RawTree] = {}
+    listed = [(str(f), Path(f).parent, Path(f).name, Path(f).absolute().as_posix()) for f in files]
     if raw is not None:
-        tree = RawTree(raw)
-        named = [str(file) for file in files]
-        layout = layout_of(dataset)
-        for inside in named or [p for p in tree.walk() if _is_placed(p, layout)]:
-            gathering.add(
-                tree, inside, shown=inside, says=inside, dataset=dataset, modalities=known
-            )
-    else:
-        trees: dict[Path, RawTree] = {}
-        for each in files:
-            path = Path(each)
-            try:
-                if path.parent not in trees:
-                    trees[path.parent] = RawTree(path.parent)
-            except RecordingError as error:
-                gathering.failures.append((str(each), str(error)))
-                continue
-            gathering.add(
-                trees[path.parent],
-                path.name,
-                shown=str(each),
-                says=path.absolute().as_posix(),
-                dataset=dataset,
-                modalities=known,
-            )
-    if not gathering.recordings and not gathering.failures:
-        found = f"only {gathering.ignored[0]}" if len(gathering.ignored) == 1 else "none"
-        if len(gathering.ignored) > 1:
-            found = f"{len(gathering.ignored)} files of other modalities, as {gathering.ignored[0]}"
-        raise ConfigError(
-            f"nothing to recognise: wanted recordings of {', '.join(known)}, found {found}"
+        tree = trees[Path(raw)] = RawTree(raw)
+        inside = [shown for shown, *_ in listed]
+        inside = inside or [path for path in tree.walk() if _is_placed(path, layout)]
+        listed = [(path, Path(raw), path, path) for path in inside]
+    recordings: dict[str, dict[str, dict[str, RawFile]]] = {}
+    views: dict[tuple[int, ...] | None, set[str]] = {}
+    shared: dict[str, tuple[int, ...] | None] = {}
+    failures: list[tuple[str, str]] = []
+    ignored: list[str] = []
+    for shown, root, path, says in listed:
+        try:
+            if root not in trees:
+                trees[root] = RawTree(root)
+            named = place(says, dataset)
+            StreamRef(name=named.modality, path=path)  # refuses what leads out of the tree
+        except (ContractError, RecordingError) as error:
+            failures.append((shown, str(error)))
+            continue
+        if named.modality not in known:
+            ignored.append(shown)
+            continue
+        streams = recordings.setdefault(named.record_id, {}).setdefault(named.modality, {})
+        if named.stream in streams:
+            what = f"{named.modality} of {named.record_id}"
+            failures.append((shown, f"is a second {what}, beside {streams[named.stream].shown}"))
+            continue
+        streams[named.stream] = RawFile(
+            tree=trees[root], path=path, shown=shown, stream=named.stream
         )
+        if named.is_shared:
+            shared[named.record_id] = named.trial
+        else:
+            views.setdefault(named.trial, set()).add(named.record_id)
+    if not recordings and not failures:
+        only = f"only {ignored[0]}" if ignored else "none"
+        if len(ignored) > 1:
+            only = f"{len(ignored)} files of other modalities, as {ignored[0]}"
+        raise ConfigError(
+            f"nothing to recognise: wanted recordings of {', '.join(known)}, found {only}"
+        )
+    for record_id, trial in shared.items():
+        if trial in views:
+            of_all_views = recordings.pop(record_id)
+            for view in views[trial]:
+                recordings[view].update(of_all_views)
     return Grouped(
-        recordings=gathering.gathered(),
-        failures=tuple(gathering.failures),
-        ignored=tuple(gathering.ignored),
+        recordings=tuple(
+            Recording(id=i, files={m: _in_one_tree(files) for m, files in by_modality.items()})
+            for i, by_modality in recordings.items()
+        ),
+        failures=tuple(failures),
+        ignored=tuple(ignored),
     )
 
 

@@ -13,7 +13,8 @@ import torch
 
 from dmft.config import load_config
 from dmft.data import open_cache
-from dmft.export import (
+from dmft.export.build import check_agreement, describe, export, gather_records, write_graphs
+from dmft.export.folder import (
     ARCHIVE_FILE,
     CARD_FILE,
     EXPORT_FILE,
@@ -21,14 +22,14 @@ from dmft.export import (
     INT8_FILE,
     open_export,
     read_export,
+    start_session,
 )
-from dmft.export.build import check_agreement, describe, export, gather_records, write_graphs
-from dmft.export.folder import start_session
-from dmft.export.graph import Recogniser, example_inputs
+from dmft.export.graph import RunModule, example_inputs
 from dmft.runs.files import file_sha256, read_file
 from dmft.runs.trained import load_run
 from dmft.training.train import train
 from pipeline.contract import ConfigError, ContractError
+from tests.factories import write_cache
 from tests.trained import make_place, train_on
 
 
@@ -55,7 +56,7 @@ def arrays(run, n):
 
 def test_the_graph_of_a_teacher_agrees_with_it_for_any_number_of_records(trained, whole):
     run, graph = load_run(trained.run), open_export(whole)
-    module = Recogniser(run).eval()
+    module = RunModule(run).eval()
     for n in (1, 2, 5):
         patches, present = example_inputs(run, n)
         present[-1, 0] = False
@@ -146,7 +147,7 @@ def test_the_archive_is_loaded_without_a_pickle(trained, whole, monkeypatch):
     run = load_run(trained.run)
     patches, present = example_inputs(run, 4)
     with torch.no_grad():
-        wanted = Recogniser(run).eval()(patches, present)[0]
+        wanted = RunModule(run).eval()(patches, present)[0]
         torch.testing.assert_close(program(patches, present)[0], wanted, rtol=0, atol=1e-5)
 
 
@@ -206,6 +207,16 @@ def test_without_a_cache_the_graph_is_checked_on_made_up_records(trained, tmp_pa
     assert trial.labels is None
     assert not trial.present.all()
     assert "/gone.zarr is gone" in caplog.text
+
+
+def test_a_cache_that_has_changed_since_the_run_is_refused(trained, tmp_path):
+    """The check was promised and not made: a graph was measured on whatever lay there."""
+    run = Path(shutil.copytree(trained.run, tmp_path / "run"))
+    write_cache(tmp_path / "other.zarr")
+    said = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(said | {"cache_path": str(tmp_path / "other.zarr")}))
+    with pytest.raises(ContractError, match=r"other\.zarr has changed since the run"):
+        gather_records(load_run(run), None)
 
 
 def test_a_graph_that_disagrees_is_refused():
