@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import click
 
-STARTUP = {
-    "bash": "echo 'eval \"$(dmft completion bash)\"' >> ~/.bashrc",
-    "zsh": "echo 'eval \"$(dmft completion zsh)\"' >> ~/.zshrc",
-    "fish": "dmft completion fish > ~/.config/fish/completions/dmft.fish",
-}
-
 
 @click.command(short_help="Complete commands and options with the Tab key.")
-@click.argument("shell", type=click.Choice(list(STARTUP)))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print what makes SHELL complete dmft's commands and options.
 

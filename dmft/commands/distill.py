@@ -6,41 +6,29 @@ from pathlib import Path
 
 import click
 
+from dmft.commands import options
 from dmft.commands.memory import memory_option, trust_option
 
 
 @click.command(short_help="Distil a trained teacher into a student.")
-@click.argument("cache", type=click.Path(path_type=Path))
+@click.argument("cache", type=options.PATH)
 @click.option(
     "--teacher",
     "teachers",
     required=True,
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     help="A teacher's run folder; given several times, they answer in turn: their mean is taught, "
     "at the price of one.",
 )
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The run's folder.")
+@options.run_folder
 @click.option("--temperature", type=float, help="temp of Eq. (13). [default: the configuration's]")
 @click.option("--hard-weight", type=float, help="w_CS of Eq. (15). [default: the configuration's]")
 @click.option("--seed", type=int, help="Source of everything random. [default: the teacher's]")
 @click.option("--config", help="default, paper, or a TOML file. [default: the teacher's]")
-@click.option(
-    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="As student.layers=2; repeatable."
-)
-@click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where to train; auto takes a GPU where there is one.",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="CPU threads; the last bits of the weights depend on it. [default: torch's choice]",
-)
+@options.changes("As student.layers=2; repeatable.")
+@options.device("train")
+@options.threads("weights depend on it. [default: torch's choice]")
 @memory_option
 @trust_option
 def distill(
@@ -52,9 +40,7 @@ def distill(
     seed: int | None,
     config: str | None,
     changes: tuple[str, ...],
-    epochs: int | None,
     device: str,
-    threads: int | None,
     memory: str | None,
     trust: bool,
 ) -> None:
@@ -63,7 +49,7 @@ def distill(
     Protocol, fold, modalities and configuration are the teacher's; a teacher of several folds is
     distilled fold by fold.
     """
-    import torch
+    from contextlib import closing
 
     from dmft.commands.memory import open_within
     from dmft.commands.show import ProgressCallback, figures_text
@@ -71,12 +57,9 @@ def distill(
     from dmft.runs.folder import fold_folders, read_info
     from dmft.training.distill import distill as run
 
-    if threads:
-        torch.set_num_threads(threads)
     first = read_info(fold_folders(teachers[0])[0]).spec
     all_changes = [
         *changes,
-        *([f"training.epochs={epochs}"] if epochs else []),
         *([f"distill.temperature={temperature}"] if temperature is not None else []),
         *([f"distill.hard_weight={hard_weight}"] if hard_weight is not None else []),
     ]
@@ -84,18 +67,9 @@ def distill(
         load_config(config, all_changes) if config else change_config(first.config, all_changes)
     )
     opened = open_within(cache, first.modalities, memory, device, trust=trust)
-    callback = ProgressCallback()
-    try:
+    with closing(ProgressCallback()) as callback:
         figures = run(
-            opened,
-            teachers,
-            out,
-            config=settings,
-            seed=seed,
-            device=device,
-            callback=callback,
+            opened, teachers, out, config=settings, seed=seed, device=device, callback=callback
         )
-    finally:
-        callback.close()
     click.echo(figures_text(figures))
     click.echo(f"Next: dmft evaluate {out}")

@@ -41,8 +41,8 @@ def doctor_text(found: dict[str, Any]) -> str:
         f"           Python {system['python']}, {system['n_cores']} cores{memory}",
     ]
     for extra, packages in found["packages"].items():
-        there = [f"{name} {version}" for name, version in packages.items() if version]
-        lines.append(f"{extra:<10} {', '.join(there) or 'not installed'}")
+        installed = [f"{name} {version}" for name, version in packages.items() if version]
+        lines.append(f"{extra:<10} {', '.join(installed) or 'not installed'}")
         missing = [name for name, version in packages.items() if not version]
         if missing:
             how = f"; pip install 'dmft[{extra}]', {INSTALL[extra]}" if extra in INSTALL else ""
@@ -52,7 +52,7 @@ def doctor_text(found: dict[str, Any]) -> str:
     if not devices["gpus"]:
         lines.append("           no GPU that torch sees")
     if ffmpeg:
-        decoders = [name for name, there in ffmpeg["decoders"].items() if there]
+        decoders = [name for name, known in ffmpeg["decoders"].items() if known]
         lines.append(f"ffmpeg     {ffmpeg['version']} in PyAV; decodes {', '.join(decoders)}")
     else:
         lines.append("ffmpeg     none: PyAV is not installed")

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from dmft.commands import options
 from dmft.commands.memory import memory_option, say_residency, trust_option
 
 
 @click.command(short_help="Measure a run on its test fold.")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--cache",
-    "cache_path",
-    type=click.Path(path_type=Path),
-    help="Measure on this cache. [default: the one that the run was trained on]",
-)
+@click.argument("run", type=options.PATH)
+@options.measured_cache("Measure on this cache. [default: the one that the run was trained on]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, confusion matrix included.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Also write the JSON to a file."
-)
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where to predict; auto takes a GPU where there is one.",
-)
+@options.json_output
+@options.device("predict")
 @memory_option
 @trust_option
 def evaluate(
@@ -47,21 +34,16 @@ def evaluate(
     from dmft.commands.show import figures_text
     from dmft.data import memory_budget
     from dmft.evaluation.evaluate import evaluate as measure
-    from dmft.training.device import resolve_device
     from pipeline.common.settings import to_table
 
-    chosen = resolve_device(device).type
-    budget = memory_budget(memory, chosen)
+    budget = memory_budget(memory, device)
     metrics = measure(
         run,
         cache_path=cache_path,
-        device=chosen,
+        device=device,
         memory=budget,
         trust=trust,
         on_cache=say_residency,
     )
-    text = json.dumps(to_table(metrics), indent=2)
-    if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text + "\n")
-    click.echo(text if as_json else f"{figures_text(metrics)}\nNext: dmft report {run}")
+    text = f"{figures_text(metrics)}\nNext: dmft report {run}"
+    options.print_or_write(to_table(metrics), text, as_json=as_json, output=output)

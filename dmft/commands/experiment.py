@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from dmft.commands import options
 from dmft.commands.memory import trust_option
 from pipeline.common.cores import n_cores
 from pipeline.common.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
-    from dmft.experiments import Result, Row
+    from dmft.experiments import PlannedRow, Result
 
 
 TOGETHER_ON_GPU = 16
 
 
-def parse_together(text: str) -> int | None:
-    """Return the largest number of trainings computed as one; None for the device to say.
-
-    Raises:
-        BadParameter: it is neither auto, off nor a positive number.
-    """
+def parse_together(context: click.Context, parameter: click.Parameter, text: str) -> int | None:
+    """Return the largest number of trainings computed as one; None for the device to say."""
     if text in ("auto", "off"):
         return None if text == "auto" else 1
     if not text.isdecimal() or int(text) < 1:
@@ -35,10 +33,10 @@ def parse_together(text: str) -> int | None:
 
 @click.command(short_help="Train a whole grid of models, resumably.")
 @click.argument("file", metavar="FILE", required=False)
-@click.option("--cache", type=click.Path(path_type=Path), help="The feature cache.  [required]")
+@click.option("--cache", type=options.PATH, help="The feature cache.  [required]")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=options.PATH,
     help="Folder of results; several experiments may share one.  [required]",
 )
 @click.option(
@@ -60,7 +58,7 @@ def parse_together(text: str) -> int | None:
     metavar="auto|off|N",
     help="Trainings of one shape that a process computes as one: auto takes "
     "16 on a GPU, which one small model leaves idle, and none on a CPU, where it gains nothing.",
-    callback=lambda context, parameter, value: parse_together(value),
+    callback=parse_together,
 )
 @click.option(
     "--modalities",
@@ -75,17 +73,8 @@ def parse_together(text: str) -> int | None:
 )
 @click.option("--seeds", help="Instead of the file's, separated by commas.")
 @click.option("--config", help="Instead of the file's: default, paper, or a TOML file.")
-@click.option(
-    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Beside the file's; repeatable."
-)
-@click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where to train; auto takes a GPU where there is one.",
-)
+@options.changes("Beside the file's; repeatable.")
+@options.device("train")
 @trust_option
 @click.option("--list", "only_list", is_flag=True, help="Show what would be done, and stop.")
 def experiment(
@@ -100,7 +89,6 @@ def experiment(
     seeds: str | None,
     config: str | None,
     changes: tuple[str, ...],
-    epochs: int | None,
     device: str,
     trust: bool,
     only_list: bool,
@@ -110,12 +98,7 @@ def experiment(
     FILE is a TOML file or the name of a shipped experiment. Rows that are finished are not
     trained again; the same command goes on where it was stopped.
     """
-    from dmft.experiments import (
-        load_experiment,
-        plan_rows,
-        run_experiment,
-        shipped_experiments,
-    )
+    from dmft.experiments import load_experiment, plan_rows, run_experiment, shipped_experiments
 
     if file is None:
         for name in shipped_experiments():
@@ -127,19 +110,16 @@ def experiment(
     assert cache is not None
     from dmft.data.cache import open_columns
     from dmft.experiments.grid import override
-    from dmft.training.device import resolve_device
 
-    target = resolve_device(device)
-    all_changes = (*changes, *([f"training.epochs={epochs}"] if epochs else []))
     asked = override(
         load_experiment(file),
         seeds=seeds,
         config=config,
-        changes=all_changes,
+        changes=changes,
         modalities=modalities,
         protocols=protocols,
     )
-    rows = plan_rows(asked, open_columns(cache, trust=trust), target)
+    rows = plan_rows(asked, open_columns(cache, trust=trust), device)
     if only_list:
         for row in rows:
             click.echo(f"{row.folder}  {row.title}")
@@ -151,24 +131,23 @@ def experiment(
             "--scheduler and --workers exclude each other: a cluster has the workers that it has"
         )
     if workers is None:
-        workers = 1 if target.type == "cuda" else n_cores()
+        workers = 1 if device == "cuda" else n_cores()
     if together is None:
-        together = TOGETHER_ON_GPU if target.type == "cuda" else 1
-    callback = RowProgress()
+        together = TOGETHER_ON_GPU if device == "cuda" else 1
     try:
-        outcome = run_experiment(
-            rows,
-            cache,
-            out,
-            experiment=asked.name,
-            n_workers=workers,
-            together=together,
-            scheduler=scheduler,
-            trust=trust,
-            callback=callback,
-        )
+        with closing(RowProgress()) as callback:
+            outcome = run_experiment(
+                rows,
+                cache,
+                out,
+                experiment=asked.name,
+                n_workers=workers,
+                together=together,
+                scheduler=scheduler,
+                trust=trust,
+                callback=callback,
+            )
     except KeyboardInterrupt:
-        callback.close()
         n_done = callback.n_found + callback.n_done
         click.echo(
             f"\nStopped with {n_done} of {len(rows)} rows finished. Nothing is lost: "
@@ -176,8 +155,6 @@ def experiment(
             err=True,
         )
         sys.exit(130)
-    finally:
-        callback.close()
     click.echo(
         f"{len(rows)} rows: {outcome.n_done} trained, {outcome.n_found} finished before, "
         f"{len(outcome.failures)} failed."
@@ -196,7 +173,7 @@ class RowProgress:
         self.n_rows = self.n_found = self.n_done = 0
         self.epochs: dict[str, int] = {}
 
-    def start(self, rows: Sequence[Row], n_found: int) -> None:
+    def start(self, rows: Sequence[PlannedRow], n_found: int) -> None:
         """Begin."""
         self.n_rows, self.n_found = len(rows), n_found
         if n_found:
@@ -204,12 +181,12 @@ class RowProgress:
         total = sum(row.config.training.epochs for row in rows)
         self.bar.start(f"{len(rows)} rows", total=total, unit="epochs")
 
-    def epoch(self, row: Row, done: int) -> None:
+    def epoch(self, row: PlannedRow, done: int) -> None:
         """Move the bar."""
         self.epochs[row.key] = done
         self.bar.update(sum(self.epochs.values()))
 
-    def end(self, row: Row, result: Result) -> None:
+    def end(self, row: PlannedRow, result: Result) -> None:
         """Say how a row went."""
         self._finish(
             row,
@@ -217,11 +194,11 @@ class RowProgress:
             f"{result.seconds_per_epoch:.2f} s an epoch",
         )
 
-    def failed(self, row: Row, why: str) -> None:
+    def failed(self, row: PlannedRow, why: str) -> None:
         """Say why a row failed."""
         self._finish(row, f"FAILED {row.title}: {why}")
 
-    def _finish(self, row: Row, line: str) -> None:
+    def _finish(self, row: PlannedRow, line: str) -> None:
         self.n_done += 1
         self.epoch(row, row.config.training.epochs)
         left = "" if self.bar.is_drawn else self.bar.left

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from dmft.commands import options
 from dmft.commands.memory import memory_option, say_residency, trust_option
 
 if TYPE_CHECKING:
@@ -16,36 +16,17 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Measure runs with a modality lost or failing.")
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
-@click.option(
-    "--cache",
-    "cache_path",
-    type=click.Path(path_type=Path),
-    help="Measure on this cache. [default: the one that the runs were trained on]",
-)
+@options.measured_cache("Measure on this cache. [default: the one that the runs were trained on]")
 @click.option(
     "--save/--no-save",
     default=True,
     show_default=True,
     help="Also write what is found into the runs' folders, where 'dmft report' finds it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Also write the JSON to a file."
-)
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where to predict; auto takes a GPU where there is one.",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="CPU threads; the last bits of the figures may depend on it.",
-)
+@options.json
+@options.json_output
+@options.device("predict")
+@options.threads("figures may depend on it.", default=1)
 @memory_option
 @trust_option
 def robustness(
@@ -55,7 +36,6 @@ def robustness(
     as_json: bool,
     output: Path | None,
     device: str,
-    threads: int,
     memory: str | None,
     trust: bool,
 ) -> None:
@@ -65,17 +45,12 @@ def robustness(
     DIR#model=teacher. Give a teacher and its student to see them side by side. A modality that is
     removed is known to be absent; of the faults the model is not told.
     """
-    import torch
-
     from dmft.data import memory_budget
     from dmft.evaluation.robustness import robustness as measure
     from dmft.experiments.compare import run_folders
-    from dmft.training.device import resolve_device
     from pipeline.common.settings import to_table
 
-    torch.set_num_threads(threads)
-    target = resolve_device(device).type
-    budget = memory_budget(memory, target)
+    budget = memory_budget(memory, device)
     reports = {}
     for run in runs:
         folders = run_folders(run)
@@ -86,7 +61,7 @@ def robustness(
         reports[run] = measure(
             folders,
             cache_path=cache_path,
-            device=target,
+            device=device,
             memory=budget,
             trust=trust,
             save=save,
@@ -94,11 +69,7 @@ def robustness(
             on_run=tell if len(folders) > 1 else None,
         )
     tables = {run: to_table(report) for run, report in reports.items()}
-    text = json.dumps(tables, indent=2)
-    if output is not None:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text + "\n")
-    click.echo(text if as_json else robustness_text(reports))
+    options.print_or_write(tables, robustness_text(reports), as_json=as_json, output=output)
     if save and cache_path is None and not as_json:
         folders_given = dict.fromkeys(run.partition("#")[0] for run in runs)
         click.echo(f"Next: dmft report {' '.join(folders_given)}")

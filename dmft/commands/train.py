@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from dmft.commands import options
 from dmft.commands.memory import memory_option, trust_option
 
 
 @click.command(short_help="Train a teacher or a student on a cache.")
-@click.argument("cache", type=click.Path(path_type=Path))
+@click.argument("cache", type=options.PATH)
 @click.option("--protocol", required=True, help="A shipped protocol's name, or a TOML file.")
 @click.option("--fold", default=None, help="Name or number of a fold, or 'all'. [default: first]")
 @click.option(
@@ -24,26 +25,13 @@ from dmft.commands.memory import memory_option, trust_option
     help="Which network; a student is trained on labels alone here.",
 )
 @click.option("--seed", default=0, show_default=True, help="Source of everything random.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The run's folder.")
+@options.run_folder
 @click.option(
     "--config", default="default", show_default=True, help="default, paper, or a TOML file."
 )
-@click.option(
-    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="As encoder.width=32; repeatable."
-)
-@click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where to train; auto takes a GPU where there is one.",
-)
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    help="CPU threads; the last bits of the weights depend on it. [default: torch's choice]",
-)
+@options.changes("As encoder.width=32; repeatable.")
+@options.device("train")
+@options.threads("weights depend on it. [default: torch's choice]")
 @memory_option
 @trust_option
 def train(
@@ -56,9 +44,7 @@ def train(
     out: Path,
     config: str,
     changes: tuple[str, ...],
-    epochs: int | None,
     device: str,
-    threads: int | None,
     memory: str | None,
     trust: bool,
 ) -> None:
@@ -67,21 +53,17 @@ def train(
     The weights are those of the last epoch: nothing is chosen on test records. The same command
     again goes on where an interrupted training stopped.
     """
-    import torch
+    from contextlib import closing
 
     from dmft.commands.memory import open_within
     from dmft.commands.show import ProgressCallback, figures_text
     from dmft.config import load_config
     from dmft.training.train import train as run
 
-    if threads:
-        torch.set_num_threads(threads)
-    all_changes = [*changes, *([f"training.epochs={epochs}"] if epochs else [])]
-    settings = load_config(config, all_changes)
+    settings = load_config(config, changes)
     names = [name.strip() for name in (modalities or "").split(",") if name.strip()]
     opened = open_within(cache, names or None, memory, device, trust=trust)
-    callback = ProgressCallback()
-    try:
+    with closing(ProgressCallback()) as callback:
         figures = run(
             opened,
             protocol,
@@ -93,8 +75,6 @@ def train(
             device=device,
             callback=callback,
         )
-    finally:
-        callback.close()
     click.echo(figures_text(figures))
     if model == "teacher":
         click.echo(f"Next: dmft distill {cache} --teacher {out} --out {out}-student")

@@ -32,7 +32,9 @@ def neighbour_accuracy(run: TrainedRun, cache: Cache, fold: Fold) -> float:
     n_asked, n_known = len(asked), len(known)
     if cache.shuffle_buffer is not None:
         room = cache.shuffle_buffer.n_blocks * cache.shuffle_buffer.n_records * cache.row_bytes
-        n_asked = max(room // 2 // _coarse_bytes(run), PREDICT_BATCH)
+        shapes = run.transform.inputs.values()
+        coarse_bytes = sum(4 * _n_windows(shape) * shape.n_features for shape in shapes)
+        n_asked = max(room // 2 // coarse_bytes, PREDICT_BATCH)
         n_known = KNOWN_BLOCK
     nearest = torch.cat(
         [_nearest(run, cache, rows, known, n_known) for rows in torch.split(asked, n_asked)]
@@ -101,8 +103,3 @@ def _coarse_features(
 
 def _n_windows(shape: InputShape) -> int:
     return min(max(VALUES // shape.n_features, 1), shape.n_patches)
-
-
-def _coarse_bytes(run: TrainedRun) -> int:
-    """Bytes of one record's coarse features, all modalities together."""
-    return sum(4 * _n_windows(shape) * shape.n_features for shape in run.transform.inputs.values())

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -32,6 +32,14 @@ class Scores:
     """Top-1."""
     macro_f1: float
     """Mean F1 over the classes that occur."""
+
+    @classmethod
+    def of(cls, matrix: Tensor, **fields: Any) -> Self:
+        """Scores of a confusion matrix, and whatever else there is to say.
+
+        Shapes: matrix (K, K).
+        """
+        return cls(accuracy=accuracy(matrix), macro_f1=macro_f1(matrix), **fields)
 
     def score(self, metric: str) -> float:
         """The one of a name, as protocols quote it."""
@@ -187,21 +195,16 @@ def vote_metrics(
         rows = present[:, column]
         own = confusion(labels[rows], votes[rows, column].argmax(dim=-1), K)
         branches = {
-            branch: scores(confusion(labels[rows], logits[rows, column, i].argmax(dim=-1), K))
+            branch: Scores.of(confusion(labels[rows], logits[rows, column, i].argmax(dim=-1), K))
             for i, branch in enumerate(BRANCHES)
         }
-        by_modality[name] = ModalityMetrics(
-            accuracy=accuracy(own),
-            macro_f1=macro_f1(own),
-            n_records=int(rows.sum()),
-            confusion=plain(own),
-            **branches,
+        by_modality[name] = ModalityMetrics.of(
+            own, n_records=int(rows.sum()), confusion=plain(own), **branches
         )
-    return VoteMetrics(
+    return VoteMetrics.of(
+        matrix,
         n_records=int(voted.sum()),
         n_without_modality=int((~voted).sum()),
-        accuracy=accuracy(matrix),
-        macro_f1=macro_f1(matrix),
         modalities=by_modality,
         class_accuracy=class_accuracies(matrix),
         confusion=plain(matrix),
@@ -215,14 +218,6 @@ def confusion(labels: Tensor, predicted: Tensor, n_classes: int) -> Tensor:
     """
     cells = labels * n_classes + predicted
     return torch.bincount(cells, minlength=n_classes * n_classes).view(n_classes, n_classes)
-
-
-def scores(matrix: Tensor) -> Scores:
-    """Both scores of a confusion matrix.
-
-    Shapes: (K, K).
-    """
-    return Scores(accuracy=accuracy(matrix), macro_f1=macro_f1(matrix))
 
 
 def accuracy(matrix: Tensor) -> float:

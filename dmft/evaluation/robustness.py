@@ -20,8 +20,7 @@ from dmft.data import Cache
 from dmft.data.counter_rng import derive_seed
 from dmft.evaluation.averages import mean_scores
 from dmft.evaluation.evaluate import RunCaches
-from dmft.evaluation.metrics import Scores, accuracy, confusion, macro_f1
-from dmft.models import overall_vote
+from dmft.evaluation.metrics import Scores, confusion
 from dmft.models.config import require
 from dmft.protocols import Fold
 from dmft.runs.files import read_json, write_json
@@ -87,14 +86,6 @@ class Fault:
     """Patches (B, P, D), std of each feature (D,) and a source of chance -> patches."""
 
 
-def _noisy(patches: Tensor, std: Tensor, random: torch.Generator) -> Tensor:
-    return patches + torch.randn(patches.shape, generator=random) * std
-
-
-def _frozen(patches: Tensor, std: Tensor, random: torch.Generator) -> Tensor:
-    return patches[:, :1].expand_as(patches).clone()
-
-
 def _cut(patches: Tensor, std: Tensor, random: torch.Generator) -> Tensor:
     """The second half keeps the last value of the first."""
     half = max(patches.shape[1] // 2, 1)
@@ -103,15 +94,23 @@ def _cut(patches: Tensor, std: Tensor, random: torch.Generator) -> Tensor:
     )
 
 
-def _swapped(patches: Tensor, std: Tensor, random: torch.Generator) -> Tensor:
-    return patches[torch.randperm(len(patches), generator=random)]
-
-
 FAULTS = (
-    Fault(name="noisy", meaning="noise as large as each feature's own deviation", spoil=_noisy),
+    Fault(
+        name="noisy",
+        meaning="noise as large as each feature's own deviation",
+        spoil=lambda x, std, random: x + torch.randn(x.shape, generator=random) * std,
+    ),
     Fault(name="cut", meaning="stuck at half time until the record's end", spoil=_cut),
-    Fault(name="frozen", meaning="stuck at its first value", spoil=_frozen),
-    Fault(name="swapped", meaning="of another record, as when clocks fail", spoil=_swapped),
+    Fault(
+        name="frozen",
+        meaning="stuck at its first value",
+        spoil=lambda x, std, random: x[:, :1].expand_as(x).clone(),
+    ),
+    Fault(
+        name="swapped",
+        meaning="of another record, as when clocks fail",
+        spoil=lambda x, std, random: x[torch.randperm(len(x), generator=random)],
+    ),
 )
 FAULT_NAMES = (REMOVED, *(fault.name for fault in FAULTS))
 
@@ -193,19 +192,11 @@ def measure_faults(run: TrainedRun, cache: Cache, fold: Fold) -> dict[str, Fault
 
 
 def _measure(run: TrainedRun, cache: Cache, fold: Fold) -> FaultScores:
-    logits = run.logits(cache, fold.test)
-    present = present_of(cache, run.info.spec.modalities)[fold.test]
-    votes = overall_vote(logits, present, run.info.spec.config.voting.rule)
-    has_any = present.any(dim=1)
-    labels = cache.labels[fold.test]
-    matrix = confusion(labels[has_any], votes[has_any].argmax(dim=-1), votes.shape[-1])
-    confidence = votes[has_any].max(dim=-1).values.mean() if bool(has_any.any()) else 0.0
-    return FaultScores(
-        n_records=int(has_any.sum()),
-        accuracy=accuracy(matrix),
-        macro_f1=macro_f1(matrix),
-        confidence=float(confidence),
-    )
+    has_any = present_of(cache, run.info.spec.modalities)[fold.test].any(dim=1)
+    votes, labels = run.predict(cache, fold.test)[has_any], cache.labels[fold.test][has_any]
+    confidence = float(votes.max(dim=-1).values.mean()) if len(votes) else 0.0
+    matrix = confusion(labels, votes.argmax(dim=-1), votes.shape[-1])
+    return FaultScores.of(matrix, n_records=len(votes), confidence=confidence)
 
 
 def read_faults(folder: Path, info: RunInfo) -> Mapping[str, FaultScores]:

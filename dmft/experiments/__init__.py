@@ -6,7 +6,7 @@ end in).
 """
 
 from dmft.experiments.grid import Experiment, Grid, load_experiment, shipped_experiments
-from dmft.experiments.plan import Row, plan_rows
+from dmft.experiments.plan import PlannedRow, plan_rows
 from dmft.experiments.results import RESULTS_FILE, Result, load_results, read_results
 from dmft.experiments.runner import Outcome, RunCallback, run_experiment
 
@@ -15,8 +15,8 @@ __all__ = [
     "Experiment",
     "Grid",
     "Outcome",
+    "PlannedRow",
     "Result",
-    "Row",
     "RunCallback",
     "load_experiment",
     "load_results",

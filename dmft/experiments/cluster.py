@@ -19,9 +19,9 @@ from typing import Any
 
 from distributed import Future, KilledWorker, get_worker
 
-from dmft.experiments.pool import Event, OrphanedError, Report, Work
+from dmft.experiments.pool import OrphanedError, TaskEvent, WarningForwarder, Work, attempt
 from pipeline.common.dask_cluster import WorkerWatch, connect, error_of, leave
-from pipeline.contract import ConfigError, DmftError
+from pipeline.contract import ConfigError
 
 TOPIC = "dmft-experiment-"
 """With the session behind it: several experiments may share a cluster."""
@@ -49,7 +49,7 @@ class Cluster:
         self._work = work
         self._topic = TOPIC + uuid.uuid4().hex
         self._given: dict[str, Future[Any]] = {}
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[TaskEvent] = queue.SimpleQueue()
         try:
             self._check_folders(folders)
             self._client.subscribe_topic(self._topic, self._hear)
@@ -76,7 +76,7 @@ class Cluster:
 
     def _hear(self, event: tuple[float, tuple[str, str, Any]]) -> None:
         what, ticket, content = event[1]
-        self._events.put(Event(what=what, ticket=ticket, content=content))
+        self._events.put(TaskEvent(what=what, ticket=ticket, content=content))
 
     @property
     def n_idle(self) -> int:
@@ -91,10 +91,10 @@ class Cluster:
         self._given[ticket] = future
         # The future's own state is read in wait(): callbacks run in a thread of Dask's.
         future.add_done_callback(
-            lambda _: self._events.put(Event(what="ended", ticket=ticket, content=None))
+            lambda _: self._events.put(TaskEvent(what="ended", ticket=ticket, content=None))
         )
 
-    def wait(self, timeout_s: float) -> Sequence[Event]:
+    def wait(self, timeout_s: float) -> Sequence[TaskEvent]:
         """Return what has happened, or nothing after ``timeout_s``.
 
         Raises:
@@ -114,33 +114,22 @@ class Cluster:
             if event.ticket in self._given:
                 return (event,)
 
-    def _ending(self, ticket: str) -> Event:
+    def _ending(self, ticket: str) -> TaskEvent:
         future = self._given.pop(ticket)
         error = error_of(future)
         if isinstance(error, KilledWorker):
-            return Event(what="died", ticket=ticket, content="its Dask worker was lost")
+            return TaskEvent(what="died", ticket=ticket, content="its Dask worker was lost")
         if error is not None:
-            return Event(what="failed", ticket=ticket, content=f"{type(error).__name__}: {error}")
+            return TaskEvent(
+                what="failed", ticket=ticket, content=f"{type(error).__name__}: {error}"
+            )
         what, content = future.result()
-        return Event(what=what, ticket=ticket, content=content)
+        return TaskEvent(what=what, ticket=ticket, content=content)
 
 
 def _missed(folders: Sequence[str]) -> str | None:
     """Runs in a worker: the first folder that it does not see."""
     return next((path for path in folders if not os.path.isdir(path)), None)  # noqa: PTH112
-
-
-class _Forwarder(logging.Handler):
-    """Hands warnings of the thread that made it to the client."""
-
-    def __init__(self, tell: Report) -> None:
-        super().__init__(logging.WARNING)
-        self.tell, self.thread = tell, threading.get_ident()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Send one."""
-        if record.thread == self.thread:
-            self.tell(record.getMessage())
 
 
 def _serve(work: Work, task: Any, topic: str, ticket: str) -> tuple[str, Any]:
@@ -158,15 +147,12 @@ def _serve(work: Work, task: Any, topic: str, ticket: str) -> tuple[str, Any]:
         tell("progress", content)
 
     with _ALONE:
-        forwarder = _Forwarder(lambda message: tell("said", message))
+        forwarder, thread = WarningForwarder(tell), threading.get_ident()
+        forwarder.addFilter(lambda record: record.thread == thread)
         logging.getLogger().addHandler(forwarder)
         try:
-            return "done", work(task, report)
+            return attempt(work, task, report)
         except OrphanedError:
             return "failed", "the experiment that asked for it was stopped"
-        except DmftError as error:
-            return "failed", str(error)
-        except Exception as error:
-            return "failed", f"{type(error).__name__}: {error}"
         finally:
             logging.getLogger().removeHandler(forwarder)

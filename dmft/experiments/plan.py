@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-
-import torch
+from functools import partial
 
 from dmft.config import RunConfig, change_config, load_config
 from dmft.data import Cache
@@ -25,7 +24,7 @@ FOLDER_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class PlannedRow:
     """One training, with everything that a process of its own needs to do it."""
 
     key: str
@@ -68,7 +67,7 @@ class Row:
         return f"{self.model}{fusion}, {self.protocol.name} {self.fold}, {what}, seed {self.seed}"
 
 
-def plan_rows(experiment: Experiment, cache: Cache, device: torch.device) -> tuple[Row, ...]:
+def plan_rows(experiment: Experiment, cache: Cache, device: str) -> tuple[PlannedRow, ...]:
     """Return the rows of an experiment on a cache, teachers before their students.
 
     Of the cache only its description and columns are read, so one loaded modality is enough.
@@ -77,7 +76,7 @@ def plan_rows(experiment: Experiment, cache: Cache, device: torch.device) -> tup
         ConfigError: a protocol, fold or configuration cannot be used.
         ContractError: a fold cannot be made of this cache's records, or it lacks a modality.
     """
-    rows: dict[str, Row] = {}
+    rows: dict[str, PlannedRow] = {}
     for grid in experiment.grids:
         for row in _Planner(grid, cache, device).rows():
             rows.setdefault(row.key, row)
@@ -87,17 +86,15 @@ def plan_rows(experiment: Experiment, cache: Cache, device: torch.device) -> tup
 class _Planner:
     """Expands one grid."""
 
-    def __init__(self, grid: Grid, cache: Cache, device: torch.device) -> None:
+    def __init__(self, grid: Grid, cache: Cache, device: str) -> None:
         self.grid, self.cache, self.device = grid, cache, device
-        self.configs = {m: load_config(grid.config, self._changes(m)) for m in MODELS}
+        self.changes = {m: (*grid.set, *grid.set_for.get(m, ())) for m in MODELS}
+        self.configs = {m: load_config(grid.config, self.changes[m]) for m in MODELS}
         layers = self.configs["teacher"].teacher.fusion_layers
         wanted = "at least 1 for fusion 'mid'"
         require(layers > 0 or "mid" not in grid.fusion, "teacher.fusion_layers", layers, wanted)
 
-    def _changes(self, model: str) -> tuple[str, ...]:
-        return (*self.grid.set, *self.grid.set_for.get(model, ()))
-
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[PlannedRow]:
         grid = self.grid
         for name in grid.protocols:
             protocol = load_protocol(name)
@@ -107,78 +104,75 @@ class _Planner:
                 for seed, fusion in itertools.product(grid.seeds, grid.fusion):
                     alone = [(m,) for m in wanted] if fusion == "none" else [wanted]
                     for modalities in alone:
-                        at = _Place(protocol, fold, n_folds, modalities)
-                        yield from self._models(at, fusion, seed)
+                        row = partial(self._row, protocol, fold, n_folds, modalities)
+                        yield from self._models(
+                            row, fusion if len(modalities) > 1 else "none", seed
+                        )
 
-    def _models(self, at: _Place, fusion: str, seed: int) -> Iterator[Row]:
-        fusion = fusion if len(at.modalities) > 1 else "none"
-        many = self.grid.fusion_tokens if fusion == "mid" else ()
-        for tokens in many or (None,):
+    def _models(
+        self, row: Callable[..., PlannedRow], fusion: str, seed: int
+    ) -> Iterator[PlannedRow]:
+        """Rows of one fold and seed; ``row`` knows the fold and the modalities."""
+        for tokens in (self.grid.fusion_tokens if fusion == "mid" else ()) or (None,):
+            config = self.configs["teacher"]
+            changes = ["teacher.fusion_layers=0"] if fusion == "late" else []
+            changes += [f"teacher.fusion_tokens={tokens}"] if tokens is not None else []
+            config = change_config(config, changes) if changes else config
+            fused = {
+                "fusion": fusion,
+                "fusion_tokens": config.teacher.fusion_tokens if fusion == "mid" else 0,
+            }
+            teacher = partial(row, model="teacher", config=config, **fused)
             if "teacher" in self.grid.models:
-                yield self._teacher(at, fusion, tokens, seed)
+                yield teacher(seed=seed)
             if "student" in self.grid.models:
-                late = "late" if len(at.modalities) > 1 else "none"
-                yield self._row(at, "student", late, 0, seed, self.configs["student"])
+                unfused = {"fusion": "none" if fusion == "none" else "late", "fusion_tokens": 0}
+                yield row(model="student", config=self.configs["student"], seed=seed, **unfused)
             if "distilled" in self.grid.models:
                 seeds = self.grid.seeds if self.grid.joint_teachers else (seed,)
-                teachers = [self._teacher(at, fusion, tokens, its_seed) for its_seed in seeds]
+                teachers = [teacher(seed=its_seed) for its_seed in seeds]
                 yield from teachers
-                n_tokens, keys = teachers[0].fusion_tokens, tuple(row.key for row in teachers)
-                config = self.configs["distilled"]
-                yield self._row(at, "distilled", fusion, n_tokens, seed, config, keys)
-
-    def _teacher(self, at: _Place, fusion: str, tokens: int | None, seed: int) -> Row:
-        changes = ["teacher.fusion_layers=0"] if fusion == "late" else []
-        changes += [f"teacher.fusion_tokens={tokens}"] if tokens is not None else []
-        config = self.configs["teacher"]
-        config = change_config(config, changes) if changes else config
-        n_tokens = config.teacher.fusion_tokens if fusion == "mid" else 0
-        return self._row(at, "teacher", fusion, n_tokens, seed, config)
+                keys, config = tuple(each.key for each in teachers), self.configs["distilled"]
+                yield row(model="distilled", config=config, seed=seed, teachers=keys, **fused)
 
     def _row(
         self,
-        at: _Place,
+        protocol: Protocol,
+        fold: Fold,
+        n_folds: int,
+        modalities: tuple[str, ...],
+        *,
         model: str,
         fusion: str,
-        tokens: int,
+        fusion_tokens: int,
         seed: int,
         config: RunConfig,
         teachers: tuple[str, ...] = (),
-    ) -> Row:
+    ) -> PlannedRow:
         spec = RunSpec.of(
-            described(self.cache, at.modalities),
-            at.fold,
+            described(self.cache, modalities),
+            fold,
             kind=model,
             config=config,
             seed=seed,
-            device=self.device.type,
+            device=self.device,
             teachers=teachers,
         )
-        return Row(
+        return PlannedRow(
             key=spec.identity,
             model=model,
             fusion=fusion,
-            fusion_tokens=tokens,
-            protocol=at.protocol,
-            fold=at.fold.name,
-            n_folds=at.n_folds,
-            modalities=at.modalities,
+            fusion_tokens=fusion_tokens,
+            protocol=protocol,
+            fold=fold.name,
+            n_folds=n_folds,
+            modalities=modalities,
             seed=seed,
             config=config,
-            recipe=" ".join((self.grid.config, *self._changes(model))),
-            device=self.device.type,
+            recipe=" ".join((self.grid.config, *self.changes[model])),
+            device=self.device,
             teachers=teachers,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where rows of one protocol, fold and set of modalities stand."""
-
-    protocol: Protocol
-    fold: Fold
-    n_folds: int
-    modalities: tuple[str, ...]
 
 
 def described(cache: Cache, modalities: tuple[str, ...]) -> Cache:

@@ -30,7 +30,7 @@ class OrphanedError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class TaskEvent:
     """Something that happened to a task."""
 
     what: str
@@ -41,7 +41,7 @@ class Event:
     """What it told, its warning, its result, its error in words, or how the process died."""
 
 
-class _Worker:
+class _WorkerProcess:
     """One process and the task that it has."""
 
     def __init__(self, context: Any, work: Work) -> None:
@@ -59,7 +59,7 @@ class Pool:
     def __init__(self, n_workers: int, work: Work) -> None:
         self._context = multiprocessing.get_context("spawn")
         self._work = work
-        self._workers = [_Worker(self._context, work) for _ in range(n_workers)]
+        self._workers = [_WorkerProcess(self._context, work) for _ in range(n_workers)]
 
     def __enter__(self) -> Pool:
         return self
@@ -84,7 +84,7 @@ class Pool:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             worker.connection.send(task)
 
-    def wait(self, timeout_s: float) -> Sequence[Event]:
+    def wait(self, timeout_s: float) -> Sequence[TaskEvent]:
         """Return what has happened, or nothing after ``timeout_s``."""
         by_channel = {worker.connection: worker for worker in self._workers}
         events = []
@@ -99,28 +99,45 @@ class Pool:
             assert ticket is not None
             if what not in ("progress", "said"):
                 worker.ticket = None
-            events.append(Event(what=what, ticket=ticket, content=content))
+            events.append(TaskEvent(what=what, ticket=ticket, content=content))
         return events
 
-    def _bury(self, worker: _Worker) -> list[Event]:
+    def _bury(self, worker: _WorkerProcess) -> list[TaskEvent]:
         """Replace a dead process."""
         worker.process.join(timeout=10)
         how, ticket = f"exit code {worker.process.exitcode}", worker.ticket
         worker.connection.close()
-        self._workers[self._workers.index(worker)] = _Worker(self._context, self._work)
-        return [] if ticket is None else [Event(what="died", ticket=ticket, content=how)]
+        self._workers[self._workers.index(worker)] = _WorkerProcess(self._context, self._work)
+        return [] if ticket is None else [TaskEvent(what="died", ticket=ticket, content=how)]
 
 
-class _Forwarder(logging.Handler):
-    """Hands warnings to the parent, which says each once."""
+class WarningForwarder(logging.Handler):
+    """Hands warnings to whoever gave out the task, who says each once."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, tell: Callable[[str, Any], None]) -> None:
         super().__init__(logging.WARNING)
-        self.connection = connection
+        self.tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one."""
-        self.connection.send(("said", record.getMessage()))
+        self.tell("said", record.getMessage())
+
+
+def attempt(work: Work, task: Any, report: Report) -> tuple[str, Any]:
+    """Do a task; return ``done`` and its result, or ``failed`` and why.
+
+    Raises:
+        OrphanedError: nobody waits for it any more.
+        BrokenPipeError: the same.
+    """
+    try:
+        return "done", work(task, report)
+    except (OrphanedError, BrokenPipeError):
+        raise
+    except DmftError as error:
+        return "failed", str(error)
+    except Exception as error:
+        return "failed", f"{type(error).__name__}: {error}"
 
 
 def _serve(connection: Connection, work: Work) -> None:
@@ -133,21 +150,7 @@ def _serve(connection: Connection, work: Work) -> None:
             raise OrphanedError
         connection.send(("progress", content))
 
-    logging.getLogger().addHandler(_Forwarder(connection))
-    while True:
-        try:
-            task = connection.recv()
-        except EOFError:
-            return
-        try:
-            answer = ("done", work(task, report))
-        except (OrphanedError, BrokenPipeError):
-            return
-        except DmftError as error:
-            answer = ("failed", str(error))
-        except Exception as error:
-            answer = ("failed", f"{type(error).__name__}: {error}")
-        try:
-            connection.send(answer)
-        except BrokenPipeError:
-            return
+    logging.getLogger().addHandler(WarningForwarder(lambda *told: connection.send(told)))
+    with contextlib.suppress(EOFError, OrphanedError, BrokenPipeError):
+        while True:
+            connection.send(attempt(work, connection.recv(), report))

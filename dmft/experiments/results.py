@@ -26,7 +26,7 @@ from dmft.data import Cache
 from dmft.evaluation.metrics import ModalityScores, read_metrics, values_of
 from dmft.evaluation.predictions import Predictions, read_predictions
 from dmft.evaluation.significance import calibration_error
-from dmft.experiments.plan import Row
+from dmft.experiments.plan import PlannedRow
 from dmft.runs.files import from_sealed_json, to_sealed_json
 from dmft.runs.folder import METRICS_FILE, PREDICTIONS_FILE, read_info
 from dmft.runs.trained import present_of
@@ -39,6 +39,11 @@ RESULTS_FILE = "results.jsonl"
 RUNS_FOLDER = "runs"
 RESULT_FORMAT = "dmft-result"
 RESULT_VERSION = 2
+ROW_FIELDS = (
+    *("key", "recipe", "model", "fusion", "fusion_tokens", "fold", "n_folds", "modalities"),
+    *("seed", "teachers"),
+)
+"""What a result has from the row that was planned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +232,7 @@ def _parse_line(line: str, where: str) -> Result:
 
 
 def gather(
-    row: Row, cache: Cache, *, cache_path: Path, out: Path, experiment: str, together: int
+    row: PlannedRow, cache: Cache, *, cache_path: Path, out: Path, experiment: str, together: int
 ) -> Result:
     """Make the line of a finished run from what its folder holds.
 
@@ -248,20 +253,11 @@ def gather(
     ids = np.array(cache.record_ids)
     measured = np.isin(predictions.records, ids[has_any])
     return Result(
-        key=row.key,
+        **{name: getattr(row, name) for name in ROW_FIELDS},
         experiment=experiment,
-        recipe=row.recipe,
-        model=row.model,
-        fusion=row.fusion,
-        fusion_tokens=row.fusion_tokens,
         dataset=cache.spec.dataset,
         protocol=row.protocol.name,
         metric=row.protocol.metric,
-        fold=row.fold,
-        n_folds=row.n_folds,
-        modalities=row.modalities,
-        seed=row.seed,
-        teachers=row.teachers,
         config=to_table(info.spec.config),
         protocol_table=to_table(info.source.protocol),
         device=info.spec.device,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from dmft.experiments.plan import Row
+from dmft.experiments.plan import PlannedRow
 from dmft.experiments.pool import Pool
 from dmft.experiments.results import RESULTS_FILE, Result, append_result, load_results
 from dmft.experiments.task import Task, do_rows
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 LOCK_FILE = ".lock"
 ATTEMPTS = 2
 """Processes that a row may kill before it is given up."""
-Ending = tuple[Row, Result | str]
+Ending = tuple[PlannedRow, Result | str]
 """A row and its line, or why it has none."""
 
 
@@ -51,21 +51,21 @@ class Outcome:
 class RunCallback(Protocol):
     """What a caller is told while rows are done."""
 
-    def start(self, rows: Sequence[Row], n_found: int) -> None:
+    def start(self, rows: Sequence[PlannedRow], n_found: int) -> None:
         """These rows are to be done; ``n_found`` others are finished already."""
 
-    def epoch(self, row: Row, done: int) -> None:
+    def epoch(self, row: PlannedRow, done: int) -> None:
         """A row has done that many epochs."""
 
-    def end(self, row: Row, result: Result) -> None:
+    def end(self, row: PlannedRow, result: Result) -> None:
         """A row is finished and stands in the results file."""
 
-    def failed(self, row: Row, why: str) -> None:
+    def failed(self, row: PlannedRow, why: str) -> None:
         """A row could not be done."""
 
 
 def run_experiment(
-    rows: Sequence[Row],
+    rows: Sequence[PlannedRow],
     cache: Path,
     out: Path,
     *,
@@ -109,13 +109,19 @@ def run_experiment(
         task_of = functools.partial(
             Task, cache=cache.resolve(), out=out.resolve(), experiment=experiment, trust=trust
         )
-        if scheduler is None and n_workers == 0:
+        if not left:
+            endings: Iterator[Ending] = iter(())
+        elif scheduler is None and n_workers == 0:
             endings = _in_this_process(queue, task_of, callback)
+        elif scheduler is None:
+            pool = Pool(min(n_workers, len(left)), do_rows)
+            endings = _in_a_pool(queue, task_of, pool, callback)
         else:
-            open_pool = functools.partial(
-                _open_pool, scheduler, min(n_workers, len(left)), (cache, out)
-            )
-            endings = _in_a_pool(queue, task_of, open_pool, callback)
+            # Imported here: training on one machine needs no Dask.
+            from dmft.experiments.cluster import Cluster
+
+            cluster = Cluster(scheduler, do_rows, [cache.resolve(), out.resolve()])
+            endings = _in_a_pool(queue, task_of, cluster, callback)
         for row, result in itertools.chain(endings, queue.hopeless()):
             if isinstance(result, Result):
                 append_result(out, result)
@@ -133,12 +139,12 @@ def run_experiment(
 class _Queue:
     """Rows that wait, and which of them come next."""
 
-    def __init__(self, rows: Sequence[Row], done: set[str], together: int) -> None:
+    def __init__(self, rows: Sequence[PlannedRow], done: set[str], together: int) -> None:
         self.waiting = list(rows)
         self.done, self.together = done, together
         self.deaths: dict[str, int] = {}
 
-    def take(self) -> tuple[Row, ...]:
+    def take(self) -> tuple[PlannedRow, ...]:
         """The first row whose teachers are done, and more of its shape; none where there is none.
 
         A row that has killed its process is tried again alone.
@@ -157,7 +163,7 @@ class _Queue:
         self.waiting = [row for row in self.waiting if row.key not in keys]
         return taken
 
-    def died(self, row: Row) -> bool:
+    def died(self, row: PlannedRow) -> bool:
         """Put a row back whose process died; False where that was its last attempt."""
         self.deaths[row.key] = self.deaths.get(row.key, 0) + 1
         again = self.deaths[row.key] < ATTEMPTS
@@ -171,7 +177,7 @@ class _Queue:
             yield row, "its teacher could not be trained"
 
 
-def _shape(row: Row) -> tuple[object, ...]:
+def _shape(row: PlannedRow) -> tuple[object, ...]:
     """What rows that are computed as one have in common."""
     return row.model, row.modalities, row.device, row.config
 
@@ -188,33 +194,23 @@ def _in_this_process(
         yield from ((by_key[key], result) for key, result in results.items())
 
 
-def _tell(callback: RunCallback | None, rows: Mapping[str, Row], progress: tuple[str, int]) -> None:
+def _tell(
+    callback: RunCallback | None, rows: Mapping[str, PlannedRow], progress: tuple[str, int]
+) -> None:
     key, n_epochs = progress
     if callback is not None:
         callback.epoch(rows[key], n_epochs)
 
 
-def _open_pool(scheduler: str | None, n_workers: int, folders: Sequence[Path]) -> Pool | Cluster:
-    """Processes of our own, or the workers of a cluster."""
-    if scheduler is None:
-        return Pool(n_workers, do_rows)
-    # Imported here: training on one machine needs no Dask.
-    from dmft.experiments.cluster import Cluster
-
-    return Cluster(scheduler, do_rows, [folder.resolve() for folder in folders])
-
-
 def _in_a_pool(
     queue: _Queue,
     task_of: Callable[..., Task],
-    open_pool: Callable[[], Pool | Cluster],
+    opened: Pool | Cluster,
     callback: RunCallback | None,
 ) -> Iterator[Ending]:
-    if not queue.waiting:
-        return
-    running: dict[str, dict[str, Row]] = {}
+    running: dict[str, dict[str, PlannedRow]] = {}
     warned: set[str] = set()
-    with open_pool() as pool:
+    with opened as pool:
         while True:
             while pool.n_idle and (rows := queue.take()):
                 running[rows[0].key] = {row.key: row for row in rows}
@@ -239,7 +235,7 @@ def _in_a_pool(
                     yield from _after_death(queue, by_key.values(), event.content)
 
 
-def _after_death(queue: _Queue, rows: Iterable[Row], how: str) -> Iterator[Ending]:
+def _after_death(queue: _Queue, rows: Iterable[PlannedRow], how: str) -> Iterator[Ending]:
     """Try rows again whose process died, or give them up."""
     for row in rows:
         if queue.died(row):

@@ -17,7 +17,7 @@ import torch
 
 from dmft.data import Cache, open_cache
 from dmft.evaluation.metrics import RunMetrics
-from dmft.experiments.plan import Row
+from dmft.experiments.plan import PlannedRow
 from dmft.experiments.pool import Report
 from dmft.experiments.results import RUNS_FOLDER, Result, gather
 from dmft.protocols import choose_folds
@@ -35,7 +35,7 @@ SECONDS_BETWEEN_REPORTS = 1.0
 class Task:
     """Some rows and where they are done."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[PlannedRow, ...]
     """What to train; of one shape where they are several."""
     cache: Path
     """On what."""
@@ -54,7 +54,8 @@ def do_rows(task: Task, report: Report) -> dict[str, Result | str]:
         ContractError: the cache cannot be read.
     """
     torch.set_num_threads(1)
-    cache = _open(task.cache, task.rows[0].modalities, task.trust)
+    changed_ns = task.cache.stat().st_mtime_ns if task.cache.exists() else 0
+    cache = _open(task.cache, task.rows[0].modalities, task.trust, changed_ns)
     results: dict[str, Result | str] = {}
     trainings: dict[str, Training] = {}
     for row in task.rows:
@@ -62,11 +63,23 @@ def do_rows(task: Task, report: Report) -> dict[str, Result | str]:
             trainings[row.key] = plan_row(task, row, cache, _EpochCallback(row.key, report))
         except DmftError as error:
             results[row.key] = str(error)
-    ended = zip(trainings, _train(list(trainings.values())), strict=True)
-    errors = {key: str(end) for key, end in ended if isinstance(end, ContractError)}
+    ended = dict(zip(trainings, _train(list(trainings.values())), strict=True))
     for row in task.rows:
-        if row.key in trainings:
-            results[row.key] = errors.get(row.key) or _gathered(task, row, cache)
+        end = ended.get(row.key)
+        if isinstance(end, ContractError):
+            results[row.key] = str(end)
+        elif end is not None:
+            try:
+                results[row.key] = gather(
+                    row,
+                    cache,
+                    cache_path=task.cache,
+                    out=task.out,
+                    experiment=task.experiment,
+                    together=len(task.rows),
+                )
+            except ContractError as error:
+                results[row.key] = str(error)
     return results
 
 
@@ -79,21 +92,7 @@ def _train(trainings: Sequence[Training]) -> Sequence[RunMetrics | ContractError
         return [error]
 
 
-def _gathered(task: Task, row: Row, cache: Cache) -> Result | str:
-    try:
-        return gather(
-            row,
-            cache,
-            cache_path=task.cache,
-            out=task.out,
-            experiment=task.experiment,
-            together=len(task.rows),
-        )
-    except ContractError as error:
-        return str(error)
-
-
-def plan_row(task: Task, row: Row, cache: Cache, callback: Callback) -> Training:
+def plan_row(task: Task, row: PlannedRow, cache: Cache, callback: Callback) -> Training:
     """Gather what the training of a row takes.
 
     Raises:
@@ -122,15 +121,9 @@ def plan_row(task: Task, row: Row, cache: Cache, callback: Callback) -> Training
 
 
 @functools.lru_cache(maxsize=2)
-def _open_stamped(path: Path, modalities: tuple[str, ...], trust: bool, stamp: int) -> Cache:
-    return open_cache(path, modalities, trust=trust)
-
-
-def _open(path: Path, modalities: tuple[str, ...], trust: bool) -> Cache:
+def _open(path: Path, modalities: tuple[str, ...], trust: bool, changed_ns: int) -> Cache:
     """Open a cache, or take the one that this process has open already."""
-    if not path.exists():
-        return open_cache(path, modalities)
-    return _open_stamped(path, modalities, trust, path.stat().st_mtime_ns)
+    return open_cache(path, modalities, trust=trust)
 
 
 class _EpochCallback:

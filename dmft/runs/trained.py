@@ -71,8 +71,10 @@ class TrainedRun:
         Shapes: rows (B,) int64 -> (B, M, 2, K) on the host.
         """
         check_cache_fits(self.spec, cache)
-        logits = []
+        logits = [torch.zeros(0, len(self.spec.modalities), 2, len(self.spec.classes))]
         for some, stored in cache.blocks(rows, PREDICT_BATCH, self.spec.modalities):
+            if not len(some):
+                continue
             patches = {m: tensor.to(self.device) for m, tensor in stored.items()}
             present = present_of(cache, self.spec.modalities)[some].to(self.device)
             logits.append(self.logits_of(patches, present).cpu())

@@ -18,7 +18,6 @@ from dmft.experiments import (
     run_experiment,
 )
 from dmft.experiments.compare import Comparison, SeedTest, compare, load_side, pair_up, select
-from dmft.training.device import resolve_device
 from pipeline.common.settings import parse_table
 from pipeline.contract import ConfigError, ContractError
 from tests.factories import write_cache
@@ -40,9 +39,7 @@ def place(tmp_path_factory):
     cache = write_cache(folder / "c.zarr", n_subjects=2, n_classes=3, n_trials=2)
     (folder / "p.toml").write_text('name = "p"\n[leave_one_out]\nattribute = "subject"\n')
     (folder / "e.toml").write_text(EXPERIMENT)
-    rows = plan_rows(
-        load_experiment(str(folder / "e.toml")), open_columns(cache), resolve_device("cpu")
-    )
+    rows = plan_rows(load_experiment(str(folder / "e.toml")), open_columns(cache), "cpu")
     run_experiment(rows, cache, folder / "out", experiment="pairs", n_workers=0)
     return folder
 

@@ -7,7 +7,6 @@ import signal
 import time
 
 import pytest
-import torch
 from click.testing import CliRunner
 
 from cli import dmft
@@ -29,7 +28,7 @@ from dmft.training.train import train
 from pipeline.contract import ConfigError, ContractError, Presence
 from tests.factories import write_cache
 
-CPU = torch.device("cpu")
+CPU = "cpu"
 HEAD = """
 name = "small"
 [[grids]]

@@ -1,0 +1,89 @@
+"""Options that several commands share: ``@options.device("train")``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+import click
+
+PATH = click.Path(path_type=Path)
+
+run_folder = click.option("--out", required=True, type=PATH, help="The run's folder.")
+json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+json_output = click.option("-o", "--output", type=PATH, help="Also write the JSON to a file.")
+
+
+def measured_cache(help_text: str) -> Callable[[Any], Any]:
+    """``--cache``, for what is by default the cache that a run was trained on."""
+    return click.option("--cache", "cache_path", type=PATH, help=help_text)
+
+
+def device(what: str) -> Callable[[Any], Any]:
+    """``--device``, where to do ``what``; the command gets ``cpu`` or ``cuda``."""
+
+    def resolved(context: click.Context, _: click.Parameter, name: str) -> str:
+        if context.resilient_parsing:  # completion asks for no device
+            return name
+        from dmft.training.device import resolve_device
+
+        return resolve_device(name).type
+
+    return click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        callback=resolved,
+        help=f"Where to {what}; auto takes a GPU where there is one.",
+    )
+
+
+def threads(help_text: str, default: int | None = None) -> Callable[[Any], Any]:
+    """``--threads``, which is set at once and not handed to the command."""
+
+    def set_threads(context: click.Context, _: click.Parameter, n_threads: int | None) -> None:
+        if n_threads and not context.resilient_parsing:
+            import torch
+
+            torch.set_num_threads(n_threads)
+
+    return click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        callback=set_threads,
+        expose_value=False,
+        help=f"CPU threads; the last bits of the {help_text}",
+    )
+
+
+def changes(help_text: str) -> Callable[[Any], Any]:
+    """``--set`` and ``--epochs``, which the command gets together as ``changes``."""
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help=help_text)
+        @click.option(
+            "--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N."
+        )
+        @functools.wraps(command)
+        def with_changes(changes: tuple[str, ...], epochs: int | None, **options: Any) -> None:
+            short = () if epochs is None else (f"training.epochs={epochs}",)
+            command(changes=(*changes, *short), **options)
+
+        return with_changes
+
+    return decorated
+
+
+def print_or_write(table: Any, text: str, *, as_json: bool, output: Path | None) -> None:
+    """Print a table as JSON, or what it says to people; write the JSON to ``output`` if named."""
+    as_text = dumps(table, indent=2)
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(as_text + "\n")
+    click.echo(as_text if as_json else text)
