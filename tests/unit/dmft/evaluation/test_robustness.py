@@ -16,6 +16,7 @@ from dmft.evaluation.robustness import FAULT_NAMES, read_faults, robustness, spo
 from dmft.protocols import choose_folds, load_protocol
 from dmft.reports.load import load_runs
 from dmft.reports.page.html import render_report
+from dmft.runs.files import write_json
 from dmft.runs.folder import fold_folders, read_info
 from dmft.runs.trained import load_run
 from dmft.training.distill import distill
@@ -208,8 +209,6 @@ def test_saved_faults_that_are_damaged_or_of_another_run_are_refused(
 ):
     run = shutil.copytree(place / "t/fold-subject-1", tmp_path / "r", ignore=UNMEASURED)
     info = read_info(run)
-    (run / "robustness.json").write_text(
-        json.dumps({"model_sha256": info.finished.model_sha256} | content)
-    )
+    write_json(run / "robustness.json", {"model_sha256": info.finished.model_sha256} | content)
     with pytest.raises(ContractError, match=match):
         read_faults(run, info)

@@ -25,7 +25,7 @@ from dmft.export.folder import (
     start_session,
 )
 from dmft.export.graph import RunModule, example_inputs
-from dmft.runs.files import file_sha256, read_file
+from dmft.runs.files import file_sha256, read_file, write_json
 from dmft.runs.trained import load_run
 from dmft.training.train import train
 from pipeline.contract import ConfigError, ContractError
@@ -85,7 +85,7 @@ def test_what_an_absent_modality_holds_changes_nothing(of_kind, column):
     patches, present = arrays(run, 3)
     present[1, column] = False
     name = list(patches)[column]
-    module, archive = Recogniser(run).eval(), torch.export.load(str(exported / ARCHIVE_FILE))
+    module, archive = RunModule(run).eval(), torch.export.load(str(exported / ARCHIVE_FILE))
 
     def in_torch(model, given):
         tensors = {key: torch.from_numpy(array) for key, array in given.items()}
@@ -194,7 +194,7 @@ def test_an_export_overwrites_nothing(trained, tmp_path):
 def test_several_folds_are_exported_one_by_one(trained, tmp_path):
     for name in ("fold-a", "fold-b"):
         shutil.copytree(trained.run, tmp_path / "all" / name)
-    (tmp_path / "all" / "folds.json").write_text('{"folds": ["a", "b"]}')
+    write_json(tmp_path / "all" / "folds.json", {"folds": ["a", "b"]})
     with pytest.raises(ConfigError, match=r"all holds several folds: name one of them, .*fold-a"):
         export(tmp_path / "all", tmp_path / "out")
 

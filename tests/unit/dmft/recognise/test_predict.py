@@ -12,7 +12,7 @@ from dmft.export.build import export
 from dmft.export.folder import INT8_FILE
 from dmft.recognise import load_recogniser, predict
 from dmft.recognise.recordings import group_files, place
-from dmft.runs.files import seal_of
+from dmft.runs.files import seal_of, write_json
 from dmft.runs.trained import load_run
 from pipeline.contract import ConfigError, ContractError, RecordingError
 from tests.fabricate import path_of
@@ -195,6 +195,6 @@ def test_an_encoding_of_another_version_is_refused(trained, tmp_path):
 def test_a_run_of_several_folds_is_refused_with_the_name_of_one(trained, tmp_path):
     shutil.copytree(trained.run, tmp_path / "all" / "fold-a")
     shutil.copytree(trained.run, tmp_path / "all" / "fold-b")
-    (tmp_path / "all" / "folds.json").write_text('{"folds": ["a", "b"]}')
+    write_json(tmp_path / "all" / "folds.json", {"folds": ["a", "b"]})
     with pytest.raises(ContractError, match=r"several folds: name one of them, .*fold-a"):
         load_recogniser(tmp_path / "all")
