@@ -36,13 +36,13 @@ def utd_mhad_from_facts(checksums: str, frames: str, raw: RawTree | None = None)
             file of the tree whose content is not the list's.
     """
     refs: dict[str, StreamRef] = {}
-    present = frozenset(raw.walk()) if raw else frozenset[str]()
+    present = set(raw.walk()) if raw else set()
     for number, line in enumerate(checksums.splitlines(), start=1):
         match = _SUM.fullmatch(line)
         if match is None or match[2] in refs:
             raise ContractError(f"line {number} of the checksums is {line!r}: wanted a new file")
         n_bytes = None
-        if raw is not None and match[2] in present:
+        if raw and match[2] in present:
             n_bytes, sha256 = raw.digest(match[2])
             if sha256 != match[1]:
                 raise ContractError(f"{match[2]} has SHA-256 {sha256}: the list says {match[1]}")

@@ -7,7 +7,7 @@ read is said in a file of its own (``utd_mhad``, ``mmact``); here they are liste
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 
@@ -30,31 +30,13 @@ class Layout:
     """Modalities of which one file belongs to all views of a trial; of others, to one record."""
     view: str | None = None
     """The attribute by which the views of a trial differ; None where a trial has one view."""
-    alternatives: tuple[Layout, ...] = ()
-    """The same files with their classes counted otherwise."""
 
     def may_share(self, modality: str, record: Record, other: Record) -> bool:
         """Whether two records may list one file of a modality: two views of one trial may."""
-        return (
-            modality in self.shared
-            and record.label == other.label
-            and self._but_view(record) == self._but_view(other)
-        )
-
-    def _but_view(self, record: Record) -> dict[str, int]:
-        return {name: value for name, value in record.attributes.items() if name != self.view}
-
-
-def _mmact(classes: tuple[str, ...], *alternatives: Layout) -> Layout:
-    return Layout(
-        dataset="mmact",
-        classes=classes,
-        modalities=(*mmact.VIEWED, *mmact.SHARED),
-        place=partial(mmact.place, classes=classes),
-        shared=frozenset(mmact.SHARED),
-        view="camera",
-        alternatives=alternatives,
-    )
+        if modality not in self.shared or record.label != other.label:
+            return False
+        differing = record.attributes.items() ^ other.attributes.items()
+        return {name for name, _ in differing} <= {self.view}
 
 
 UTD_MHAD = Layout(
@@ -64,12 +46,22 @@ UTD_MHAD = Layout(
     place=utd_mhad.place,
 )
 """Every record is one view of its own, and shares nothing."""
-MMACT = _mmact(mmact.MMACT_CLASSES, _mmact(mmact.MMACT_CLASSES_37))
-"""A record is a (subject, camera, scene, session, class)."""
-
-LAYOUTS: Mapping[str, Layout] = MappingProxyType(
-    {layout.dataset: layout for layout in (UTD_MHAD, MMACT)}
+MMACT = Layout(
+    dataset="mmact",
+    classes=mmact.MMACT_CLASSES,
+    modalities=(*mmact.VIEWED, *mmact.SHARED),
+    place=mmact.place,
+    shared=frozenset(mmact.SHARED),
+    view="camera",
 )
+"""A record is a (subject, camera, scene, session, class)."""
+_MMACT_37 = replace(
+    MMACT,
+    classes=mmact.MMACT_CLASSES_37,
+    place=partial(mmact.place, classes=mmact.MMACT_CLASSES_37),
+)
+
+LAYOUTS: Mapping[str, Layout] = MappingProxyType({"utd-mhad": UTD_MHAD, "mmact": MMACT})
 """Data set to its layout."""
 
 
@@ -90,7 +82,8 @@ def layout_of(dataset: str, n_classes: int | None = None) -> Layout:
     if dataset not in LAYOUTS:
         raise ConfigError(f"no layout for data set {dataset!r}: there are {sorted(LAYOUTS)}")
     usual = LAYOUTS[dataset]
-    counted = {len(layout.classes): layout for layout in (usual, *usual.alternatives)}
+    layouts = [layout for layout in (usual, _MMACT_37) if layout.dataset == dataset]
+    counted = {len(layout.classes): layout for layout in layouts}
     if n_classes is not None and n_classes not in counted:
         raise ConfigError(
             f"{dataset} has no {n_classes} classes: wanted {' or '.join(map(str, counted))}"

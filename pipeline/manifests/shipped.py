@@ -64,12 +64,11 @@ def manifest_of_clips(dataset: str, clips: str, n_classes: int | None = None) ->
             n_frames = int(row["n_frames"])
         except (KeyError, TypeError, ValueError, ContractError) as error:
             raise ContractError(f"line {number} of the clips cannot be read: {error!r}") from error
-        if place is None or place.record_id in lines_by_id:
-            first = lines_by_id.get(place.record_id) if place is not None else None
+        first = lines_by_id.setdefault(place.record_id, number) if place is not None else None
+        if place is None or first != number:
             raise ContractError(
                 f"line {number} of the clips is {path}: wanted a clip that is not line {first}"
             )
-        lines_by_id[place.record_id] = number
         files.append((place, StreamRef(name=place.stream, path=path, n_frames=n_frames)))
     if not files:
         raise ContractError("the list of clips names no clip: wanted one a line below the header")

@@ -132,19 +132,15 @@ def read_structure(path: Path, *, seed: int, seconds: float) -> list[MmactTrial]
         if tuple(rows.fieldnames or ()) != COLUMNS:
             raise ConfigError(f"{path}: columns are {rows.fieldnames}: wanted {', '.join(COLUMNS)}")
         for row in rows:
-            stem = row["file_stem"]
+            stem, line = row["file_stem"], f"{path}: line {rows.line_num}"
             try:
                 subject, camera, scene, session = (int(row[name]) for name in COLUMNS[:4])
             except (TypeError, ValueError):
-                raise ConfigError(
-                    f"{path}: line {rows.line_num} is {list(row.values())}: wanted numbers for "
-                    f"{', '.join(COLUMNS[:4])}"
-                ) from None
+                wanted = f"wanted numbers for {', '.join(COLUMNS[:4])}"
+                raise ConfigError(f"{line} is {list(row.values())}: {wanted}") from None
             if stem.lower() not in CLASSES:
-                raise ConfigError(
-                    f"{path}: line {rows.line_num} has file stem {stem!r}: wanted one of "
-                    f"{', '.join(CLASSES)}"
-                )
+                wanted = f"wanted one of {', '.join(CLASSES)}"
+                raise ConfigError(f"{line} has file stem {stem!r}: {wanted}")
             key = (subject, scene, session, stem.lower())
             clips.setdefault(key, []).append((camera, stem))
     if not clips:
