@@ -22,8 +22,8 @@ from pipeline.contract import ConfigError
 from pipeline.synthetic.irregular import STRAY_FILES, assign
 from pipeline.synthetic.mmact_files import write_trial
 from pipeline.synthetic.mmact_trial import CLASSES, SPREAD, Clip, Form, MmactTrial, film
+from pipeline.synthetic.sensors import RATES_HZ
 from pipeline.synthetic.tree import Progress, Written, make_way, write_trials
-from pipeline.synthetic.wearables import RATES_HZ
 
 CHOICES = {
     "subjects": ((1, 17, 11, 2, 18, 12, 3, 13, 4, 19, 5, 14, 6, 15, 7, 16, 8, 20, 9, 10), 999),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.synthetic.cameras import View
 from pipeline.synthetic.irregular import (
     ORIENTATION_HZ,
     at_whole_seconds,
@@ -21,9 +22,9 @@ from pipeline.synthetic.irregular import (
     littered,
     shuffled,
 )
-from pipeline.synthetic.mmact_trial import Clip, Form, MmactTrial, film, keypoints, scene_of
+from pipeline.synthetic.mmact_trial import Clip, Form, MmactTrial, film, joints_of, scene_of
+from pipeline.synthetic.sensors import RATES_HZ, SURROUNDINGS_HZ, csv_lines, read_sensor
 from pipeline.synthetic.tree import Written, make_way
-from pipeline.synthetic.wearables import RATES_HZ, SURROUNDINGS_HZ, csv_lines, read_sensor
 
 _ROW_FAULTS = ("clock", "no-fraction", "unsorted-rows", "duplicate-rows", "garbage")
 
@@ -96,7 +97,9 @@ class _Writer:
 
     def write_poses(self, clips: Sequence[Clip]) -> None:
         for camera, stem in clips:
-            seen = keypoints(self.trial, camera, self.form.width, self.form.height)
+            view = View(number=camera, width=self.form.width, height=self.form.height)
+            noise = self.trial.camera_draws(camera).for_("keypoints")
+            seen = view.detect(joints_of(self.trial), noise)
             people = [[] if p is None else [{"keypoints": p.round(2).tolist()}] for p in seen]
             frames = [{"frame": index, "persons": p} for index, p in enumerate(people)]
             path = self.form.clip("pose", self.trial, camera, f"{stem}.json")

@@ -145,9 +145,3 @@ def film(trial: MmactTrial, camera: int, width: int, height: int, *, n_fewer: in
         wall_m=WALL_M,
     )
     return mp4_bytes(images)
-
-
-def keypoints(trial: MmactTrial, camera: int, width: int, height: int) -> list[Floats | None]:
-    """What a detector finds in one camera's frames: see :meth:`View.detect`."""
-    noise = trial.camera_draws(camera).for_("keypoints")
-    return View(number=camera, width=width, height=height).detect(joints_of(trial), noise)

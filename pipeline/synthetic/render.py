@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.synthetic.body import JOINT, Floats
 from pipeline.synthetic.scene import Person
+from pipeline.synthetic.vocabulary import read_motions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,29 +58,7 @@ class Limb(NamedTuple):
     """What it wears: ``skin``, ``shirt``, ``trousers`` or ``shoe``."""
 
 
-_PAIRED = (
-    Limb("shoulder", "elbow", 0.062, 0.05, "shirt"),
-    Limb("elbow", "wrist", 0.048, 0.036, "shirt"),
-    Limb("wrist", "hand", 0.036, 0.045, "skin"),
-    Limb("hip", "knee", 0.088, 0.062, "trousers"),
-    Limb("knee", "ankle", 0.06, 0.048, "trousers"),
-    Limb("ankle", "foot", 0.048, 0.046, "shoe"),
-)
-LIMBS = (
-    *(
-        limb._replace(start=f"{side}_{limb.start}", end=f"{side}_{limb.end}")
-        for side in ("left", "right")
-        for limb in _PAIRED
-    ),
-    Limb("shoulder_center", "head", 0.058, 0.07, "skin"),
-    Limb("shoulder_center", "left_shoulder", 0.062, 0.072, "shirt"),
-    Limb("shoulder_center", "right_shoulder", 0.062, 0.072, "shirt"),
-    Limb("left_shoulder", "left_hip", 0.08, 0.095, "shirt"),
-    Limb("right_shoulder", "right_hip", 0.08, 0.095, "shirt"),
-    Limb("shoulder_center", "hip_center", 0.1, 0.125, "shirt"),
-    Limb("left_hip", "right_hip", 0.1, 0.1, "trousers"),
-    Limb("head", "head", 0.1, 0.1, "skin"),
-)
+LIMBS = tuple(Limb(*row) for row in read_motions("body")["limbs"])
 """The body's surface; radii before a person's girth."""
 
 

@@ -36,12 +36,17 @@ def read_vocabulary(data_set: str) -> Vocabulary:
         >>> read_vocabulary("utd-mhad").motions["wave"].repeats
         (2, 4)
     """
-    path = importlib.resources.files("data_manifests") / "motions" / f"{data_set}.toml"
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    tables = read_motions(data_set)
     motions = {
         name: motion_of(name, table, tables["parts"]) for name, table in tables["motions"].items()
     }
     return Vocabulary(motions=MappingProxyType(motions), spread=tuple(tables["spread"]))
+
+
+def read_motions(name: str) -> dict[str, Any]:
+    """One file of ``data_manifests/motions``."""
+    path = importlib.resources.files("data_manifests") / "motions" / f"{name}.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def motion_of(name: str, table: Mapping[str, Any], parts: Mapping[str, Any]) -> Motion:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.synthetic.mmact_trial import CLASSES, MOTIONS, MmactTrial, scene_of
-from pipeline.synthetic.wearables import (
+from pipeline.synthetic.sensors import (
     RATES_HZ,
     SURROUNDINGS_HZ,
     Readings,
