@@ -74,7 +74,7 @@ def build(
     layout = layout_of(dataset, n_classes)
     survey = raw.survey()
     ignored = [(refusal.path, refusal.reason) for refusal in survey.refused]
-    problems: list[str] = []
+    problems = [f"{r.path}: {r.reason}" for r in survey.refused if r.is_unread]
     placed: list[tuple[str, Place]] = []
     for path in survey.paths:
         try:
@@ -89,7 +89,7 @@ def build(
     problems += _rivals(placed)
     if not placed and not problems:
         raise ContractError(
-            f"{raw.root} holds no recordings of {dataset}: {len(ignored)} other files are there. "
+            f"{raw.root} holds no recordings of {dataset}: {_other_files(ignored)}. "
             "Wanted the folder that holds the data set's folders or archives."
         )
     filmed = {place.trial for _, place in placed if place.modality not in layout.shared}
@@ -123,6 +123,12 @@ def build(
         absent=tuple(m for m in layout.modalities if m not in modalities),
         unfilmed=tuple(unfilmed[trial] for trial in sorted(unfilmed)),
     )
+
+
+def _other_files(ignored: Sequence[tuple[str, str]]) -> str:
+    """How many other files there are, and of the first few what each is."""
+    shown = "".join(f"\n  {path[:200]}: {reason}" for path, reason in sorted(ignored)[:5])
+    return f"{len(ignored)} other files are there{':' if shown else ''}{shown}"
 
 
 def _rivals(placed: list[tuple[str, Place]]) -> list[str]:

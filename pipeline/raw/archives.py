@@ -34,6 +34,8 @@ class Refusal:
     reason: str
     escapes: bool = False
     """Whether it leads out of the tree, by a link or by its name in an archive."""
+    is_unread: bool = False
+    """Whether recordings may lie there that could not be looked into."""
 
 
 class ZipArchive:
@@ -176,7 +178,9 @@ def _enter(
     name = plain if plain.startswith(f"{folder}/") else f"{folder}/{plain}"
     if leads_out(member):
         reason = f"its name in {archive.name} leads out of the tree"
-        refused.append(Refusal(path=name, reason=reason, escapes=True))
+        if "\\" in member:
+            reason = f"its name in {archive.name} has a backslash: wanted '/' between folders"
+        refused.append(Refusal(path=name[:200], reason=reason, escapes=True, is_unread=True))
         return None
     if name in known:
         raise refuse(archive.name, f"holds {name} twice: wanted each file once")

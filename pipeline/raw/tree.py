@@ -144,7 +144,13 @@ class RawTree:
         """
         paths: list[str] = []
         refused: list[Refusal] = []
-        for folder, folders, files in os.walk(self._real_root, followlinks=False):
+
+        def unread(error: OSError) -> None:
+            path = os.path.relpath(error.filename, self._real_root)
+            reason = f"cannot be looked into: {error.strerror}"
+            refused.append(Refusal(path=path, reason=reason, is_unread=True))
+
+        for folder, folders, files in os.walk(self._real_root, onerror=unread, followlinks=False):
             parent = Path(folder)
             for name in files + [f for f in folders if (parent / f).is_symlink()]:
                 path = (parent / name).relative_to(self._real_root).as_posix()
