@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import json
+import os
 import re
+import shutil
 import tomllib
 import zipfile
 from collections.abc import Callable
@@ -150,6 +152,40 @@ def test_a_name_of_no_possible_trial_stops_the_build(root: Path, name: str) -> N
 
     with pytest.raises(ContractError, match=rf"1 problems:\n.*Depth/{name} is action"):
         build("utd-mhad", RawTree(root))
+
+
+def test_a_folder_that_cannot_be_looked_into_stops_the_build(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its recordings were missing without a word."""
+    scan = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if Path(path).name == "Skeleton":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr("os.scandir", refusing)
+    with pytest.raises(ContractError, match="Skeleton: cannot be looked into: Permission denied"):
+        build("utd-mhad", RawTree(root))
+
+
+def test_an_archive_with_backslashes_in_its_names_stops_the_build(root: Path) -> None:
+    path = root / "Skeleton.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        for file in (root / "Skeleton").iterdir():
+            packed.writestr(f"Skeleton/{file.name}", file.read_bytes())
+    path.write_bytes(path.read_bytes().replace(b"Skeleton/a", b"Skeleton\\a"))
+    shutil.rmtree(root / "Skeleton")
+    with pytest.raises(ContractError, match=r"its name in Skeleton.zip has a backslash: want"):
+        build("utd-mhad", RawTree(root))
+
+
+def test_what_is_no_recording_is_named_where_nothing_else_is(tmp_path: Path) -> None:
+    (tmp_path / "Skeleton.7z").write_bytes(b"7z")
+    (tmp_path / "link").symlink_to("/etc/hostname")
+    with pytest.raises(ContractError, match=r"(?s)2 other files are there:.*Skeleton.7z: not a r"):
+        build("utd-mhad", RawTree(tmp_path))
 
 
 def test_an_empty_tree_is_an_error(tmp_path: Path) -> None:

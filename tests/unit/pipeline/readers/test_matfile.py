@@ -7,6 +7,7 @@ import io
 import re
 import struct
 import tracemalloc
+import warnings
 import zlib
 from typing import Any
 
@@ -68,6 +69,15 @@ def test_arrays_read_as_scipy_wrote_them(dtype: str, compress: bool) -> None:
     assert found.dtype == values.dtype
     np.testing.assert_array_equal(found, values)
     assert not found.flags.writeable
+
+
+def test_of_two_variables_of_one_name_the_last_counts_as_in_scipy() -> None:
+    content = mat({"d": VALUES}) + mat({"d": VALUES * 2})[128:]
+    found = read_array(content, "d", shape=(4, 6))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_array_equal(found, scipy_io.loadmat(io.BytesIO(content))["d"])
+    np.testing.assert_array_equal(found, VALUES * 2)
 
 
 @pytest.mark.parametrize("values", [np.array([[7]], np.uint8), np.arange(4).reshape(1, 4) * 1.5])
