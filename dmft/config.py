@@ -185,7 +185,7 @@ class DistillConfig:
             negative = {k: v for k, v in self.weights.items() if v < 0}
             require(not negative, "weights", negative, "no negative weight")
             total = self.hard_weight + sum(self.weights.values())
-            wanted = "together with hard_weight a sum of 1, Eq. (15)"
+            wanted = f"with hard_weight {self.hard_weight} a sum of 1, Eq. (15), not {total:g}"
             require(abs(total - 1) < 1e-6, "weights", dict(self.weights), wanted)
 
 

@@ -6,23 +6,11 @@ batch itself in another order, so a blend is a function of the batch and its see
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from dmft.config import AugmentConfig
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blended:
-    """Records of a batch with a part of other records in them."""
-
-    features: dict[str, Tensor]
-    """Shapes: {m: (B, P, D)}."""
-    targets: Tensor
-    """Shapes: (B, K), rows sum to 1."""
 
 
 def blend(
@@ -31,10 +19,11 @@ def blend(
     present: Tensor,
     config: AugmentConfig,
     seed: int,
-) -> Blended:
+) -> tuple[dict[str, Tensor], Tensor]:
     """Blend records where the settings ask for it; those that lack other modalities are not.
 
-    Shapes: features {m: (B, P, D)}, targets (B, K), present (B, M).
+    Shapes: features {m: (B, P, D)}, targets (B, K) with rows that sum to 1, present (B, M) -> the
+    features and the targets.
     """
     random = np.random.default_rng(seed)
     if config.mixup > 0:
@@ -52,7 +41,7 @@ def blend(
         features = {m: _cut(x, begin, length) for m, x in features.items()}
         taken = (torch.clamp(begin + length, max=1) - begin)[:, None]
         targets = targets * (1 - taken) + targets.roll(1, 0) * taken
-    return Blended(features=features, targets=targets)
+    return features, targets
 
 
 def _cut(values: Tensor, begin: Tensor, length: Tensor) -> Tensor:

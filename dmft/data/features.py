@@ -18,7 +18,7 @@ from dmft.config import ModalityConfig, RunConfig
 from dmft.data.augment import Augmenter
 from dmft.data.cache import Cache
 from dmft.data.geometry import Geometry, find_geometry
-from dmft.data.standardise import Standardizer, StandardizerFitter
+from dmft.data.standardise import Standardizer, fit_standardizer
 from dmft.models import InputShape
 
 log = logging.getLogger(__name__)
@@ -169,9 +169,14 @@ def make_features(cache: Cache, config: RunConfig, train: Tensor) -> FeatureTran
     plans = plan_features(cache, config)
     standardizers = {}
     for column, (name, plan) in enumerate(plans.items()):
-        fitter = StandardizerFitter(plan.output.n_features)
         chosen = train[cache.present[train, column]]
-        for _, patches in cache.blocks(chosen, BLOCK_RECORDS, [name]):
-            fitter.add(plan.derive(patches[name].float()))
-        standardizers[name] = fitter.finish(plan.config.geometry, plan.n_blocks)
+        standardizers[name] = fit_standardizer(
+            (
+                plan.derive(patches[name].float())
+                for _, patches in cache.blocks(chosen, BLOCK_RECORDS, [name])
+            ),
+            plan.output.n_features,
+            plan.config.geometry,
+            plan.n_blocks,
+        )
     return FeatureTransform(plans=plans, standardizers=standardizers)

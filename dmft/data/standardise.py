@@ -7,6 +7,7 @@ the loudest feature.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -37,37 +38,32 @@ class Standardizer:
         return Standardizer(self.mean.to(device), self.std.to(device))
 
 
-class StandardizerFitter:
-    """Gathers sums over blocks of training records, so that memory holds one block."""
+def fit_standardizer(
+    blocks: Iterable[Tensor], n_features: int, geometry: str = "none", n_blocks: int = 1
+) -> Standardizer:
+    """Fit on the features of present training records, so that memory holds one block of them.
 
-    def __init__(self, n_features: int) -> None:
-        self.count = 0
-        self.sums = torch.zeros(2, n_features, dtype=torch.float64)
-        self.shift: Tensor | None = None
-
-    def add(self, features: Tensor) -> None:
-        """Add the features of present training records.
-
-        Shapes: features (B, P, D).
-        """
-        rows = features.reshape(-1, features.shape[-1]).to("cpu", torch.float64)
-        if self.shift is None and len(rows):
-            self.shift = rows.mean(dim=0)
-        if self.shift is not None:
-            moved = rows - self.shift
-            self.count += len(rows)
-            self.sums += torch.stack([moved.sum(dim=0), moved.square().sum(dim=0)])
-
-    def finish(self, geometry: str, n_blocks: int) -> Standardizer:
-        """Return the standardizer; ``n_blocks`` kinds of derived features lie side by side."""
-        if self.shift is None:
-            n = self.sums.shape[1]
-            return Standardizer(torch.zeros(n), torch.ones(n))
-        first, second = self.sums / self.count
-        std = (second - first.square()).clamp(min=0).sqrt()
-        return Standardizer(
-            (self.shift + first).float(), floor_std(std, geometry, n_blocks).float()
-        )
+    Args:
+        blocks: Shapes: (B, P, D) each.
+        n_features: D.
+        geometry: See ``ModalityConfig.geometry``.
+        n_blocks: Kinds of derived features that lie side by side.
+    """
+    n_rows, sums = 0, torch.zeros(2, n_features, dtype=torch.float64)
+    shift: Tensor | None = None  # the first block's mean: squares then lose no digits
+    for features in blocks:
+        rows = features.reshape(-1, n_features).to("cpu", torch.float64)
+        if not len(rows):
+            continue
+        shift = rows.mean(dim=0) if shift is None else shift
+        moved = rows - shift
+        n_rows += len(rows)
+        sums += torch.stack([moved.sum(dim=0), moved.square().sum(dim=0)])
+    if shift is None:
+        return Standardizer(torch.zeros(n_features), torch.ones(n_features))
+    first, second = sums / n_rows
+    std = (second - first.square()).clamp(min=0).sqrt()
+    return Standardizer((shift + first).float(), floor_std(std, geometry, n_blocks).float())
 
 
 def floor_std(std: Tensor, geometry: str, n_blocks: int) -> Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from dmft.training import EpochReport
 from dmft.training.device import resolve_device
 from dmft.training.distill import load_teachers, plan_distillation
 from dmft.training.log import Callback
-from dmft.training.train import Training, plan_training, train_fold, train_together
+from dmft.training.train import Training, plan_training, train_together
 from pipeline.contract import ContractError, DmftError
 
 SECONDS_BETWEEN_REPORTS = 1.0
@@ -63,7 +62,7 @@ def do_rows(task: Task, report: Report) -> dict[str, Result | str]:
             trainings[row.key] = plan_row(task, row, cache, _EpochCallback(row.key, report))
         except DmftError as error:
             results[row.key] = str(error)
-    ended = dict(zip(trainings, _train(list(trainings.values())), strict=True))
+    ended = dict(zip(trainings, train_together(list(trainings.values())), strict=True))
     for row in task.rows:
         end = ended.get(row.key)
         if isinstance(end, ContractError):
@@ -81,15 +80,6 @@ def do_rows(task: Task, report: Report) -> dict[str, Result | str]:
             except ContractError as error:
                 results[row.key] = str(error)
     return results
-
-
-def _train(trainings: Sequence[Training]) -> Sequence[RunMetrics | ContractError]:
-    if len(trainings) > 1:
-        return train_together(trainings)
-    try:
-        return [train_fold(training) for training in trainings]
-    except ContractError as error:
-        return [error]
 
 
 def plan_row(task: Task, row: PlannedRow, cache: Cache, callback: Callback) -> Training:

@@ -108,11 +108,11 @@ class RunSpec:
 
     def difference_from(self, wanted: RunSpec) -> str:
         """Name up to three settings in which this run differs from the wanted one."""
-        there, here = _flat(to_table(self)), _flat(to_table(wanted))
+        found, asked = _flat(to_table(self)), _flat(to_table(wanted))
         differing = [
-            f"{key} is {there.get(key)!r} there and {here.get(key)!r} here"
-            for key in sorted(there.keys() | here.keys())
-            if there.get(key) != here.get(key)
+            f"{key} is {found.get(key)!r} there and {asked.get(key)!r} here"
+            for key in sorted(found.keys() | asked.keys())
+            if found.get(key) != asked.get(key)
         ]
         return "; ".join(differing[:3]) or "the order of its modalities differs"
 
@@ -135,20 +135,6 @@ class RunSource:
     """Folders of the teachers of a distilled student."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Of the software that trained it."""
-
-    @classmethod
-    def of(cls, cache: Cache, protocol: Protocol, teachers: Sequence[str] = ()) -> RunSource:
-        """Gather it from the cache and the protocol."""
-        weights = cache.spec.provenance.get("weights")
-        return cls(
-            protocol=protocol,
-            dataset=cache.spec.dataset,
-            encodings={name: dict(cache.modality_spec(name).encoding) for name in cache.modalities},
-            encoder_weights=str(weights.get("name", "")) if isinstance(weights, Mapping) else "",
-            manifest_sha256=str(cache.spec.provenance.get("manifest_sha256", "")),
-            teachers=tuple(teachers),
-            versions=software_versions(),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +165,23 @@ class RunInfo:
     """Where the cache was; ``evaluate`` looks there again. A cache may be moved."""
     outcome: RunOutcome | None = None
     """What came of it; None while it trains."""
+
+    @classmethod
+    def of(
+        cls, cache: Cache, spec: RunSpec, protocol: Protocol, teachers: Sequence[str] = ()
+    ) -> RunInfo:
+        """What there is to say of a run on a cache before it is trained."""
+        weights = cache.spec.provenance.get("weights")
+        source = RunSource(
+            protocol=protocol,
+            dataset=cache.spec.dataset,
+            encodings={name: dict(cache.modality_spec(name).encoding) for name in cache.modalities},
+            encoder_weights=str(weights.get("name", "")) if isinstance(weights, Mapping) else "",
+            manifest_sha256=str(cache.spec.provenance.get("manifest_sha256", "")),
+            teachers=tuple(teachers),
+            versions=software_versions(),
+        )
+        return cls(spec=spec, source=source, cache_path=str(cache.path.resolve()))
 
     @property
     def finished(self) -> RunOutcome:

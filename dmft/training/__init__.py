@@ -3,7 +3,8 @@
 Read ``train.py`` from the top for what becomes of a run, and ``loop.py`` for one epoch of it.
 """
 
-from dmft.training.loop import EpochReport, Learner, TrainingData, fit
+from dmft.training.log import EpochReport
+from dmft.training.loop import Learner, fit
 from dmft.training.together import fit_together
 
-__all__ = ["EpochReport", "Learner", "TrainingData", "fit", "fit_together"]
+__all__ = ["EpochReport", "Learner", "fit", "fit_together"]

@@ -7,11 +7,10 @@ of a safetensors file; the epoch and what the run is stand in its JSON header.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dmft.config import TrainingConfig
 from dmft.runs.tensors import parts_of, read_tensors, write_tensors
@@ -35,7 +34,11 @@ class TrainingState:
         groups = {
             "weights": self.model.state_dict(),
             "average": self.average,
-            "optimizer": optimizer_tensors(self.model, self.optimizer),
+            "optimizer": {
+                f"{name}/{key}": value
+                for name, parameter in self.model.named_parameters()
+                for key, value in self.optimizer.state[parameter].items()
+            },
         }
         tensors = {f"{part}/{k}": v for part, group in groups.items() for k, v in group.items()}
         write_tensors(path, tensors, {"epoch": self.done, "identity": identity})
@@ -54,7 +57,12 @@ class TrainingState:
             )
         parts = parts_of(tensors)
         self.model.load_state_dict(parts["weights"])
-        restore_optimizer(self.model, self.optimizer, parts["optimizer"])
+        for name, value in parts["optimizer"].items():
+            name_of_parameter, _, key = name.rpartition("/")
+            parameter = self.model.get_parameter(name_of_parameter)
+            # Adam keeps its step counter on the host.
+            moved = value if key == "step" else value.to(parameter.device)
+            self.optimizer.state[parameter][key] = moved
         for name, tensor in parts["average"].items():
             self.average[name].copy_(tensor)
         self.done = int(header["epoch"])
@@ -72,24 +80,3 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opti
         {"params": others, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=config.learning_rate, foreach=True)
-
-
-def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the optimizer's state by parameter name."""
-    return {
-        f"{name}/{key}": value
-        for name, parameter in model.named_parameters()
-        for key, value in optimizer.state[parameter].items()
-    }
-
-
-def restore_optimizer(
-    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
-) -> None:
-    """Put back what :func:`optimizer_tensors` returned."""
-    parameters = dict(model.named_parameters())
-    for name, value in tensors.items():
-        parameter, _, key = name.rpartition("/")
-        owner = parameters[parameter]
-        # Adam keeps its step counter on the host.
-        optimizer.state[owner][key] = value if key == "step" else value.to(owner.device)

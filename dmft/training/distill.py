@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from dmft.config import RunConfig
-from dmft.data import Batch, Cache
+from dmft.data import Cache
 from dmft.evaluation.metrics import RunMetrics
 from dmft.protocols import Fold, make_fold
 from dmft.runs.folder import RUN_FILE, fold_folders
-from dmft.runs.spec import RunSource, RunSpec
 from dmft.runs.trained import TrainedRun, check_cache_fits, load_run
 from dmft.training.device import resolve_device
 from dmft.training.log import Callback
-from dmft.training.loop import Objective
-from dmft.training.losses import HARD_LOSSES, resolve_weights, soft_loss, softened_vote, vote_loss
-from dmft.training.train import Training, choose_shuffle_buffer, describe, train_folds
+from dmft.training.train import Training, plan_training, train_folds
 from pipeline.common.settings import to_table
 from pipeline.contract import ConfigError, ContractError
 
@@ -46,16 +43,13 @@ def distill(
         ConfigError: the configuration changes the features, or its weights do not sum to 1.
         ContractError: a teacher is not finished, of another cache, or of other folds.
     """
-    loaded = load_teachers(cache, teachers, resolve_device(device))
-    by_fold = {fold.name: runs for fold, runs in loaded}
-
-    def plan(fold: Fold, folder: Path) -> Training:
-        return plan_distillation(
-            cache, fold, by_fold[fold.name], folder, config=config, seed=seed, callback=callback
+    plans = {
+        fold.name: functools.partial(
+            plan_distillation, cache, fold, runs, config=config, seed=seed, callback=callback
         )
-
-    many = not (Path(teachers[0]) / RUN_FILE).exists()
-    return train_folds([fold for fold, _ in loaded], Path(out), plan, many=many)
+        for fold, runs in load_teachers(cache, teachers, resolve_device(device))
+    }
+    return train_folds(Path(out), plans, many=not (Path(teachers[0]) / RUN_FILE).exists())
 
 
 def load_teachers(
@@ -67,18 +61,18 @@ def load_teachers(
         ContractError: a teacher is not finished, of another cache, or of other folds.
     """
     folders = [fold_folders(Path(teacher)) for teacher in teachers]
-    if len({len(each) for each in folders}) != 1:
-        counts = [len(each) for each in folders]
+    counts = [len(of_teacher) for of_teacher in folders]
+    if len(set(counts)) != 1:
         raise ContractError(f"the teachers have {counts} folds: wanted as many in each")
-    found = []
-    for each in zip(*folders, strict=True):
-        runs = [load_run(folder, on) for folder in each]
+    loaded = []
+    for folders_of_fold in zip(*folders, strict=True):
+        runs = [load_run(folder, on) for folder in folders_of_fold]
         first = runs[0].info
         fold = make_fold(first.spec.fold, cache, first.source.protocol.name)
         for run in runs:
             _check_teacher(run, cache, fold, like=runs[0])
-        found.append((fold, runs))
-    return found
+        loaded.append((fold, runs))
+    return loaded
 
 
 def plan_distillation(
@@ -103,27 +97,18 @@ def plan_distillation(
             f"modality is {to_table(chosen)['modality']}: wanted the teacher's settings, "
             "unchanged, because student and teacher read the same features"
         )
-    spec = RunSpec.of(
+    for misfit in _misfits(chosen, [run.spec.config for run in teachers], cache.modalities):
+        log.warning("%s", misfit)
+    return plan_training(
         cache,
+        teachers[0].info.source.protocol,
         fold,
+        folder,
         kind="distilled",
         config=chosen,
         seed=first.seed if seed is None else seed,
-        device=teachers[0].device.type,
-        shuffle_buffer=choose_shuffle_buffer(cache, fold, folder),
-        teachers=[run.spec.identity for run in teachers],
-    )
-    folders = [str(run.folder.resolve()) for run in teachers]
-    source = RunSource.of(cache, teachers[0].info.source.protocol, folders)
-    for misfit in _misfits(chosen, [run.spec.config for run in teachers], spec.modalities):
-        log.warning("%s", misfit)
-    return Training(
-        cache=cache,
-        fold=fold,
-        info=describe(cache, spec, source),
-        folder=folder,
-        objective=soft_objective(chosen, teachers, spec.modalities),
-        transform=teachers[0].transform,
+        on=teachers[0].device,
+        teachers=teachers,
         callback=callback,
     )
 
@@ -138,77 +123,13 @@ def _misfits(
             f"the student is {width} wide (student.width) and its teacher {taught_width} "
             "(encoder.width): set student.width=0 for a student as wide as its teacher"
         )
-    never_alone = any(each.augment.drop_modality == 0 for each in teachers)
+    never_alone = any(teacher.augment.drop_modality == 0 for teacher in teachers)
     if config.distill.target == "unimodal" and len(modalities) > 1 and never_alone:
         yield (
             "a teacher that was trained with augment.drop_modality=0 has never missed a modality "
             "and is asked about one alone: set distill.target=branches, or train it with "
             "modalities hidden"
         )
-
-
-def soft_objective(
-    config: RunConfig, teachers: Sequence[TrainedRun], modalities: Sequence[str]
-) -> Objective:
-    """Eq. (15): the hard loss and what the teachers say, weighted.
-
-    The teacher sees the very records that the student sees, augmentation and blending included:
-    the unlabelled ones of a batch that has any (``distill.transfer``), or else all.
-    """
-    hard = HARD_LOSSES[config.training.loss]
-    settings, rule = config.distill, config.voting.rule
-    weights = resolve_weights(settings, modalities)
-    soft_weights = weights.matrix(modalities).to(teachers[0].device)
-    unimodal = settings.target == "unimodal"
-
-    def soft(logits: Tensor, teacher_logits: Tensor, present: Tensor) -> Tensor:
-        if settings.target != "vote":
-            return soft_loss(logits, teacher_logits, present, soft_weights, settings)
-        student, teacher = (
-            softened_vote(each, present, rule, settings.temperature)
-            for each in (logits, teacher_logits)
-        )
-        return (1 - weights.hard) * vote_loss(student, teacher, present, settings)
-
-    def objective(logits: Tensor, batch: Batch) -> Tensor:
-        assert batch.targets is not None
-        n = batch.n_labelled
-        loss = weights.hard * hard(logits[:n], batch.present[:n], batch.targets)
-        first = n if batch.n_unlabelled else 0
-        features, present = {m: x[first:] for m, x in batch.features.items()}, batch.present[first:]
-        with torch.no_grad():
-            teacher_logits = ask_in_turn(
-                [run.model for run in teachers], features, present, unimodal=unimodal
-            )
-        return loss + soft(logits[first:], teacher_logits, present)
-
-    return objective
-
-
-def ask_in_turn(
-    teachers: Sequence[Callable[..., Tensor]],
-    features: Mapping[str, Tensor],
-    present: Tensor,
-    *,
-    unimodal: bool,
-) -> Tensor:
-    """Logits of each record by one of the teachers, the first, the second and so on.
-
-    Batches are drawn anew in each epoch, so a student hears all of them on every record. What it
-    learns is their mean, because KL(teacher || student), averaged over teachers, has the gradient
-    of the divergence from their mean. It costs as much as asking one.
-
-    Shapes: features {m: (B, P, D)}, present (B, M) -> (B, M, 2, K).
-    """
-    n = len(teachers)
-    answers = [
-        teacher({m: x[k::n] for m, x in features.items()}, present[k::n], unimodal=unimodal)
-        for k, teacher in enumerate(teachers[: len(present)])
-    ]
-    logits = answers[0].new_empty(len(present), *answers[0].shape[1:])
-    for k, each in enumerate(answers):
-        logits[k::n] = each
-    return logits
 
 
 def _check_teacher(run: TrainedRun, cache: Cache, fold: Fold, *, like: TrainedRun) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import statistics
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,8 +16,23 @@ from dmft.evaluation.metrics import RunMetrics
 from dmft.runs.folder import CHECKPOINT_FILE, EPOCHS_FILE
 from dmft.runs.spec import RunSpec
 from dmft.training.checkpoint import TrainingState
-from dmft.training.loop import EpochReport
 from pipeline.common.settings import to_table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochReport:
+    """One line of ``epochs.jsonl``."""
+
+    epoch: int
+    """From 1."""
+    loss: float
+    """Mean training loss, with augmentation and dropout."""
+    accuracy: float
+    """On the augmented training records, as the epoch went by."""
+    learning_rate: float
+    """At the epoch's last step."""
+    seconds: float
+    """Of this epoch; where models train together, this one's share."""
 
 
 class Callback(Protocol):

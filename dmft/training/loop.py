@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,43 +24,10 @@ from dmft.data.counter_rng import derive_seed
 from dmft.models import overall_vote, set_dropout_keys
 from dmft.training.checkpoint import TrainingState
 from dmft.training.device import deterministic
-from dmft.training.losses import soft_targets
+from dmft.training.log import EpochReport, RunLogger
+from dmft.training.losses import Objective, soft_targets
 from dmft.training.schedule import learning_rate
 from pipeline.contract import ContractError
-
-Objective = Callable[[Tensor, Batch], Tensor]
-"""Logits (B, M, 2, K) and their batch to a loss."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingData:
-    """The records to learn from, and what is made of them."""
-
-    source: BatchSource
-    """Gives the training records."""
-    transform: FeatureTransform
-    """Makes the model's features of them, on the source's device."""
-    n_classes: int
-    """K."""
-    second_view: bool = False
-    """Put a second view of a batch's records, changed as ``[transfer]`` says and without labels,
-    behind the first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochReport:
-    """One line of ``epochs.jsonl``."""
-
-    epoch: int
-    """From 1."""
-    loss: float
-    """Mean training loss, with augmentation and dropout."""
-    accuracy: float
-    """On the augmented training records, as the epoch went by."""
-    learning_rate: float
-    """At the epoch's last step."""
-    seconds: float
-    """Of this epoch; where models train together, this one's share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,51 +42,43 @@ class Step:
     """Shapes: (B,) int64, before any blending."""
 
 
-class Recorder(Protocol):
-    """Keeps a training as it goes, so that it can go on after it was interrupted."""
-
-    def resume(self, state: TrainingState) -> None:
-        """Bring a new state to where an interrupted training stopped; called once, before it."""
-
-    def epoch(self, report: EpochReport, state: TrainingState) -> None:
-        """An epoch has ended."""
-
-
+@dataclass(kw_only=True)
 class Learner:
-    """One training under way.
+    """One training under way: what learns, from what, and how far it is.
 
-    :func:`fit` trains one model and :func:`dmft.training.together.fit_together` many at once; both
-    call :meth:`begin`, then for every epoch :meth:`steps`, computing logits, loss and gradients of
-    each step and handing them to :meth:`learn` before the next, then :meth:`end_epoch`, and at
-    last :meth:`finish`.
+    :func:`fit` trains one and :func:`dmft.training.together.fit_together` many at once, each by the
+    same calls in this order, with whoever computes the passes in between::
+
+        begin
+        for each epoch:
+            for step in steps():     logits and loss of step.batch, gradients in the parameters
+                learn(step, logits, loss)
+            end_epoch
+        finish
     """
 
-    state: TrainingState
+    model: nn.Module
+    """On the device of the source."""
+    objective: Objective
+    """The loss."""
+    source: BatchSource
+    """Gives the training records."""
+    transform: FeatureTransform
+    """Makes the model's features of them, on the source's device."""
+    config: RunConfig
+    """The whole configuration."""
+    seed: int
+    """With the epoch and the record, the source of everything random."""
+    second_view: bool = False
+    """Put a second view of a batch's records, changed as ``[transfer]`` says and without labels,
+    behind the first."""
+    logger: RunLogger | None = None
+    """Keeps it, so that it can go on after it was interrupted."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        objective: Objective,
-        data: TrainingData,
-        config: RunConfig,
-        *,
-        seed: int,
-        recorder: Recorder | None = None,
-    ) -> None:
-        """Gather what a training needs.
-
-        Args:
-            model: On the device of ``data``'s source.
-            objective: The loss.
-            data: The training records.
-            config: The whole configuration.
-            seed: With the epoch and the record, the source of everything random.
-            recorder: Where it is kept.
-        """
-        self.model, self.objective, self.data, self.config = model, objective, data, config
-        self.seed, self.recorder = seed, recorder
-        self.n_steps = math.ceil(data.source.n_records / config.training.batch_size)
-        self.rate = config.training.learning_rate
+    @property
+    def n_steps(self) -> int:
+        """Steps in an epoch."""
+        return math.ceil(self.source.n_records / self.config.training.batch_size)
 
     def begin(self) -> None:
         """Make the optimizer, and go on where an interrupted training stopped.
@@ -130,28 +87,38 @@ class Learner:
             ContractError: what was kept is of another run.
         """
         self.state = TrainingState(self.model, self.config.training)
-        if self.recorder is not None:
-            self.recorder.resume(self.state)
+        self.rate = self.config.training.learning_rate
+        if self.logger is not None:
+            self.logger.resume(self.state)
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps of the next epoch; each has to be learnt from before the next."""
-        source, training = self.data.source, self.config.training
-        augmenter = Augmenter(config=self.config.augment, seed=self.seed, epoch=self.state.done)
+        config, epoch = self.config, self.state.done
+        augmenter = Augmenter(config=config.augment, seed=self.seed, epoch=epoch)
         transfer_seed = derive_seed(self.seed, "transfer")
-        transfer = Augmenter(config=self.config.transfer, seed=transfer_seed, epoch=self.state.done)
-        self.total, self.hits = (torch.zeros((), device=source.device) for _ in range(2))
+        transfer = Augmenter(config=config.transfer, seed=transfer_seed, epoch=epoch)
+        self.total, self.n_correct = (torch.zeros((), device=self.source.device) for _ in range(2))
         self.model.train()
-        stored_batches = source.batches(self.seed, self.state.done, training.batch_size)
-        for position, stored in enumerate(stored_batches):
-            number = self.state.done * self.n_steps + position
+        stored_batches = self.source.batches(self.seed, epoch, config.training.batch_size)
+        for number, stored in enumerate(stored_batches, start=epoch * self.n_steps):
             set_dropout_keys(self.model, derive_seed(self.seed, number, "dropout"))
             blend_seed = derive_seed(self.seed, number, "mixup")
-            batch = make_batch(self.data, stored, augmenter, training.label_smoothing, blend_seed)
-            if self.data.second_view:
+            batch = self.make_batch(stored, augmenter, config.training.label_smoothing, blend_seed)
+            if self.second_view:
                 blend_seed = derive_seed(self.seed, number, "transfer")
-                second = make_batch(self.data, stored, transfer, 0.0, blend_seed)
-                batch = batch.with_unlabelled(second)
+                batch = batch.with_unlabelled(self.make_batch(stored, transfer, 0.0, blend_seed))
             yield Step(number=number, batch=batch, labels=stored.labels)
+
+    def make_batch(
+        self, stored: StoredBatch, augmenter: Augmenter, smoothing: float, blend_seed: int
+    ) -> Batch:
+        """Augment, derive and standardise some training records, and blend them where asked."""
+        present = augmenter.presence(stored.present, stored.rows)
+        features = self.transform.apply(stored.patches, present, stored.rows, augmenter)
+        targets = soft_targets(stored.labels, self.source.n_classes, smoothing)
+        features, targets = blend(features, targets, present, augmenter.config, blend_seed)
+        inputs = self.transform.inputs
+        return Batch(features=features, present=present, targets=targets, inputs=inputs)
 
     def learn(self, step: Step, logits: Tensor, loss: Tensor) -> None:
         """Move the weights along the gradients that they have, and note the step's figures."""
@@ -170,31 +137,31 @@ class Learner:
             self.total += loss.detach() * len(step.labels)
             n, rule = step.batch.n_labelled, self.config.voting.rule
             voted = overall_vote(logits[:n].detach(), step.batch.present[:n], rule).argmax(-1)
-            self.hits += (voted == step.labels).sum()
+            self.n_correct += (voted == step.labels).sum()
 
     def end_epoch(self, seconds: float) -> None:
-        """Report the epoch to the recorder.
+        """Report the epoch to the logger.
 
         Raises:
             ContractError: the loss is no longer finite.
         """
-        n_records = self.data.source.n_records
+        n_records = self.source.n_records
         mean_loss = float(self.total) / n_records
-        if not np.isfinite(mean_loss):
+        if not math.isfinite(mean_loss):
             raise ContractError(
                 f"the loss of epoch {self.state.done + 1} is {mean_loss}: training has diverged. "
                 "Lower training.learning_rate or set training.clip_norm, in a new folder."
             )
         self.state.done += 1
-        report = EpochReport(
-            epoch=self.state.done,
-            loss=mean_loss,
-            accuracy=float(self.hits) / n_records,
-            learning_rate=self.rate,
-            seconds=seconds,
-        )
-        if self.recorder is not None:
-            self.recorder.epoch(report, self.state)
+        if self.logger is not None:
+            report = EpochReport(
+                epoch=self.state.done,
+                loss=mean_loss,
+                accuracy=float(self.n_correct) / n_records,
+                learning_rate=self.rate,
+                seconds=seconds,
+            )
+            self.logger.epoch(report, self.state)
 
     def finish(self) -> None:
         """Make the average the model, where there is one."""
@@ -222,19 +189,3 @@ def fit(learner: Learner) -> None:
                 learner.learn(step, logits, loss)
             learner.end_epoch(time.perf_counter() - began)
     learner.finish()
-
-
-def make_batch(
-    data: TrainingData, stored: StoredBatch, augmenter: Augmenter, smoothing: float, seed: int
-) -> Batch:
-    """Augment, derive and standardise some training records, and blend them where asked."""
-    present = augmenter.presence(stored.present, stored.rows)
-    features = data.transform.apply(stored.patches, present, stored.rows, augmenter)
-    targets = soft_targets(stored.labels, data.n_classes, smoothing)
-    blended = blend(features, targets, present, augmenter.config, seed)
-    return Batch(
-        features=blended.features,
-        present=present,
-        targets=blended.targets,
-        inputs=data.transform.inputs,
-    )

@@ -1,4 +1,4 @@
-"""What training minimises: hard losses on labels, soft losses on a teacher (Eqs 13-15).
+"""What training minimises: hard losses on labels, soft losses on teachers (Eqs 13-15).
 
 All read logits (B, M, 2, K) with a presence mask (B, M). A branch of an absent modality is in
 no sum and gets no gradient.
@@ -6,15 +6,19 @@ no sum and gets no gradient.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from dmft.config import DistillConfig
+from dmft.config import DistillConfig, RunConfig
+from dmft.data import Batch
 from dmft.models import BRANCHES, overall_vote
+from dmft.runs.trained import TrainedRun
 from pipeline.contract import ConfigError
+
+Objective = Callable[[Tensor, Batch], Tensor]
+"""Logits (B, M, 2, K) and their batch to a loss."""
 
 
 def soft_targets(labels: Tensor, n_classes: int, smoothing: float = 0.0) -> Tensor:
@@ -26,14 +30,14 @@ def soft_targets(labels: Tensor, n_classes: int, smoothing: float = 0.0) -> Tens
     return hot * (1 - smoothing) + smoothing / n_classes
 
 
-def _mean_over_branches(each: Tensor, present: Tensor) -> Tensor:
+def _mean_over_branches(losses: Tensor, present: Tensor) -> Tensor:
     """Mean over a record's present branches, then over records that have any.
 
-    Shapes: each (B, M, 2), present (B, M) -> ().
+    Shapes: losses (B, M, 2), present (B, M) -> ().
     """
-    weights = present[:, :, None].expand_as(each).to(each.dtype)
+    weights = present[:, :, None].expand_as(losses).to(losses.dtype)
     per_record = weights.sum(dim=(1, 2))
-    means = (each * weights).sum(dim=(1, 2)) / per_record.clamp(min=1)
+    means = (losses * weights).sum(dim=(1, 2)) / per_record.clamp(min=1)
     return means.sum() / (per_record > 0).sum().clamp(min=1)
 
 
@@ -81,43 +85,22 @@ def divergence(student: Tensor, teacher: Tensor, direction: str) -> Tensor:
     return (first.exp() * (first - second)).sum(dim=-1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LossWeights:
-    """w_CS, w_S and w_T of Eq. (15)."""
+def soft_weights(config: DistillConfig, modalities: Sequence[str]) -> Tensor:
+    """w_S and w_T of Eq. (15); 1 - w_CS shared out equally where none is given.
 
-    hard: float
-    """w_CS."""
-    soft: Mapping[str, float]
-    """``skeleton_spatial`` to its weight: one for every branch of every modality."""
-
-    def __post_init__(self) -> None:
-        total = self.hard + sum(self.soft.values())
-        if self.hard < 0 or any(w < 0 for w in self.soft.values()) or abs(total - 1) > 1e-6:
-            raise ConfigError(
-                f"distillation weights hard {self.hard}, soft {dict(self.soft)} sum to {total:g}: "
-                "wanted none below 0 and a sum of 1, Eq. (15)"
-            )
-
-    def matrix(self, modalities: Sequence[str]) -> Tensor:
-        """Return the soft weights as (M, 2)."""
-        return torch.tensor([[self.soft[f"{m}_{s}"] for s in BRANCHES] for m in modalities])
-
-
-def resolve_weights(config: DistillConfig, modalities: Sequence[str]) -> LossWeights:
-    """Name a weight for every branch; share 1 - w_CS out equally where none is given.
+    Shapes: returns (M, 2).
 
     Raises:
-        ConfigError: the branches named are not those of the modalities, or the sum is not 1.
+        ConfigError: the branches named are not those of the modalities.
     """
     branches = [f"{m}_{s}" for m in modalities for s in BRANCHES]
-    if not config.weights:
-        equal = (1 - config.hard_weight) / len(branches)
-        return LossWeights(hard=config.hard_weight, soft=dict.fromkeys(branches, equal))
-    if set(config.weights) != set(branches):
+    equal = dict.fromkeys(branches, (1 - config.hard_weight) / len(branches))
+    weights = config.weights or equal
+    if set(weights) != set(branches):
         raise ConfigError(
-            f"distill.weights names {sorted(config.weights)}: wanted exactly {sorted(branches)}"
+            f"distill.weights names {sorted(weights)}: wanted exactly {sorted(branches)}"
         )
-    return LossWeights(hard=config.hard_weight, soft=config.weights)
+    return torch.tensor([weights[name] for name in branches]).view(-1, len(BRANCHES))
 
 
 def soft_loss(
@@ -131,11 +114,11 @@ def soft_loss(
     Shapes: student, teacher (B, M, 2, K), present (B, M), weights (M, 2) -> ().
     """
     T = config.temperature
-    each = divergence(softened(student, T), softened(teacher, T), config.direction)
+    losses = divergence(softened(student, T), softened(teacher, T), config.direction)
     kept = weights * present[:, :, None]
-    scale = weights.sum() / kept.sum(dim=(1, 2)).clamp(min=torch.finfo(each.dtype).tiny)
+    scale = weights.sum() / kept.sum(dim=(1, 2)).clamp(min=torch.finfo(losses.dtype).tiny)
     voters = kept.sum(dim=(1, 2)) > 0
-    per_record = torch.where(voters, (each * kept).sum(dim=(1, 2)) * scale, 0.0)
+    per_record = torch.where(voters, (losses * kept).sum(dim=(1, 2)) * scale, 0.0)
     loss = per_record.sum() / voters.sum().clamp(min=1)
     return loss * T * T if config.scale_by_temperature else loss
 
@@ -156,7 +139,82 @@ def vote_loss(student: Tensor, teacher: Tensor, present: Tensor, config: Distill
 
     Shapes: student, teacher (B, K) log-probabilities at the temperature, present (B, M) -> ().
     """
-    each = divergence(student, teacher, config.direction)
+    losses = divergence(student, teacher, config.direction)
     voters = present.any(dim=1)
-    loss = (each * voters).sum() / voters.sum().clamp(min=1)
+    loss = (losses * voters).sum() / voters.sum().clamp(min=1)
     return loss * config.temperature**2 if config.scale_by_temperature else loss
+
+
+def hard_objective(config: RunConfig) -> Objective:
+    """The loss on labels that the configuration names."""
+    loss = HARD_LOSSES[config.training.loss]
+
+    def objective(logits: Tensor, batch: Batch) -> Tensor:
+        assert batch.targets is not None
+        return loss(logits, batch.present, batch.targets)
+
+    return objective
+
+
+def soft_objective(
+    config: RunConfig, teachers: Sequence[TrainedRun], modalities: Sequence[str]
+) -> Objective:
+    """Eq. (15): the hard loss and what the teachers say, weighted.
+
+    The teacher sees the very records that the student sees, augmentation and blending included:
+    the unlabelled ones of a batch that has any (``distill.transfer``), or else all.
+    """
+    hard, settings = HARD_LOSSES[config.training.loss], config.distill
+    weights = soft_weights(settings, modalities).to(teachers[0].device)
+
+    def soft(logits: Tensor, teacher_logits: Tensor, present: Tensor) -> Tensor:
+        if settings.target != "vote":
+            return soft_loss(logits, teacher_logits, present, weights, settings)
+        student, teacher = (
+            softened_vote(branches, present, config.voting.rule, settings.temperature)
+            for branches in (logits, teacher_logits)
+        )
+        return (1 - settings.hard_weight) * vote_loss(student, teacher, present, settings)
+
+    def objective(logits: Tensor, batch: Batch) -> Tensor:
+        assert batch.targets is not None
+        n = batch.n_labelled
+        loss = settings.hard_weight * hard(logits[:n], batch.present[:n], batch.targets)
+        first = n if batch.n_unlabelled else 0
+        features, present = {m: x[first:] for m, x in batch.features.items()}, batch.present[first:]
+        with torch.no_grad():
+            teacher_logits = ask_in_turn(
+                [run.model for run in teachers],
+                features,
+                present,
+                unimodal=settings.target == "unimodal",
+            )
+        return loss + soft(logits[first:], teacher_logits, present)
+
+    return objective
+
+
+def ask_in_turn(
+    teachers: Sequence[Callable[..., Tensor]],
+    features: Mapping[str, Tensor],
+    present: Tensor,
+    *,
+    unimodal: bool,
+) -> Tensor:
+    """Logits of each record by one of the teachers, the first, the second and so on.
+
+    Batches are drawn anew in each epoch, so a student hears all of them on every record. What it
+    learns is their mean, because KL(teacher || student), averaged over teachers, has the gradient
+    of the divergence from their mean. It costs as much as asking one.
+
+    Shapes: features {m: (B, P, D)}, present (B, M) -> (B, M, 2, K).
+    """
+    n = len(teachers)
+    answers = [
+        teacher({m: x[k::n] for m, x in features.items()}, present[k::n], unimodal=unimodal)
+        for k, teacher in enumerate(teachers[: len(present)])
+    ]
+    logits = answers[0].new_empty(len(present), *answers[0].shape[1:])
+    for k, answer in enumerate(answers):
+        logits[k::n] = answer
+    return logits

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from dmft.models.layers import SelfAttention
 from dmft.training.device import deterministic
-from dmft.training.loop import Learner, Step
+from dmft.training.loop import Learner, Step, fit
 from pipeline.contract import ContractError
 
 
@@ -108,7 +108,7 @@ class _Attention(torch.autograd.Function):
 
 
 def fit_together(learners: Sequence[Learner]) -> list[ContractError | None]:
-    """Train models of one shape in place, each as :func:`dmft.training.fit` would.
+    """Train models of one shape in place, each as :func:`dmft.training.fit` would; one by it.
 
     They may differ in weights, records, seed and objective, and in how many epochs are done. A
     model whose epoch has fewer steps than another's waits for the next. One whose training
@@ -123,6 +123,8 @@ def fit_together(learners: Sequence[Learner]) -> list[ContractError | None]:
     Raises:
         ContractError: a checkpoint is of another run.
     """
+    if len(learners) < 2:
+        return [_alone(learner) for learner in learners]
     stack = Stack([learner.model for learner in learners])
     stopped: list[ContractError | None] = [None for _ in learners]
     for learner in learners:
@@ -150,10 +152,18 @@ def fit_together(learners: Sequence[Learner]) -> list[ContractError | None]:
     return stopped
 
 
+def _alone(learner: Learner) -> ContractError | None:
+    try:
+        fit(learner)
+    except ContractError as error:
+        return error
+    return None
+
+
 def _run_epoch(stack: Stack, learners: Sequence[Learner], running: Sequence[int]) -> None:
     epochs = [learners[position].steps() for position in running]
-    for found in itertools.zip_longest(*epochs):
-        steps = {p: step for p, step in zip(running, found, strict=True) if step is not None}
+    for next_steps in itertools.zip_longest(*epochs):
+        steps = {p: step for p, step in zip(running, next_steps, strict=True) if step is not None}
         logits = stack(*_side_by_side(steps, len(learners)))
         own_logits = {p: logits[p, : len(step.batch.present)] for p, step in steps.items()}
         losses = {p: learners[p].objective(own_logits[p], step.batch) for p, step in steps.items()}
@@ -172,12 +182,12 @@ def _side_by_side(steps: Mapping[int, Step], n_models: int) -> tuple[dict[str, T
     like = next(iter(batches.values()))
     present = longest.new_zeros(n_models, *longest.shape)
     features = {
-        name: each.new_zeros(n_models, len(longest), *each.shape[1:])
-        for name, each in like.features.items()
+        name: tensor.new_zeros(n_models, len(longest), *tensor.shape[1:])
+        for name, tensor in like.features.items()
     }
     for position, batch in batches.items():
         n_records = len(batch.present)
         present[position, :n_records] = batch.present
-        for name, each in batch.features.items():
-            features[name][position, :n_records] = each
+        for name, tensor in batch.features.items():
+            features[name][position, :n_records] = tensor
     return features, present

@@ -1,22 +1,23 @@
 """Train a model on the folds of a protocol, each into a run folder of its own.
 
-Read it from the top: :func:`train` plans a :class:`Training` for each fold and hands it to
-:func:`train_fold`, which claims the folder, trains, writes the model and measures it. Distillation
-plans its own (:mod:`dmft.training.distill`) and goes the same way.
+Read it from the top: :func:`train` plans a :class:`Training` for each fold; :func:`train_together`
+claims its folder, trains, writes the model and measures it, of one fold or of many at once.
+Distillation finds its teachers (:mod:`dmft.training.distill`) and goes the same way.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from dmft.config import RunConfig
-from dmft.data import Batch, Cache, FeatureTransform, make_features
+from dmft.data import Cache, FeatureTransform, make_features
 from dmft.data.shuffle import ShuffleBuffer
 from dmft.data.sources import choose_source
 from dmft.evaluation.averages import mean_of_folds
@@ -34,12 +35,12 @@ from dmft.runs.folder import (
     read_info,
     write_info,
 )
-from dmft.runs.spec import RunInfo, RunOutcome, RunSource, RunSpec
-from dmft.runs.trained import build_model, load_run, save_model
+from dmft.runs.spec import RunInfo, RunOutcome, RunSpec
+from dmft.runs.trained import TrainedRun, build_model, load_run, save_model
 from dmft.training.device import resolve_device
 from dmft.training.log import Callback, RunLogger
-from dmft.training.loop import Learner, Objective, TrainingData, fit
-from dmft.training.losses import HARD_LOSSES
+from dmft.training.loop import Learner
+from dmft.training.losses import Objective, hard_objective, soft_objective
 from dmft.training.together import fit_together
 from pipeline.common.settings import to_table
 from pipeline.contract import ContractError
@@ -101,22 +102,21 @@ def train(
         ContractError: the folder holds another run, or the fold cannot be made.
     """
     rules = load_protocol(protocol) if isinstance(protocol, str) else protocol
-    target = resolve_device(device)
-
-    def plan(chosen: Fold, folder: Path) -> Training:
-        return plan_training(
+    plans = {
+        chosen.name: functools.partial(
+            plan_training,
             cache,
             rules,
             chosen,
-            folder,
             kind=kind,
             config=config,
             seed=seed,
-            on=target,
+            on=resolve_device(device),
             callback=callback,
         )
-
-    return train_folds(choose_folds(rules, cache, fold), Path(out), plan, many=fold == "all")
+        for chosen in choose_folds(rules, cache, fold)
+    }
+    return train_folds(Path(out), plans, many=fold == "all")
 
 
 def plan_training(
@@ -129,9 +129,14 @@ def plan_training(
     config: RunConfig,
     seed: int,
     on: torch.device,
+    teachers: Sequence[TrainedRun] = (),
     callback: Callback | None = None,
 ) -> Training:
-    """Gather what the training of a teacher or a student on labels takes."""
+    """Gather what a training takes, on labels alone or on teachers too.
+
+    Raises:
+        ConfigError: the weights of a distillation are not those of the cache's branches.
+    """
     spec = RunSpec.of(
         cache,
         fold,
@@ -140,21 +145,18 @@ def plan_training(
         seed=seed,
         device=on.type,
         shuffle_buffer=choose_shuffle_buffer(cache, fold, folder),
+        teachers=[run.spec.identity for run in teachers],
     )
+    taught = soft_objective(config, teachers, spec.modalities) if teachers else None
     return Training(
         cache=cache,
         fold=fold,
-        info=describe(cache, spec, RunSource.of(cache, protocol)),
+        info=RunInfo.of(cache, spec, protocol, [str(run.folder.resolve()) for run in teachers]),
         folder=folder,
-        objective=hard_objective(config),
-        transform=make_features(cache, config, fold.train),
+        objective=taught or hard_objective(config),
+        transform=teachers[0].transform if teachers else make_features(cache, config, fold.train),
         callback=callback,
     )
-
-
-def describe(cache: Cache, spec: RunSpec, source: RunSource) -> RunInfo:
-    """Return what the folder of a run on a cache says before it is trained."""
-    return RunInfo(spec=spec, source=source, cache_path=str(cache.path.resolve()))
 
 
 def choose_shuffle_buffer(cache: Cache, fold: Fold, folder: Path) -> ShuffleBuffer | None:
@@ -168,29 +170,26 @@ def choose_shuffle_buffer(cache: Cache, fold: Fold, folder: Path) -> ShuffleBuff
     return cache.shuffle_buffer if too_small else None
 
 
-def hard_objective(config: RunConfig) -> Objective:
-    """Return the loss on labels that the configuration names."""
-    loss = HARD_LOSSES[config.training.loss]
-
-    def objective(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        assert batch.targets is not None
-        return loss(logits, batch.present, batch.targets)
-
-    return objective
-
-
 def train_folds(
-    folds: Sequence[Fold], out: Path, plan: Callable[[Fold, Path], Training], *, many: bool
+    out: Path, plans: Mapping[str, Callable[[Path], Training]], *, many: bool
 ) -> RunMetrics:
     """Train one fold into ``out``, or several into its sub-folders and sum them up.
+
+    Args:
+        out: The run folder.
+        plans: A fold's name to what plans its training into a folder.
+        many: Whether ``out`` is a folder of folds, be they several or one.
 
     Raises:
         ContractError: ``out`` holds something else, or a training diverges.
     """
     if not many:
-        return train_fold(plan(folds[0], out))
-    folders = claim_folds(out, [fold.name for fold in folds])
-    measured = [train_fold(plan(fold, folder)) for fold, folder in zip(folds, folders, strict=True)]
+        (plan,) = plans.values()
+        return train_fold(plan(out))
+    folders = claim_folds(out, list(plans))
+    measured = [
+        train_fold(plan(folder)) for plan, folder in zip(plans.values(), folders, strict=True)
+    ]
     metrics = mean_of_folds(measured)
     write_json(out / METRICS_FILE, to_table(metrics))
     return metrics
@@ -202,17 +201,14 @@ def train_fold(training: Training) -> RunMetrics:
     Raises:
         ContractError: the folder holds something else, or the training diverges.
     """
-    info = claim(training.folder, training.info)
-    if info.outcome is None:
-        logger = RunLogger(training.folder, info.spec, training.callback)
-        learner = _learner(training, logger)
-        fit(learner)
-        _complete(training, learner, logger)
-    return _metrics(training)
+    (ended,) = train_together([training])
+    if isinstance(ended, ContractError):
+        raise ended
+    return ended
 
 
 def train_together(trainings: Sequence[Training]) -> list[RunMetrics | ContractError]:
-    """Train models of one shape at once, each into its folder as :func:`train_fold` would.
+    """Train models of one shape at once, each into its folder; those that are finished stay.
 
     Args:
         trainings: Their runs have the same kind, configuration, features and device.
@@ -220,30 +216,22 @@ def train_together(trainings: Sequence[Training]) -> list[RunMetrics | ContractE
     Returns:
         Each one's figures, or why it could not be trained.
     """
-    failed: dict[int, ContractError] = {}
-    begun: dict[int, tuple[Learner, RunLogger]] = {}
+    failures: dict[int, ContractError | None] = {}
+    begun: dict[int, Learner] = {}
     for position, training in enumerate(trainings):
         try:
-            info = claim(training.folder, training.info)
-            if info.outcome is None:
-                logger = RunLogger(training.folder, info.spec, training.callback)
-                begun[position] = _learner(training, logger), logger
+            if claim(training.folder, training.info).outcome is None:
+                begun[position] = _learner(training)
         except ContractError as error:
-            failed[position] = error
-    if begun:
-        stopped = fit_together([learner for learner, _ in begun.values()])
-        for (position, (learner, logger)), why in zip(begun.items(), stopped, strict=True):
-            if why is None:
-                _complete(trainings[position], learner, logger)
-            else:
-                failed[position] = why
-    return [
-        failed[position] if position in failed else _metrics(training)
-        for position, training in enumerate(trainings)
-    ]
+            failures[position] = error
+    failures.update(zip(begun, fit_together(list(begun.values())), strict=True))
+    for position, learner in begun.items():
+        if failures[position] is None:
+            _complete(trainings[position], learner)
+    return [failures.get(i) or _metrics(training) for i, training in enumerate(trainings)]
 
 
-def _learner(training: Training, logger: RunLogger) -> Learner:
+def _learner(training: Training) -> Learner:
     """A training's records and its new model, ready to learn.
 
     Raises:
@@ -261,17 +249,14 @@ def _learner(training: Training, logger: RunLogger) -> Learner:
     device = torch.device(spec.device)
     transform = training.transform.to(device)
     return Learner(
-        build_model(spec, transform.inputs).to(device),
-        training.objective,
-        TrainingData(
-            source=choose_source(cache, rows, spec.shuffle_buffer, device),
-            transform=transform,
-            n_classes=len(spec.classes),
-            second_view=spec.kind == "distilled" and spec.config.distill.transfer,
-        ),
-        _learnt_with(spec),
+        model=build_model(spec, transform.inputs).to(device),
+        objective=training.objective,
+        source=choose_source(cache, rows, spec.shuffle_buffer, device),
+        transform=transform,
+        config=_learnt_with(spec),
         seed=spec.seed,
-        recorder=logger,
+        second_view=spec.kind == "distilled" and spec.config.distill.transfer,
+        logger=RunLogger(training.folder, spec, training.callback),
     )
 
 
@@ -286,11 +271,12 @@ def _learnt_with(spec: RunSpec) -> RunConfig:
     return dataclasses.replace(spec.config, augment=augment)
 
 
-def _complete(training: Training, learner: Learner, logger: RunLogger) -> None:
+def _complete(training: Training, learner: Learner) -> None:
     """Write the trained model and say that the run is complete."""
+    logger, model = learner.logger, learner.model
+    assert logger is not None
     logger.close()
-    spec, model = training.info.spec, learner.model
-    saved = save_model(training.folder, spec, model, learner.data.transform)
+    saved = save_model(training.folder, training.info.spec, model, learner.transform)
     outcome = RunOutcome(
         n_parameters=sum(p.numel() for p in model.parameters()),
         saved_bytes=saved.stat().st_size,

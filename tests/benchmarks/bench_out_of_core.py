@@ -24,8 +24,8 @@ from dmft.data.features import FeatureTransform
 from dmft.data.memory import parse_size
 from dmft.data.sources import choose_source
 from dmft.models import ModelShape, Student, Teacher
-from dmft.training import Learner, TrainingData, fit
-from dmft.training.train import hard_objective
+from dmft.training import Learner, fit
+from dmft.training.losses import hard_objective
 from pipeline.contract import ModalitySpec
 from tests.benchmarks.bench_reading import RGB, make_cache
 from tests.benchmarks.common import busy_cores, peak_mib, say, scratch
@@ -56,12 +56,14 @@ def rate(cache: Cache, transform: FeatureTransform, kind: str, config: RunConfig
         else Student(shape, config.student, config.encoder)
     )
     rows = torch.arange(len(cache))
-    data = TrainingData(
+    learner = Learner(
+        model=model,
+        objective=hard_objective(config),
         source=choose_source(cache, rows, cache.shuffle_buffer, torch.device("cpu")),
         transform=transform,
-        n_classes=len(cache.spec.classes),
+        config=config,
+        seed=0,
     )
-    learner = Learner(model, hard_objective(config), data, config, seed=0)
     began = time.perf_counter()
     fit(learner)
     return len(rows) / (time.perf_counter() - began)

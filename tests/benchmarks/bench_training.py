@@ -31,8 +31,8 @@ from dmft.data import Cache, make_features, open_cache
 from dmft.data.sources import choose_source
 from dmft.experiments.pool import Pool, Report
 from dmft.models import ModelShape, Student, Teacher
-from dmft.training import Learner, TrainingData, fit, fit_together
-from dmft.training.train import hard_objective
+from dmft.training import Learner, fit, fit_together
+from dmft.training.losses import hard_objective
 from tests.benchmarks.common import busy_cores, say, scratch
 from tests.benchmarks.plain_training import plain_seconds
 from tests.factories import write_cache
@@ -80,9 +80,14 @@ def learner_of(task: Task) -> Learner:
         if task.kind == "teacher"
         else Student(shape, config.student, config.encoder)
     )
-    source = choose_source(cache, rows, None, torch.device("cpu"))
-    data = TrainingData(source=source, transform=transform, n_classes=shape.n_classes)
-    return Learner(model, hard_objective(config), data, config, seed=task.fold)
+    return Learner(
+        model=model,
+        objective=hard_objective(config),
+        source=choose_source(cache, rows, None, torch.device("cpu")),
+        transform=transform,
+        config=config,
+        seed=task.fold,
+    )
 
 
 def work(task: Task, report: Report) -> None:

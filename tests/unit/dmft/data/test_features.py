@@ -11,7 +11,7 @@ from dmft.data.augment import Augmenter, bend_time, rotation
 from dmft.data.counter_rng import _mix, derive_seed, normal, uniform
 from dmft.data.features import FeaturePlan, pooling
 from dmft.data.geometry import find_geometry
-from dmft.data.standardise import StandardizerFitter, floor_std
+from dmft.data.standardise import fit_standardizer, floor_std
 from dmft.models import InputShape
 from pipeline.contract import ContractError, Presence
 from tests.factories import write_cache
@@ -161,7 +161,7 @@ def test_a_column_that_hardly_moves_is_not_blown_up():
 
 
 def test_a_modality_without_any_training_record_has_neutral_statistics():
-    fitted = StandardizerFitter(3).finish("none", 1)
+    fitted = fit_standardizer([torch.zeros(0, 4, 3)], 3)
     assert fitted.mean.tolist() == [0, 0, 0]
     assert fitted.std.tolist() == [1, 1, 1]
 

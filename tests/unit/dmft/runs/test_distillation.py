@@ -7,7 +7,8 @@ from dmft.config import change_config
 from dmft.data import Batch, open_cache
 from dmft.runs.folder import read_info
 from dmft.runs.trained import load_run
-from dmft.training.distill import distill, soft_objective
+from dmft.training.distill import distill
+from dmft.training.losses import soft_objective
 from dmft.training.train import train
 from pipeline.contract import ConfigError, ContractError
 from tests.factories import write_cache

@@ -5,15 +5,14 @@ import torch
 
 from dmft.config import DistillConfig
 from dmft.models import overall_vote
-from dmft.training.distill import ask_in_turn
 from dmft.training.losses import (
     HARD_LOSSES,
-    LossWeights,
+    ask_in_turn,
     divergence,
     per_branch_loss,
-    resolve_weights,
     soft_loss,
     soft_targets,
+    soft_weights,
     softened,
     softened_vote,
     summed_softmax_loss,
@@ -82,25 +81,26 @@ def test_equation_14_is_student_against_teacher_and_its_mirror_the_usual_one():
 
 
 def test_weights_are_shared_out_equally_where_none_are_given():
-    weights = resolve_weights(DistillConfig(hard_weight=0.2), MODALITIES)
-    torch.testing.assert_close(weights.matrix(MODALITIES), torch.full((2, 2), 0.2))
+    weights = soft_weights(DistillConfig(hard_weight=0.2), MODALITIES)
+    torch.testing.assert_close(weights, torch.full((2, 2), 0.2))
 
 
 def test_named_weights_are_taken():
     soft = {"a_spatial": 0.1, "a_temporal": 0.6}
-    weights = resolve_weights(DistillConfig(hard_weight=0.3, weights=soft), ("a",))
-    torch.testing.assert_close(weights.matrix(("a",)), torch.tensor([[0.1, 0.6]]))
+    weights = soft_weights(DistillConfig(hard_weight=0.3, weights=soft), ("a",))
+    torch.testing.assert_close(weights, torch.tensor([[0.1, 0.6]]))
 
 
 def test_weights_that_name_other_streams_are_refused():
     config = DistillConfig(hard_weight=0.3, weights={"b_spatial": 0.7})
     with pytest.raises(ConfigError, match=r"names \['b_spatial'\]: wanted exactly \['a_spatial'"):
-        resolve_weights(config, ("a",))
+        soft_weights(config, ("a",))
 
 
 def test_weights_that_do_not_sum_to_one_are_refused():
-    with pytest.raises(ConfigError, match=r"hard 0\.5.*sum to 0\.8: wanted .* Eq\. \(15\)"):
-        LossWeights(hard=0.5, soft={"a_spatial": 0.3})
+    wanted = r"'a_spatial': 0\.3.*with hard_weight 0\.5 a sum of 1, Eq\. \(15\), not 0\.8"
+    with pytest.raises(ConfigError, match=wanted):
+        DistillConfig(hard_weight=0.5, weights={"a_spatial": 0.3})
 
 
 @pytest.mark.parametrize("direction", ["reverse_kl", "forward_kl"])

@@ -21,11 +21,12 @@ from dmft.models import ModelShape, Student, Teacher
 from dmft.protocols import Fold, choose_folds, load_protocol
 from dmft.runs.folder import read_info
 from dmft.runs.trained import TrainedRun, load_run
-from dmft.training import EpochReport, Learner, TrainingData, fit, fit_together
+from dmft.training import EpochReport, Learner, fit, fit_together
 from dmft.training.checkpoint import TrainingState
-from dmft.training.distill import distill, load_teachers, plan_distillation, soft_objective
+from dmft.training.distill import distill, load_teachers, plan_distillation
+from dmft.training.losses import hard_objective, soft_objective
 from dmft.training.together import Stack
-from dmft.training.train import Training, hard_objective, plan_training, train, train_together
+from dmft.training.train import Training, plan_training, train, train_together
 from pipeline.contract import ContractError, Presence
 from tests.factories import write_cache
 from tests.small_runs import PowerCutError
@@ -103,7 +104,6 @@ def new_learner(
     seed: int,
     kind: type[Student] | type[Teacher] = Student,
     teacher: Learner | None = None,
-    second_view: bool = False,
     **options: Any,
 ) -> Learner:
     """A training of 64 bits on some rows."""
@@ -115,12 +115,6 @@ def new_learner(
         if kind is Student
         else Teacher(shape, config.teacher, config.encoder)
     )
-    data = TrainingData(
-        source=choose_source(cache, rows, None, CPU),
-        transform=DoubleTransform(transform=transform),  # type: ignore[arg-type]
-        n_classes=shape.n_classes,
-        second_view=second_view,
-    )
     objective = hard_objective(config)
     if teacher is not None:
         info: Any = None
@@ -128,7 +122,15 @@ def new_learner(
             folder=Path(), info=info, model=copy.deepcopy(teacher.model).eval(), transform=transform
         )
         objective = soft_objective(config, [run], cache.modalities)
-    return Learner(model.double(), objective, data, config, seed=seed, **options)
+    return Learner(
+        model=model.double(),
+        objective=objective,
+        source=choose_source(cache, rows, None, CPU),
+        transform=DoubleTransform(transform=transform),  # type: ignore[arg-type]
+        config=config,
+        seed=seed,
+        **options,
+    )
 
 
 class Kept:
@@ -237,10 +239,10 @@ def test_epochs_are_reported_with_the_figures_of_a_run_alone(
     config = load_config("default", SMALL)
     alone: list[EpochReport] = []
     beside: list[EpochReport] = []
-    fit(new_learner(cache, folds[0].train, config, 0, recorder=Kept(alone)))
+    fit(new_learner(cache, folds[0].train, config, 0, logger=Kept(alone)))
     fit_together(
         [
-            new_learner(cache, folds[0].train, config, 0, recorder=Kept(beside)),
+            new_learner(cache, folds[0].train, config, 0, logger=Kept(beside)),
             new_learner(cache, folds[1].train, config, 0),
         ]
     )
@@ -274,7 +276,7 @@ def test_a_group_that_is_cut_off_between_two_checkpoints_goes_on(
 
     def learners(recorders: Sequence[Kept]) -> list[Learner]:
         return [
-            new_learner(cache, fold.train, config, 0, recorder=recorder)
+            new_learner(cache, fold.train, config, 0, logger=recorder)
             for fold, recorder in zip(folds, recorders, strict=False)
         ]
 
