@@ -7,11 +7,8 @@ run's.
 
 from __future__ import annotations
 
-import importlib.resources
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from dmft.models.config import (
@@ -21,7 +18,14 @@ from dmft.models.config import (
     VotingConfig,
     require,
 )
-from pipeline.common.settings import merge_tables, parse_table, table_of_change, to_table
+from pipeline.common.settings import (
+    apply_changes,
+    merge_tables,
+    parse_table,
+    read_toml,
+    shipped_names,
+    to_table,
+)
 from pipeline.contract import ConfigError
 
 GEOMETRIES = ("none", "points", "axes")
@@ -109,7 +113,7 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     """Highest learning rate."""
     weight_decay: float = 0.01
-    """Of AdamW; must be 0 with Adam."""
+    """AdamW's; must be 0 with Adam."""
     schedule: str = "cosine"
     """``constant`` or ``cosine`` (to zero at the end)."""
     warmup_epochs: float = 1.0
@@ -189,15 +193,13 @@ class DistillConfig:
             require(abs(total - 1) < 1e-6, "weights", dict(self.weights), wanted)
 
 
-def _other_modalities() -> Mapping[str, ModalityConfig]:
-    return {OTHER: ModalityConfig()}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """Everything that a configuration file can say."""
 
-    modality: Mapping[str, ModalityConfig] = field(default_factory=_other_modalities)
+    modality: Mapping[str, ModalityConfig] = field(
+        default_factory=lambda: {OTHER: ModalityConfig()}
+    )
     """Features, by modality; ``other`` stands for those not named."""
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
@@ -214,23 +216,17 @@ class RunConfig:
         return self.modality.get(name) or self.modality.get(OTHER) or ModalityConfig()
 
 
-def named_configurations() -> tuple[str, ...]:
-    """Names of the configurations that ship with the software."""
-    folder = importlib.resources.files("data_manifests") / "configs"
-    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
-
-
 def load_config(name_or_file: str = "default", changes: Sequence[str] = ()) -> RunConfig:
     """Read a named configuration or a TOML file, then apply ``section.key=value`` changes.
+
+    >>> load_config("paper", ["training.epochs=20"]).training.epochs
+    20
 
     Raises:
         ConfigError: there is no such configuration, or it or a change is wrong.
     """
-    table = _table_of(name_or_file)
-    for change in changes:
-        table = merge_tables(table, table_of_change(change))
     where = f"configuration {name_or_file}" + (f" with {', '.join(changes)}" if changes else "")
-    return parse_table(RunConfig, table, where=where)
+    return parse_table(RunConfig, apply_changes(_table_of(name_or_file), changes), where=where)
 
 
 def change_config(config: RunConfig, changes: Sequence[str]) -> RunConfig:
@@ -239,26 +235,16 @@ def change_config(config: RunConfig, changes: Sequence[str]) -> RunConfig:
     Raises:
         ConfigError: a change is wrong.
     """
-    table = to_table(config)
-    for change in changes:
-        table = merge_tables(table, table_of_change(change))
-    return parse_table(RunConfig, table, where=f"the configuration with {', '.join(changes)}")
+    where = f"the configuration with {', '.join(changes)}"
+    return parse_table(RunConfig, apply_changes(to_table(config), changes), where=where)
 
 
 def _table_of(name_or_file: str) -> dict[str, Any]:
-    if name_or_file in named_configurations():
-        shipped = importlib.resources.files("data_manifests") / "configs" / f"{name_or_file}.toml"
-        return tomllib.loads(shipped.read_text())
-    path = Path(name_or_file)
-    if not path.is_file():
-        names = ", ".join(named_configurations())
-        raise ConfigError(f"configuration {name_or_file!r} is neither one of {names} nor a file")
-    try:
-        table = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    """A shipped configuration's table; a file's, laid over that of its base."""
+    table, names = read_toml(name_or_file, "configs", "configuration"), shipped_names("configs")
+    if name_or_file in names:
+        return table
     base = table.pop("base", "default")
-    if base not in named_configurations():
-        names = ", ".join(named_configurations())
-        raise ConfigError(f"{path}: base is {base!r}: wanted one of {names}")
+    if base not in names:
+        raise ConfigError(f"{name_or_file}: base is {base!r}: wanted one of {', '.join(names)}")
     return merge_tables(_table_of(base), table)

@@ -8,19 +8,16 @@ sides, is refused.
 from __future__ import annotations
 
 import hashlib
-import importlib.resources
 import logging
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dmft.data import Cache
-from pipeline.common.settings import parse_table
+from pipeline.common.settings import parse_table, read_toml
 from pipeline.contract import ConfigError, ContractError, check_path_name
 
 log = logging.getLogger(__name__)
@@ -28,8 +25,6 @@ log = logging.getLogger(__name__)
 METRICS = ("accuracy", "macro_f1")
 NOT_GIVEN = -1
 """Stands in a column for a record without the attribute; it is in no fold of its own."""
-Rule = Mapping[str, tuple[int, ...]]
-"""Attribute to the values that it may have; a record must fit all of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +34,9 @@ class FoldRule:
     name: str
     """Unique in its protocol; names the fold's folder."""
     train: Mapping[str, tuple[int, ...]]
-    """Records to learn from."""
+    """Records to learn from: attribute to the values that it may have, all of which must fit."""
     test: Mapping[str, tuple[int, ...]]
-    """Records to be measured on."""
+    """Records to be measured on, likewise."""
 
     def __post_init__(self) -> None:
         try:
@@ -105,34 +100,16 @@ class Fold:
     """SHA-256 of the record identities on both sides."""
 
 
-def shipped_protocols() -> tuple[str, ...]:
-    """Names of the protocols that come with the software."""
-    folder = importlib.resources.files("data_manifests") / "protocols"
-    if not folder.is_dir():
-        return ()
-    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
-
-
 def load_protocol(name_or_file: str) -> Protocol:
     """Read a shipped protocol by name or a TOML file.
+
+    >>> load_protocol("utd-loso").leave_one_out
+    LeaveOneOut(attribute='subject')
 
     Raises:
         ConfigError: there is none of that name, or it is not a valid protocol.
     """
-    if name_or_file in shipped_protocols():
-        shipped = importlib.resources.files("data_manifests") / "protocols"
-        text = (shipped / f"{name_or_file}.toml").read_text()
-    elif Path(name_or_file).is_file():
-        text = Path(name_or_file).read_text(errors="replace")
-    else:
-        raise ConfigError(
-            f"protocol {name_or_file!r} is neither a file nor one of "
-            f"{', '.join(shipped_protocols()) or '(none shipped)'}"
-        )
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"protocol {name_or_file} is not valid TOML: {error}") from error
+    table = read_toml(name_or_file, "protocols", "protocol")
     return parse_table(Protocol, table, where=f"protocol {name_or_file}")
 
 
@@ -169,6 +146,10 @@ def fold_rules(protocol: Protocol, cache: Cache) -> tuple[FoldRule, ...]:
 def choose_folds(protocol: Protocol, cache: Cache, which: str | None) -> tuple[Fold, ...]:
     """Return one fold by name or number, the first where None, every one where ``all``.
 
+    Example::
+
+        (fold,) = choose_folds(load_protocol("utd-loso"), cache, "subject-3")
+
     Raises:
         ConfigError: there is no such fold.
         ContractError: a fold cannot be made of this cache's records.
@@ -197,8 +178,8 @@ def _made(rule: FoldRule, cache: Cache, protocol: str) -> Fold:
     where = f"protocol {protocol}, fold {rule.name}"
     for side, wanted in (("train", rule.train), ("test", rule.test)):
         for attribute, values in wanted.items():
-            there = set(_column(cache, attribute, protocol).tolist())
-            if nobody := [value for value in values if value not in there]:
+            present = set(_column(cache, attribute, protocol).tolist())
+            if nobody := [value for value in values if value not in present]:
                 log.warning(
                     "%s: the %s side names %s %s, which no record of %s has",
                     *(where, side, attribute, nobody, cache.path),
@@ -227,24 +208,24 @@ def make_fold(rule: FoldRule, cache: Cache, protocol: str) -> Fold:
     Raises:
         ContractError: a side is empty, a record is on both sides, or a column is unknown.
     """
-    sides = {}
+    rows: dict[str, np.ndarray] = {}
     for side, wanted in (("train", rule.train), ("test", rule.test)):
         chosen = np.ones(len(cache), dtype=bool)
         for attribute, values in wanted.items():
             chosen &= np.isin(_column(cache, attribute, protocol), values)
         if not chosen.any():
+            selected_by = ", ".join(f"{name} in {list(values)}" for name, values in wanted.items())
             raise ContractError(
                 f"protocol {protocol}, fold {rule.name}: the {side} side "
-                f"{_rule_text(wanted)} is empty, no record of {cache.path} fits it"
+                f"{selected_by} is empty, no record of {cache.path} fits it"
             )
-        sides[side] = chosen
-    both = np.flatnonzero(sides["train"] & sides["test"])
+        rows[side] = np.flatnonzero(chosen)
+    both = np.intersect1d(rows["train"], rows["test"])
     if len(both):
         raise ContractError(
             f"protocol {protocol}, fold {rule.name}: {len(both)} record(s) are on both sides, "
             f"such as {cache.record_ids[both[0]]!r}. Make train and test disjoint."
         )
-    rows = {side: np.flatnonzero(chosen) for side, chosen in sides.items()}
     digest = hashlib.sha256()
     for side in ("train", "test"):
         digest.update(f"{side}\n".encode())
@@ -265,7 +246,3 @@ def _column(cache: Cache, attribute: str, protocol: str) -> np.ndarray:
             f"{', '.join(cache.columns) or '(none)'}: use one of those"
         )
     return cache.columns[attribute]
-
-
-def _rule_text(rule: Rule) -> str:
-    return ", ".join(f"{name} in {list(values)}" for name, values in rule.items())

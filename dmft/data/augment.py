@@ -88,8 +88,8 @@ class Augmenter:
         """
         draws = symmetric(self.key(f"bones {name}"), indices, geometry.n_lengths)
         factors = torch.nn.functional.pad(1 + self.config.bone_lengths * draws, (1, 0), value=1.0)
-        each = factors[:, geometry.lengths]
-        return geometry.joints @ (each[:, :, None] * geometry.bones)
+        factors = factors[:, geometry.lengths]  # (B, J): of the bone that ends at each joint
+        return geometry.joints @ (factors[:, :, None] * geometry.bones)
 
     def features(self, name: str, features: Tensor, indices: Tensor) -> Tensor:
         """Add noise to standardised features.

@@ -35,10 +35,10 @@ class Batch:
             )
         n_records = len(self.present)
         for name, wanted in self.inputs.items():
-            shape = (n_records, wanted.n_patches, wanted.n_features)
-            if tuple(self.features[name].shape) != shape:
-                found = tuple(self.features[name].shape)
-                raise ContractError(f"a batch has {name} of shape {found}: wanted {shape}")
+            wanted_shape = (n_records, wanted.n_patches, wanted.n_features)
+            shape = tuple(self.features[name].shape)
+            if shape != wanted_shape:
+                raise ContractError(f"a batch has {name} of shape {shape}: wanted {wanted_shape}")
         if tuple(self.present.shape) != (n_records, len(self.inputs)):
             raise ContractError(
                 f"a batch has a presence mask of shape {tuple(self.present.shape)}: "

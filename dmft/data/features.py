@@ -99,7 +99,7 @@ class FeatureTransform:
     plans: Mapping[str, FeaturePlan]
     """By modality, in the order of the model."""
     standardizers: Mapping[str, Standardizer]
-    """Of the training fold, by modality."""
+    """Modality to what was fitted on the training fold."""
 
     @property
     def inputs(self) -> dict[str, InputShape]:
@@ -112,7 +112,7 @@ class FeatureTransform:
             name: replace(plan, geometry=plan.geometry.to(device)) if plan.geometry else plan
             for name, plan in self.plans.items()
         }
-        moved = {name: each.to(device) for name, each in self.standardizers.items()}
+        moved = {name: fitted.to(device) for name, fitted in self.standardizers.items()}
         return FeatureTransform(plans=plans, standardizers=moved)
 
     def apply(
@@ -163,6 +163,11 @@ def plan_features(cache: Cache, config: RunConfig) -> dict[str, FeaturePlan]:
 
 def make_features(cache: Cache, config: RunConfig, train: Tensor) -> FeatureTransform:
     """Plan the features of a cache and fit their standardizers on the training records.
+
+    Example::
+
+        transform = make_features(cache, load_config(), fold.train)
+        features = transform.apply(cache.features, cache.present)  # {m: (N, P, D)}
 
     Shapes: train (n,) int64, rows of the cache.
     """

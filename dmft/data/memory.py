@@ -23,6 +23,9 @@ _CGROUP = Path("/sys/fs/cgroup")
 def parse_size(text: str) -> int:
     """Return the bytes of a size as people write it: ``8GB``, ``512 MiB``, ``0.5g``, ``1000000``.
 
+    >>> parse_size("1.5 MiB")
+    1572864
+
     Raises:
         ConfigError: it is not a size, or not a positive one.
     """
@@ -67,11 +70,11 @@ def memory_budget(asked: str | None, device: str = "cpu") -> int:
 def free_bytes(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int:
     """Memory that can still be taken: the machine's, or the container's where that is less."""
     try:
-        found = re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text())
+        available = re.search(r"MemAvailable:\s+(\d+) kB", meminfo.read_text())
     except OSError:
-        found = None
-    if found is not None:
-        free = int(found[1]) * 1024
+        available = None
+    if available is not None:
+        free = int(available[1]) * 1024
     else:  # not Linux: all of it, since nothing says how much is in use
         free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:

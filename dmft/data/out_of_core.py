@@ -49,7 +49,7 @@ class StoredPatches:
 
     @property
     def records_per_chunk(self) -> int:
-        """Of the array as it is stored, which a copy of a cache may have changed."""
+        """As the array is stored, which a copy of a cache may have changed."""
         return int(self.array.chunks[0])
 
     @property
@@ -65,10 +65,12 @@ class StoredPatches:
         Raises:
             ContractError: a chunk is damaged, or a present record is not finite.
         """
-        there = self.present[start:stop]
+        is_present = self.present[start:stop]
         folder = self.path / feature_array(self.spec.name)
         try:
-            patches, finite = read_rows(folder, self.array, there, start, n_threads, self.checksums)
+            patches, finite = read_rows(
+                folder, self.array, is_present, start, n_threads, self.checksums
+            )
         except (ValueError, RuntimeError, OSError) as error:
             raise ContractError(
                 f"{self.path}: array {self.spec.name!r} is damaged "
@@ -80,7 +82,7 @@ class StoredPatches:
                 f"{self.path}: {self.spec.name} of record {record!r} is marked present and is not "
                 "finite. Run 'dmft cache verify' on it."
             )
-        patches[~there] = 0
+        patches[~is_present] = 0
         return patches
 
     def __getitem__(self, rows: Tensor) -> Tensor:
@@ -96,7 +98,7 @@ class StoredPatches:
         chunk_of = wanted // size
         for chunk in np.unique(chunk_of).tolist():
             start = chunk * size
-            here = chunk_of == chunk
+            places = chunk_of == chunk
             block = self.read(start, min(start + size, len(self)), n_threads=1)
-            patches[here] = block[wanted[here] - start]
+            patches[places] = block[wanted[places] - start]
         return torch.from_numpy(patches)

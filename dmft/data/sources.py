@@ -60,7 +60,7 @@ class BatchSource:
     rows: Tensor
     """Shapes: (n,) int64 on the host, the training records."""
     shuffle_buffer: ShuffleBuffer | None
-    """Of the run; None mixes all records. An out-of-core training may go on in memory."""
+    """The run's; None mixes all records. An out-of-core training may go on in memory."""
     block_records: int = 0
     """Records that are read from the disk at a time; 0 where patches are in memory."""
 

@@ -6,15 +6,13 @@ It is TOML, read strictly. It names no cache and no folder: those are given wher
 from __future__ import annotations
 
 import dataclasses
-import importlib.resources
 import itertools
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dmft.models.config import require
-from pipeline.common.settings import parse_table
+from pipeline.common.settings import parse_table, read_toml, shipped_names
 from pipeline.contract import ConfigError
 
 MODELS = ("teacher", "student", "distilled")
@@ -88,8 +86,7 @@ class Experiment:
 
 def shipped_experiments() -> tuple[str, ...]:
     """Names of the experiments that come with the software."""
-    folder = importlib.resources.files("data_manifests") / "experiments"
-    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
+    return shipped_names("experiments")
 
 
 def load_experiment(name_or_file: str) -> Experiment:
@@ -98,24 +95,9 @@ def load_experiment(name_or_file: str) -> Experiment:
     Raises:
         ConfigError: there is none of that name, or it is not a valid experiment.
     """
-    beside: Path | None = None
-    if name_or_file in shipped_experiments():
-        shipped = importlib.resources.files("data_manifests") / "experiments"
-        text = (shipped / f"{name_or_file}.toml").read_text()
-    elif Path(name_or_file).is_file():
-        text = Path(name_or_file).read_text(errors="replace")
-        beside = Path(name_or_file).parent
-    else:
-        raise ConfigError(
-            f"experiment {name_or_file!r} is neither a file nor one of "
-            f"{', '.join(shipped_experiments())}"
-        )
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"experiment {name_or_file} is not valid TOML: {error}") from error
-    if beside is not None:
-        _resolve_files(table, beside)
+    table = read_toml(name_or_file, "experiments", "experiment")
+    if name_or_file not in shipped_experiments():
+        _resolve_files(table, Path(name_or_file).parent)
     return parse_table(Experiment, table, where=f"experiment {name_or_file}")
 
 

@@ -69,6 +69,10 @@ def overall_vote(logits: Tensor, present: Tensor, rule: str = "sum") -> Tensor:
     class is wrong then counts as much as one that is sure that it is right.
 
     Shapes: logits (B, M, 2, K), present (B, M) -> (B, K); every row sums to 1.
+
+    >>> logits = torch.tensor([[[[0.0, 1.0], [0.0, 3.0]]]])  # one record, modality sure of class 1
+    >>> overall_vote(logits, torch.ones(1, 1, dtype=torch.bool)).argmax(dim=1)
+    tensor([1])
     """
     is_present = present[:, :, None].to(logits.dtype)
     if rule == "product":

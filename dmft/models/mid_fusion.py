@@ -141,4 +141,4 @@ class MidFusion(nn.Module):
             first, second = self.pairs[f"{a}-{b}"](branches[a], branches[b], both)
             outputs[a].append(first)
             outputs[b].append(second)
-        return {m: torch.stack(each).mean(dim=0) for m, each in outputs.items()}
+        return {m: torch.stack(of_pairs).mean(dim=0) for m, of_pairs in outputs.items()}

@@ -75,6 +75,7 @@ class Mstt(nn.Module):
         self.temporal = TokenBranch(
             P, D, n_layers, config.temporal_encoding, config, class_only=class_only
         )
+        self.widths = (self.spatial.width, self.temporal.width)
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Return the hidden tokens of both branches, the class token first in each."""

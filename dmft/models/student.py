@@ -26,17 +26,14 @@ class Student(nn.Module):
             width=config.width or encoder.width,
             feed_forward=config.feed_forward or encoder.feed_forward,
         )
-        self.mstt = nn.ModuleDict(
-            {
-                m: Mstt(inputs, config.layers, encoder, class_only=True)
-                for m, inputs in shape.inputs.items()
-            }
+        mstt = {
+            m: Mstt(inputs, config.layers, encoder, class_only=True)
+            for m, inputs in shape.inputs.items()
+        }
+        self.mstt = nn.ModuleDict(mstt)
+        self.heads = nn.ModuleDict(
+            {m: Heads(branches.widths, shape.n_classes, encoder) for m, branches in mstt.items()}
         )
-        self.heads = nn.ModuleDict()
-        for m, mstt in self.mstt.items():
-            assert isinstance(mstt, Mstt)
-            widths = (mstt.spatial.width, mstt.temporal.width)
-            self.heads[m] = Heads(widths, shape.n_classes, encoder)
 
     def forward(self, features: Mapping[str, Tensor], present: Tensor) -> Tensor:
         """Logits of every branch; ``present`` is unused: no modality sees another here."""

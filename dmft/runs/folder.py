@@ -66,11 +66,11 @@ def claim(folder: Path, info: RunInfo) -> RunInfo:
     """
     sweep_partial(folder)
     if (folder / RUN_FILE).exists():
-        found = read_info(folder)
-        if found.spec.identity != info.spec.identity:
-            difference = found.spec.difference_from(info.spec)
+        present = read_info(folder)
+        if present.spec.identity != info.spec.identity:
+            difference = present.spec.difference_from(info.spec)
             raise ContractError(f"{folder} holds another run: {difference}. Choose another folder.")
-        return found
+        return present
     refuse_occupied(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_info(folder, info)
@@ -85,10 +85,10 @@ def claim_folds(folder: Path, names: Sequence[str]) -> list[Path]:
     """
     sweep_partial(folder)
     if (folder / FOLDS_FILE).exists():
-        found = read_json(folder / FOLDS_FILE, "a list of folds").get("folds")
-        if found != list(names):
+        present = read_json(folder / FOLDS_FILE, "a list of folds").get("folds")
+        if present != list(names):
             raise ContractError(
-                f"{folder} holds the folds {found}, wanted {list(names)}: choose another folder"
+                f"{folder} holds the folds {present}, wanted {list(names)}: choose another folder"
             )
     else:
         refuse_occupied(folder)

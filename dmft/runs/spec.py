@@ -108,11 +108,11 @@ class RunSpec:
 
     def difference_from(self, wanted: RunSpec) -> str:
         """Name up to three settings in which this run differs from the wanted one."""
-        found, asked = _flat(to_table(self)), _flat(to_table(wanted))
+        own, other = _flat(to_table(self)), _flat(to_table(wanted))
         differing = [
-            f"{key} is {found.get(key)!r} there and {asked.get(key)!r} here"
-            for key in sorted(found.keys() | asked.keys())
-            if found.get(key) != asked.get(key)
+            f"{key} is {own.get(key)!r} there and {other.get(key)!r} here"
+            for key in sorted(own.keys() | other.keys())
+            if own.get(key) != other.get(key)
         ]
         return "; ".join(differing[:3]) or "the order of its modalities differs"
 
@@ -130,11 +130,11 @@ class RunSource:
     encoder_weights: str = ""
     """Name of the weights that the cache's frames passed; their hash stands in ``encodings``."""
     manifest_sha256: str = ""
-    """Of the manifest that the cache was encoded from; empty where the cache does not say."""
+    """The manifest that the cache was encoded from; empty where the cache does not say."""
     teachers: tuple[str, ...] = ()
     """Folders of the teachers of a distilled student."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of the software that trained it."""
+    """Package to its version, of the software that trained it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,9 +148,9 @@ class RunOutcome:
     seconds_per_epoch: float
     """Median over the epochs."""
     model_sha256: str
-    """Of ``model.safetensors``."""
+    """The hash of ``model.safetensors``."""
     epochs_sha256: str
-    """Of ``epochs.jsonl``."""
+    """The hash of ``epochs.jsonl``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

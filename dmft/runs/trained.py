@@ -72,11 +72,11 @@ class TrainedRun:
         """
         check_cache_fits(self.spec, cache)
         logits = [torch.zeros(0, len(self.spec.modalities), 2, len(self.spec.classes))]
-        for some, stored in cache.blocks(rows, PREDICT_BATCH, self.spec.modalities):
-            if not len(some):
+        for block, stored in cache.blocks(rows, PREDICT_BATCH, self.spec.modalities):
+            if not len(block):
                 continue
             patches = {m: tensor.to(self.device) for m, tensor in stored.items()}
-            present = present_of(cache, self.spec.modalities)[some].to(self.device)
+            present = present_of(cache, self.spec.modalities)[block].to(self.device)
             logits.append(self.logits_of(patches, present).cpu())
         return torch.cat(logits)
 
@@ -105,6 +105,10 @@ class TrainedRun:
 def load_run(folder: str | Path, device: str | torch.device = "cpu") -> TrainedRun:
     """Load the finished run of one fold.
 
+    Example::
+
+        probabilities = load_run("teacher").predict(cache, torch.arange(len(cache)))  # (N, K)
+
     Raises:
         ContractError: it is not a run, has not ended, or its weights do not fit.
     """
@@ -121,10 +125,10 @@ def load_run(folder: str | Path, device: str | torch.device = "cpu") -> TrainedR
             f"{path} belongs to another run ({header.get('identity')!r}, wanted "
             f"{spec.identity!r}): the folder's files have been mixed up. Train again."
         )
-    found = file_sha256(path)
-    if found != wanted:
+    sha256 = file_sha256(path)
+    if sha256 != wanted:
         raise ContractError(
-            f"{path} has SHA-256 {found[:12]!r}, wanted {wanted[:12]!r}: "
+            f"{path} has SHA-256 {sha256[:12]!r}, wanted {wanted[:12]!r}: "
             "it is not what the run wrote. Restore it, or train again."
         )
     parts = parts_of(tensors)
@@ -164,9 +168,10 @@ def check_cache_fits(spec: RunSpec, cache: Cache) -> None:
         )
     for name, stored in spec.stored.items():
         in_cache = cache.modality_spec(name)
-        found = (in_cache.n_patches, in_cache.n_features)
-        if found != (stored.n_patches, stored.n_features):
+        shape = (in_cache.n_patches, in_cache.n_features)
+        learnt_on = (stored.n_patches, stored.n_features)
+        if shape != learnt_on:
             raise ContractError(
-                f"{cache.path} stores {name} as {found} patches and features: the run learnt on "
-                f"{(stored.n_patches, stored.n_features)}. Encode it with the same configuration."
+                f"{cache.path} stores {name} as {shape} patches and features: the run learnt on "
+                f"{learnt_on}. Encode it with the same configuration."
             )

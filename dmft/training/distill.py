@@ -39,6 +39,10 @@ def distill(
     Protocol, folds and features are the first teacher's, and so are configuration and seed where
     not given. Several teachers of the same folds answer in turn, a record of a batch each.
 
+    Example::
+
+        figures = distill(open_cache("raw.zarr"), ["teacher"], "student")
+
     Raises:
         ConfigError: the configuration changes the features, or its weights do not sum to 1.
         ContractError: a teacher is not finished, of another cache, or of other folds.

@@ -32,7 +32,7 @@ class EpochReport:
     learning_rate: float
     """At the epoch's last step."""
     seconds: float
-    """Of this epoch; where models train together, this one's share."""
+    """How long this epoch took; where models train together, this one's share."""
 
 
 class Callback(Protocol):

@@ -37,7 +37,7 @@ class Step:
     number: int
     """From 0, over all epochs."""
     batch: Batch
-    """Of its records, augmented; behind them what a teacher alone answers, where asked."""
+    """Its records, augmented; behind them what a teacher alone answers, where asked."""
     labels: Tensor
     """Shapes: (B,) int64, before any blending."""
 

@@ -8,10 +8,12 @@ no field by name.
 from __future__ import annotations
 
 import dataclasses
+import importlib.resources
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.contract.errors import ConfigError
@@ -50,6 +52,50 @@ def merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
+def shipped_names(folder: str) -> tuple[str, ...]:
+    """Names of the TOML files that come with the software in a folder of ``data_manifests``.
+
+    >>> shipped_names("configs")
+    ('default', 'paper')
+    """
+    files = Path(str(importlib.resources.files("data_manifests") / folder)).glob("*.toml")
+    return tuple(sorted(file.stem for file in files))
+
+
+def read_toml(name_or_file: str, folder: str, what: str) -> dict[str, Any]:
+    """Read a TOML file that ships in a folder of ``data_manifests``, by its name, or a user's own.
+
+    Raises:
+        ConfigError: there is no such ``what``, or it is not TOML.
+    """
+    names, path = shipped_names(folder), Path(name_or_file)
+    if name_or_file in names:
+        path = Path(str(importlib.resources.files("data_manifests") / folder / f"{path}.toml"))
+    elif not path.is_file():
+        raise ConfigError(
+            f"{what} {name_or_file!r} is neither a file nor one of {', '.join(names)}"
+        )
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{what} {name_or_file} is not valid TOML: {error}") from error
+
+
+def apply_changes(table: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """Lay a command line's ``section.key=value`` changes over a table, one after another.
+
+    >>> apply_changes({"training": {"epochs": 50, "loss": "vote"}}, ["training.epochs=20"])
+    {'training': {'epochs': 20, 'loss': 'vote'}}
+
+    Raises:
+        ConfigError: one is not of that form.
+    """
+    changed = dict(table)
+    for change in changes:
+        changed = merge_tables(changed, table_of_change(change))
+    return changed
+
+
 def table_of_change(change: str) -> dict[str, Any]:
     """Read a command line's ``section.key=value``; a value that is not TOML is a text.
 
@@ -74,8 +120,8 @@ def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
         return to_table(value)
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, tuple) else value
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value
 
 
 def _table(kind: Any, table: Any, path: str, problems: list[str]) -> Any:
@@ -122,7 +168,7 @@ def _value(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
             problems.append(f"{path} is {value!r}: wanted {_wanted(hint)}")
         return value
     if origin is types.UnionType:
-        inner = next(each for each in typing.get_args(hint) if each is not types.NoneType)
+        inner = next(h for h in typing.get_args(hint) if h is not types.NoneType)
         return None if value is None else _value(inner, value, path, problems)
     if origin is tuple and isinstance(value, (list, tuple)):
         inner = typing.get_args(hint)[0]
@@ -140,9 +186,9 @@ def _value(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
 def _wanted(hint: Any) -> str:
     origin = typing.get_origin(hint)
     if origin is types.UnionType:
-        return " or ".join(_wanted(each) for each in typing.get_args(hint))
+        return " or ".join(_wanted(choice) for choice in typing.get_args(hint))
     if origin is typing.Literal:
-        return " or ".join(repr(each) for each in typing.get_args(hint))
+        return " or ".join(repr(choice) for choice in typing.get_args(hint))
     if origin is tuple:
         return f"a list of {_wanted(typing.get_args(hint)[0])}"
     if origin is not None or dataclasses.is_dataclass(hint):

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.common.settings import merge_tables, parse_table, table_of_change, to_table
+from pipeline.common.settings import apply_changes, merge_tables, parse_table, to_table
 from pipeline.contract.errors import ConfigError
 from pipeline.signals.segments import to_patches
 
@@ -170,7 +170,5 @@ def load_config(path: Path | None, changes: Sequence[str] = ()) -> EncodingConfi
             table = merge_tables(table, tomllib.loads(path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: {error}") from error
-    for change in changes:
-        table = merge_tables(table, table_of_change(change))
     where = " with ".join([str(path or "the defaults"), ", ".join(changes)][: 1 + bool(changes)])
-    return parse_table(EncodingConfig, table, where=where)
+    return parse_table(EncodingConfig, apply_changes(table, changes), where=where)

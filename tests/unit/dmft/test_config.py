@@ -12,7 +12,6 @@ from dmft.config import (
     TrainingConfig,
     change_config,
     load_config,
-    named_configurations,
 )
 from dmft.models import (
     EncoderConfig,
@@ -22,13 +21,13 @@ from dmft.models import (
     TeacherConfig,
     VotingConfig,
 )
-from pipeline.common.settings import parse_table, to_table
+from pipeline.common.settings import parse_table, shipped_names, to_table
 from pipeline.contract import ConfigError
 
 
 def test_both_named_configurations_ship_and_survive_a_round_trip():
-    assert named_configurations() == ("default", "paper")
-    for name in named_configurations():
+    assert shipped_names("configs") == ("default", "paper")
+    for name in shipped_names("configs"):
         config = load_config(name)
         assert parse_table(RunConfig, to_table(config), where="here") == config
 
@@ -74,7 +73,7 @@ def test_all_problems_are_reported_at_once_with_their_paths(tmp_path):
 
 
 def test_an_unknown_configuration_is_named():
-    with pytest.raises(ConfigError, match=r"'papper' is neither one of default, paper nor a file"):
+    with pytest.raises(ConfigError, match=r"'papper' is neither a file nor one of default, paper"):
         load_config("papper")
 
 

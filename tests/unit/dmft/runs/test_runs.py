@@ -285,15 +285,15 @@ def test_a_run_is_evaluated_from_any_folder(place, tmp_path, monkeypatch):
 
 
 def test_training_holds_the_cache_once(place, cache, tmp_path, monkeypatch):
-    import dmft.training.train
+    import dmft.training.together
 
     held = {}
 
     def look(learner):
-        held.update(learner.data.source.patches)
+        held.update(learner.source.patches)
         raise PowerCutError
 
-    monkeypatch.setattr(dmft.training.train, "fit", look)
+    monkeypatch.setattr(dmft.training.together, "fit", look)
     with pytest.raises(PowerCutError):
         train_student(place, cache, tmp_path / "r")
     assert {m: x.data_ptr() for m, x in held.items()} == {
