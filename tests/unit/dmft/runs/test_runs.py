@@ -1,7 +1,9 @@
 """Runs from end to end on a small cache: train, resume, evaluate, refuse."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -158,6 +160,44 @@ def test_every_fold_goes_into_a_folder_of_its_own_and_is_summed_up(place, cache,
     assert evaluate(tmp_path / "all") == figures
     confusion = torch.tensor(figures.confusion)
     assert int(confusion.sum()) == len(cache)
+
+
+class Killed(BaseException):
+    """Like SIGKILL: nothing of ours handles it."""
+
+
+def killed_at(fatal, monkeypatch):
+    """Die before the n-th file is renamed into place, what is half-written left behind."""
+    rename, n_renamed = Path.replace, iter(range(1000))
+
+    def dying(self, target):
+        if next(n_renamed) == fatal:
+            monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+            raise Killed
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", dying)
+
+
+def test_a_training_killed_at_any_of_its_files_goes_on(place, cache, tmp_path, monkeypatch):
+    """It was refused as another run, or its predictions never came."""
+    train_student(place, cache, tmp_path / "whole")
+    names = {p.name for p in (tmp_path / "whole").iterdir() if "tfevents" not in p.name}
+    for fatal in range(100):
+        out = tmp_path / f"killed-{fatal}"
+        with monkeypatch.context() as patched:
+            killed_at(fatal, patched)
+            try:
+                train_student(place, cache, out)
+                break
+            except Killed:
+                pass
+        for partial in out.glob(".*.partial"):  # as of a process that is dead
+            partial.rename(out / partial.name.replace(str(os.getpid()), "99999999"))
+        train_student(place, cache, out)
+        assert same(weights(out), weights(tmp_path / "whole"))
+        assert {p.name for p in out.iterdir() if "tfevents" not in p.name} == names
+    assert fatal > 4
 
 
 def test_a_folder_of_other_folds_is_refused(place, cache, tmp_path):
