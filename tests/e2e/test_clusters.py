@@ -101,7 +101,7 @@ def test_frames_have_the_same_bits_whatever_the_number_of_workers(tmp_path):
 )
 def test_workers_that_cannot_do_it_are_refused_at_once(changes, reason, own, tree, tmp_path):
     settings = replace(settings_of(tree[0], tmp_path), **changes)
-    with pytest.raises(ConfigError, match=f"no worker can do this: tcp://.*: {reason}"):
+    with pytest.raises(ConfigError, match=rf"no worker can do this: t(cp|ls)://.*: {reason}"):
         list(run_tasks(own, TASK, settings, print))
 
 
