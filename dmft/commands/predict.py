@@ -76,9 +76,9 @@ def predict(
 ) -> None:
     """Recognise the activities in FILES with RUN, a run folder or an export of one.
 
-    FILES are raw recordings, any of the run's modalities, of one or many recordings: names that
-    differ in the modality alone belong together. Each is encoded as the run's cache was. A file
-    that cannot be read is named, the others go on, and the exit code is 1.
+    FILES are raw recordings, any of the run's modalities, of one or many recordings: those in one
+    folder whose names differ in the modality alone belong together. Each is encoded as the run's
+    cache was. A file that cannot be read is named, the others go on, and the exit code is 1.
 
     \b
     Two files of one recording:
@@ -108,7 +108,7 @@ def predict(
         raise click.UsageError("--follow reads rows: name one .jsonl file.")
     grouped = group_files(files, dataset=model.dataset, modalities=model.shapes, raw=raw)
     for name in grouped.ignored:
-        click.echo(f"{name}: not used, {run} does not know its modality", err=True)
+        click.echo(f"{name}: not used, its name says no modality that {run} knows", err=True)
     if sliding:
         sys.exit(slide.files(grouped))
     found = predict_grouped(model, grouped)
@@ -131,7 +131,7 @@ def _print(prediction: Prediction, top: int) -> None:
     if prediction.activity is None:
         click.echo(f"{prediction.recording}: no answer, none of its files could be read")
         return
-    click.echo(prediction.recording)
+    click.echo(f"{prediction.recording}  ({', '.join(prediction.files)})")
     for name, probability in list(prediction.probabilities.items())[:top]:
         votes = "  ".join(f"{m} {vote[name]:.1%}" for m, vote in prediction.votes.items())
         click.echo(f"  {name:<20}{probability:>8.1%}   {votes}")

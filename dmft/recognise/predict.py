@@ -28,6 +28,8 @@ class Prediction:
 
     recording: str
     """What its files' names have in common."""
+    files: tuple[str, ...] = ()
+    """Those that were taken to be of it, as they were named."""
     probabilities: Mapping[str, float] = field(default_factory=dict)
     """Activity to probability, the likeliest first; empty where no file could be read."""
     votes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -44,6 +46,7 @@ class Prediction:
         """As ``dmft predict --json`` prints it."""
         return {
             "recording": self.recording,
+            "files": list(self.files),
             "activity": self.activity,
             "probabilities": dict(self.probabilities),
             "votes": {name: dict(vote) for name, vote in self.votes.items()},
@@ -88,10 +91,11 @@ def predict_grouped(model: Recogniser, grouped: Grouped) -> list[Prediction]:
 
 
 def _predict_some(model: Recogniser, recordings: Sequence[Recording]) -> list[Prediction]:
-    patches: dict[str, dict[str, NDArray[Any]]] = {each.id: {} for each in recordings}
-    failures: dict[str, list[tuple[str, str]]] = {each.id: [] for each in recordings}
+    by_id = {f"r{number}": recording for number, recording in enumerate(recordings)}
+    patches: dict[str, dict[str, NDArray[Any]]] = {record_id: {} for record_id in by_id}
+    failures: dict[str, list[tuple[str, str]]] = {record_id: [] for record_id in by_id}
     for modality in model.shapes:
-        files = {each.id: each.files[modality] for each in recordings if modality in each.files}
+        files = {i: each.files[modality] for i, each in by_id.items() if modality in each.files}
         for encoded in _encode(model, modality, files):
             if encoded.presence == Presence.PRESENT:
                 assert encoded.patches is not None
@@ -110,7 +114,13 @@ def _predict_some(model: Recogniser, recordings: Sequence[Recording]) -> list[Pr
             ranks = ranked(probabilities, model.classes)
             answers[record_id] = {"probabilities": ranks, "votes": own}
     return [
-        Prediction(recording=i, failures=tuple(failures[i]), **answers.get(i, {})) for i in patches
+        Prediction(
+            recording=recording.id,
+            files=tuple(file.shown for files in recording.files.values() for file in files),
+            failures=tuple(failures[i]),
+            **answers.get(i, {}),
+        )
+        for i, recording in by_id.items()
     ]
 
 

@@ -1,23 +1,28 @@
 """From a list of files to recordings: which files were recorded together, told by their names.
 
-A name that the data set's layout knows says record and modality. Any other name does if it ends
-as the data set's names do (``kitchen_07_skeleton.mat``, ``kitchen_07_color.avi``): what stands
-before is the recording. A file that the views of a trial share, such as MMAct's sensors, goes to
-each of its views that is there. Files are not opened here.
+Files belong together that lie in one folder, folders that name a modality left aside, and whose
+whole names differ in nothing but the modality: ``anna/walk_inertial.mat`` and
+``bert/walk_skeleton.mat`` do not. Names that the data set's layout knows are read as it reads them;
+of others the ending says the modality (``kitchen 07_skeleton.mat``), or the folder of a sensor, and
+no label is needed. A file that the views of a trial share, such as MMAct's sensors, goes to each of
+its views that is there. Files are not opened here.
 """
 
 from __future__ import annotations
 
 import os.path
-import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pipeline.contract import ConfigError, ContractError, RecordingError, StreamRef
 from pipeline.manifests.layout import Layout, layout_of
+from pipeline.manifests.mmact import LEVEL, SENSOR_FOLDERS
 from pipeline.raw.tree import RawTree
 
+Key = tuple[tuple[str, ...], str]
+"""Folder and name of a recording."""
 _SUFFIXES: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "utd-mhad": {
         "_color.avi": ("rgb", "rgb"),
@@ -39,18 +44,32 @@ _SUFFIXES: Mapping[str, Mapping[str, tuple[str, str]]] = {
 """Data set to how its names end, and which modality and stream that is."""
 
 
+_CONTAINERS: Mapping[str, frozenset[str]] = {
+    "utd-mhad": frozenset(("rgb", "depth", "skeleton", "inertial")),
+    "mmact": frozenset(("trainval", "rgb", "pose", "skeleton", *SENSOR_FOLDERS)),
+}
+"""Data set to folders, in lower case, that say what lies in them and nothing of the recording."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
     """What a file's name says."""
 
     record_id: str
-    """The recording."""
+    """The recording, in its folder."""
     modality: str
     stream: str
-    trial: tuple[int, ...] | None = None
-    """What was recorded at one time, where the data set's layout says it."""
+    folder: tuple[str, ...] = ()
+    """Where it lies, without the folders that name a modality or a part of the recording."""
+    trial: tuple[Hashable, ...] | None = None
+    """What was recorded at one time, where that may have several views."""
     is_shared: bool = False
     """Whether it belongs to all views of its trial."""
+
+    @property
+    def key(self) -> tuple[tuple[str, ...], str]:
+        """Of all files that were recorded together."""
+        return self.folder, self.record_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,27 +126,56 @@ def place(path: str, dataset: str) -> Named:
     """What a file's path says of it.
 
     Raises:
-        ContractError: it does not say which recording and modality it is, or almost says it.
+        ContractError: it does not say which recording and modality it is.
     """
     layout = layout_of(dataset)
-    found = layout.place(path)
+    *folders, name = PurePosixPath(path).parts
+    outer = tuple(f for f in folders if f.lower() not in _CONTAINERS.get(dataset, ()))
+    try:
+        found = layout.place(path)
+    except ContractError:  # a trial or an activity that the data set does not have
+        found = None
     if found is not None:
+        folder = tuple(f for f in outer if not LEVEL.fullmatch(f))
         return Named(
             record_id=found.record_id,
             modality=found.modality,
             stream=found.stream,
-            trial=found.trial,
+            folder=folder,
+            trial=(folder, found.trial),
             is_shared=found.modality in layout.shared,
         )
-    name = PurePosixPath(path).name
     suffixes = _SUFFIXES.get(dataset, {})
     for suffix, (modality, stream) in suffixes.items():
         if name.lower().endswith(suffix) and len(name) > len(suffix):
-            record_id = re.sub(r"[^A-Za-z0-9_.\-]", "_", name[: -len(suffix)])
-            return Named(record_id=record_id, modality=modality, stream=stream)
+            return _unlabelled(outer, name[: -len(suffix)], modality, stream, layout)
+    if dataset == "mmact" and name.lower().endswith(".csv"):
+        for inner in folders:
+            if inner.lower() in SENSOR_FOLDERS:
+                modality, stream = SENSOR_FOLDERS[inner.lower()]
+                return _unlabelled(outer, name[: -len(".csv")], modality, stream, layout)
     raise ContractError(
         f"the name {name!r} does not say what it is a recording of: wanted it to end in one of "
         f"{', '.join(suffixes)}"
+    )
+
+
+def _unlabelled(
+    outer: tuple[str, ...], stem: str, modality: str, stream: str, layout: Layout
+) -> Named:
+    """A recording that the layout does not know: told by its folder and whole name."""
+    levels = [LEVEL.fullmatch(folder) for folder in outer]
+    without_camera = tuple(
+        f for f, level in zip(outer, levels, strict=True) if not level or level[1].lower() != "cam"
+    )
+    is_shared = modality in layout.shared and any(levels)
+    return Named(
+        record_id=stem,
+        modality=modality,
+        stream=stream,
+        folder=outer,
+        trial=(without_camera, stem) if any(levels) else None,
+        is_shared=is_shared,
     )
 
 
@@ -150,19 +198,25 @@ def group_files(
         ConfigError: not one file is of a modality that the model knows.
         RecordingError: ``raw`` is no folder or an archive in it is damaged.
     """
-    known, layout = tuple(modalities), layout_of(dataset)
+    known, ignored = tuple(modalities), list[str]()
     trees: dict[Path, RawTree] = {}
     listed = [(str(f), Path(f).parent, Path(f).name, Path(f).absolute().as_posix()) for f in files]
     if raw is not None:
         tree = trees[Path(raw)] = RawTree(raw)
         inside = [shown for shown, *_ in listed]
-        inside = inside or [path for path in tree.walk() if _is_placed(path, layout)]
+        endings = {PurePosixPath(suffix).suffix for suffix in _SUFFIXES.get(dataset, ())}
+        everything = inside or tree.walk()
+        inside = inside or [path for path in everything if _is_placed(path, dataset)]
+        ignored += [
+            path
+            for path in everything
+            if path not in set(inside) and PurePosixPath(path).suffix.lower() in endings
+        ]
         listed = [(path, Path(raw), path, path) for path in inside]
-    recordings: dict[str, dict[str, dict[str, RawFile]]] = {}
-    views: dict[tuple[int, ...] | None, set[str]] = {}
-    shared: dict[str, tuple[int, ...] | None] = {}
+    recordings: dict[Key, dict[str, dict[str, RawFile]]] = {}
+    views: dict[tuple[Hashable, ...] | None, dict[Key, None]] = {}
+    shared: dict[Key, tuple[Hashable, ...] | None] = {}
     failures: list[tuple[str, str]] = []
-    ignored: list[str] = []
     for shown, root, path, says in listed:
         try:
             if root not in trees:
@@ -175,7 +229,7 @@ def group_files(
         if named.modality not in known:
             ignored.append(shown)
             continue
-        streams = recordings.setdefault(named.record_id, {}).setdefault(named.modality, {})
+        streams = recordings.setdefault(named.key, {}).setdefault(named.modality, {})
         if named.stream in streams:
             what = f"{named.modality} of {named.record_id}"
             failures.append((shown, f"is a second {what}, beside {streams[named.stream].shown}"))
@@ -184,9 +238,9 @@ def group_files(
             tree=trees[root], path=path, shown=shown, stream=named.stream
         )
         if named.is_shared:
-            shared[named.record_id] = named.trial
-        else:
-            views.setdefault(named.trial, set()).add(named.record_id)
+            shared[named.key] = named.trial
+        elif named.trial is not None:
+            views.setdefault(named.trial, {})[named.key] = None
     if not recordings and not failures:
         only = f"only {ignored[0]}" if ignored else "none"
         if len(ignored) > 1:
@@ -194,23 +248,36 @@ def group_files(
         raise ConfigError(
             f"nothing to recognise: wanted recordings of {', '.join(known)}, found {only}"
         )
-    for record_id, trial in shared.items():
+    for key, trial in shared.items():
         if trial in views:
-            of_all_views = recordings.pop(record_id)
+            of_all_views = recordings.pop(key)
             for view in views[trial]:
                 recordings[view].update(of_all_views)
     return Grouped(
         recordings=tuple(
-            Recording(id=i, files={m: _in_one_tree(files) for m, files in by_modality.items()})
-            for i, by_modality in recordings.items()
+            Recording(id=name, files={m: _in_one_tree(f) for m, f in by_modality.items()})
+            for name, by_modality in zip(_ids(recordings), recordings.values(), strict=True)
         ),
         failures=tuple(failures),
         ignored=tuple(ignored),
     )
 
 
-def _is_placed(path: str, layout: Layout) -> bool:
+def _ids(keys: Iterable[Key]) -> list[str]:
+    """What recordings are called: by their names, and by folder where several share one."""
+    keys = list(keys)
+    counts = Counter(name for _, name in keys)
+    places = {key: PurePosixPath(*key[0]) for key in keys}
+    top = os.path.commonpath(places.values()) if keys and all(map(str, places.values())) else ""
+    return [
+        key[1] if counts[key[1]] == 1 else str(places[key].relative_to(top) / key[1])
+        for key in keys
+    ]
+
+
+def _is_placed(path: str, dataset: str) -> bool:
     try:
-        return layout.place(path) is not None
+        place(path, dataset)
     except ContractError:
         return False
+    return True

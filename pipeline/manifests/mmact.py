@@ -35,14 +35,15 @@ VIEWED = ("rgb", "skeleton")
 SHARED = ("inertial", "wifi", "pressure")
 """Modalities that the person wears: a file belongs to all views of its trial."""
 _SENSORS = ("acc_phone", "acc_watch", "gyro", "orientation")
-_FOLDERS = {
+SENSOR_FOLDERS = {
     **{f"{name}_clip": ("inertial", name) for name in _SENSORS},
     **{name: ("inertial", name) for name in _SENSORS},
     **{name: (name, name) for name in SHARED if name != "inertial"},
 }
 """Folder of sensor files to modality and stream."""
 
-_LEVEL = re.compile(r"(subject|cam|scene|session)(?:era)?[ _-]?0*(\d{1,4})", re.IGNORECASE)
+LEVEL = re.compile(r"(subject|cam|scene|session)(?:era)?[ _-]?0*(\d{1,4})", re.IGNORECASE)
+"""A folder that says a part of the recording."""
 
 
 def place(path: str, classes: tuple[str, ...] = MMACT_CLASSES) -> Place | None:
@@ -55,7 +56,7 @@ def place(path: str, classes: tuple[str, ...] = MMACT_CLASSES) -> Place | None:
     modality, stream = _source(name.lower(), [folder.lower() for folder in folders])
     levels: dict[str, int] = {}
     for folder in folders:
-        if match := _LEVEL.fullmatch(folder):
+        if match := LEVEL.fullmatch(folder):
             level, number = match[1].lower(), int(match[2])
             if levels.setdefault(level, number) != number:
                 raise ContractError(
@@ -99,5 +100,7 @@ def _source(name: str, folders: list[str]) -> tuple[str | None, str]:
     if name.endswith(".json") and "pose" in folders:
         return "skeleton", "skeleton"
     if name.endswith(".csv"):
-        return next((_FOLDERS[folder] for folder in folders if folder in _FOLDERS), (None, ""))
+        return next(
+            (SENSOR_FOLDERS[folder] for folder in folders if folder in SENSOR_FOLDERS), (None, "")
+        )
     return None, ""

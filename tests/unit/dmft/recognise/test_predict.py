@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,18 +106,65 @@ def test_names_say_recording_and_modality():
         return named.record_id, named.modality, named.stream
 
     assert names("x/a3_s2_t1_color.avi", "utd-mhad") == ("a3_s2_t1", "rgb", "rgb")
-    assert names("Kitchen 07_Skeleton.MAT", "utd-mhad") == ("Kitchen_07", "skeleton", "skeleton")
+    assert names("Kitchen 07_Skeleton.MAT", "utd-mhad") == ("Kitchen 07", "skeleton", "skeleton")
     assert names("Kitchen_acc_watch.csv", "mmact") == ("Kitchen", "inertial", "acc_watch")
     tree = "gyro_clip/subject1/scene2/session3/fall.csv"
     trial = "subject1_cam0_scene2_session3_fall"
     assert names(tree, "mmact") == (trial, "inertial", "gyro")
+    assert names("a28_s1_t1_inertial.mat", "utd-mhad") == ("a28_s1_t1", "inertial", "inertial")
+    unknown = "acc_watch_clip/subject1/scene1/session1/clip0001.csv"
+    assert names(unknown, "mmact") == ("clip0001", "inertial", "acc_watch")
     with pytest.raises(ContractError, match=r"name 'notes\.txt' does not say .* _inertial\.mat"):
         place("notes.txt", "utd-mhad")
 
 
+def files_in(tmp_path, *names):
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    return [tmp_path / name for name in names]
+
+
+def grouped(tmp_path, *names, dataset="utd-mhad"):
+    files, modalities = files_in(tmp_path, *names), ("rgb", "skeleton", "inertial")
+    recordings = group_files(files, dataset=dataset, modalities=modalities).recordings
+    return {
+        recording.id: sorted(
+            Path(file.shown).relative_to(tmp_path).as_posix()
+            for streams in recording.files.values()
+            for file in streams
+        )
+        for recording in recordings
+    }
+
+
+def test_recordings_of_two_folders_or_two_names_are_never_one(tmp_path):
+    """Two people's became one, and so did two Chinese names."""
+    names = ["anna/walk_inertial.mat", "bert/walk_skeleton.mat"]
+    assert grouped(tmp_path, *names) == {f"{n[:4]}/walk": [n] for n in names}
+    names = ["走路_inertial.mat", "跑步_skeleton.mat"]
+    assert grouped(tmp_path, *names) == {"走路": [names[0]], "跑步": [names[1]]}
+    names = ["anna/Inertial/a1_s1_t1_inertial.mat", "anna/Skeleton/a1_s1_t1_skeleton.mat"]
+    other = "bert/Skeleton/a1_s1_t1_skeleton.mat"
+    assert grouped(tmp_path, *names, other) == {"anna/a1_s1_t1": names, "bert/a1_s1_t1": [other]}
+
+
+def test_sensors_without_a_label_go_to_the_views_of_their_folder(tmp_path):
+    sensors = [f"{s}_clip/subject1/scene1/session1/clip7.csv" for s in ("acc_watch", "gyro")]
+    films = [f"trainval/subject1/cam{c}/scene1/session1/clip7.mp4" for c in (1, 2)]
+    found = grouped(tmp_path, *sensors, *films, dataset="mmact")
+    assert list(found.values()) == [sorted([*sensors, film]) for film in films]
+
+
+def test_files_of_a_raw_tree_that_are_not_used_are_named(tmp_path):
+    files_in(tmp_path, "Inertial/clip0001_inertial.mat", "Inertial/odd.mat", "README.txt")
+    found = group_files((), dataset="utd-mhad", modalities=("inertial",), raw=tmp_path)
+    assert [r.id for r in found.recordings] == ["clip0001"]
+    assert found.ignored == ("Inertial/odd.mat",)
+
+
 def test_files_that_belong_to_nothing_are_failures_of_their_own(trained, tmp_path):
-    twin = tmp_path / "a1_s1_t1_skeleton.mat"
-    shutil.copy(trained.raw / path_of("a1_s1_t1", "skeleton"), twin)
+    twin = trained.raw / "a1_s1_t1_skeleton.mat"
     files = [*files_of(trained, "a1_s1_t1"), twin, "nowhere/a1_s1_t1_depth.mat", "notes.txt"]
     files.append(trained.raw / "a1_s1_t1_color.avi")
     found = group_files(files, dataset="utd-mhad", modalities=("skeleton", "inertial"))
