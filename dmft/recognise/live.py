@@ -7,7 +7,9 @@ endless. A stream is one JSON object a line::
     {"modality": "inertial", "time_s": 12.34, "values": [0.1, -0.9, 0.2, 3.0, 0.5, -1.0]}
 
 Refused, one by one and by their number: lines that are no such object, numbers that are not
-finite, and rows that come after their window has gone.
+finite, and rows that come after their window has gone. A time far from those around it is passed
+over; where the next row agrees with it the clock was set, or nothing came for long, and windows
+begin anew.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ LAG_S = 1.0
 """A modality that is this far behind the newest row is not waited for."""
 COVERED = 0.5
 """Part of a window that a modality's rows must span to count as present."""
+ROWS_LOOKED_AT = 20
+"""Of each modality, to see whether its times can be seconds."""
 MAX_LINE_BYTES = 1 << 16
 MAX_TIME_S = 1e11
 """Beyond this, neighbouring windows would begin at the same number."""
@@ -91,17 +95,26 @@ class Slicer:
 
     def windows(self, rows: Iterable[Row]) -> Iterator[Window]:
         """Give out each window when it is complete; at the end, what is left of the last."""
-        for row in rows:
+        for row in steady(rows, self.window_s, self.on_problem):
+            if row is None:
+                yield from self._end(self.window_s)
+                continue
             self._take(row)
             # Up to when all modalities that still speak have spoken.
             heard = (t for t in self._newest.values() if t >= self._last_s - LAG_S)
             yield from self._ready(min(heard, default=-math.inf))
+        yield from self._end(self.step_s / 2)
+
+    def _end(self, beyond_s: float) -> Iterator[Window]:
+        """Windows up to so far beyond the newest row; what is left is forgotten."""
         newest = self._last_s
-        yield from self._ready(newest + self.step_s / 2)
+        yield from self._ready(newest + beyond_s)
         if not self._given and self._origin is not None and newest > self._origin:
             whole = self._cut(self._origin, newest, last=True)
             if whole.rows:
                 yield whole
+        self._rows, self._newest = {}, {}
+        self._origin, self._next, self._given = None, 0, 0
 
     def _take(self, row: Row) -> None:
         if self._origin is None:
@@ -133,11 +146,6 @@ class Slicer:
             if window.rows:
                 self._given += 1
                 yield window
-            first = min((r.time_s for rows in self._rows.values() for r in rows), default=None)
-            if first is not None and first > self._start(self._next) + self.window_s:
-                # A hole in the stream: its windows would be empty.
-                behind = first - self.window_s - self._origin
-                self._next = max(self._next, math.floor(behind / self.step_s) + 1)
 
     def _drop_before(self, start: float) -> None:
         for rows in self._rows.values():
@@ -152,6 +160,60 @@ class Slicer:
             if len(times) > 1 and times[-1] - times[0] >= COVERED * (end - start):
                 found[modality] = np.stack([by_time[t] for t in times])
         return Window(start_s=start, end_s=end, rows=found)
+
+
+def steady(rows: Iterable[Row], gap_s: float, on_problem: OnProblem) -> Iterator[Row | None]:
+    """Rows whose times go on from those before; None where they begin anew.
+
+    Args:
+        rows: As they come.
+        gap_s: Further from the newest row nothing goes on.
+        on_problem: Told of rows that stand alone, of a clock that goes back, and once of times that
+            cannot be seconds.
+    """
+    first: dict[str, list[float]] = {}
+    newest = -math.inf
+    alone: Row | None = None
+
+    def lone(row: Row) -> Iterator[Row]:
+        if row.time_s < newest:
+            yield row  # late, and perhaps too late: whoever cuts windows knows
+            return
+        on_problem(
+            f"{row.modality} at {row.time_s:.3f} s is far from the rows around it, which are at "
+            f"{newest:.3f} s: passed over"
+        )
+
+    for row in rows:
+        times = first.setdefault(row.modality, [])
+        if len(times) < ROWS_LOOKED_AT:
+            times.append(row.time_s)
+            step_s = float(np.median(np.diff(times))) if len(times) == ROWS_LOOKED_AT else 0.0
+            if step_s > gap_s / 2:
+                on_problem(
+                    f"{row.modality} rows are {step_s:g} s apart: wanted time_s in seconds (are "
+                    f"these milliseconds?); they fill no window of {gap_s:g} s"
+                )
+        if newest == -math.inf or abs(row.time_s - newest) <= gap_s:
+            if alone is not None:
+                yield from lone(alone)
+            alone, newest = None, max(newest, row.time_s)
+            yield row
+        elif alone is None or abs(row.time_s - alone.time_s) > gap_s:
+            if alone is not None:
+                yield from lone(alone)
+            alone = row
+        else:
+            if alone.time_s < newest:
+                on_problem(
+                    f"the clock went back from {newest:.3f} s to {alone.time_s:.3f} s: windows "
+                    "begin anew"
+                )
+            newest = max(alone.time_s, row.time_s)
+            yield from (None, alone, row)
+            alone = None
+    if alone is not None:
+        yield from lone(alone)
 
 
 def read_rows(

@@ -83,6 +83,39 @@ def test_rows_may_be_out_of_order_and_twice_within_a_window_but_not_too_late():
     assert said == ["inertial at 0.000 s comes too late: the window from 1.000 s has begun"]
 
 
+def test_times_in_milliseconds_are_told_of_after_the_first_rows():
+    """They gave no window and no word."""
+    said = []
+    rows = [Row(modality="inertial", time_s=20.0 * i, values=np.zeros(6, "f4")) for i in range(99)]
+    assert list(Slicer(on_problem=said.append).windows(rows)) == []
+    assert any("inertial rows are 20 s apart: wanted time_s in seconds" in line for line in said)
+
+
+@pytest.mark.parametrize("wild_s", [1e6, -1e6, 1e10])
+@pytest.mark.parametrize("at", [0, 25, 39])
+def test_one_wild_time_is_passed_over(wild_s, at):
+    """It ended the stream."""
+    rows, said = inertial(0, 10.05), []
+    wild = Row(modality="inertial", time_s=wild_s, values=np.zeros(6, "f4"))
+    whole = spans(Slicer(window_s=2, step_s=1).windows(rows))
+    found = spans(
+        Slicer(window_s=2, step_s=1, on_problem=said.append).windows([*rows[:at], wild, *rows[at:]])
+    )
+    assert found == whole
+    assert len(said) == (1 if at or wild_s > 0 else 0)
+
+
+def test_a_clock_that_is_set_begins_anew():
+    said = []
+    rows = [*inertial(1000, 1006.05), *inertial(3, 9.05), *inertial(500, 504.05)]
+    found = spans(Slicer(window_s=2, step_s=1, on_problem=said.append).windows(rows))
+    assert [start for start, *_ in found] == [
+        *(1000.0 + i for i in range(6)), *(3.0 + i for i in range(6)), 500.0, 501.0, 502.0,
+    ]  # fmt: skip
+    assert len(said) == 1
+    assert "the clock went back from 1006.000 s to 3.000 s: windows begin anew" in said[0]
+
+
 def test_nothing_gives_no_window():
     assert list(Slicer().windows([])) == []
     assert list(Slicer().windows(inertial(0, 0.05))) == []
