@@ -52,7 +52,7 @@ CODECS = frozenset(
 """Ways of storing numbers and texts that can do no harm; a cache uses bytes and crc32c."""
 
 Patches = Tensor | StoredPatches
-"""Of all records of a modality; both give those of some when indexed by their rows."""
+"""The patches of all records of a modality; indexed by rows, those of some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

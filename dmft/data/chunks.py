@@ -64,12 +64,12 @@ def read_rows(
     plain = _is_plain(array)
 
     def read(start: int) -> None:
-        here = slice(max(start, 0), start + size)
+        part = slice(max(start, 0), start + size)
         if plain:
             _read_chunk(folder, rows, start, size, first, checksums)
         else:
-            rows[here] = array[first + here.start : first + min(here.stop, len(rows))]
-        finite[here] = finite_rows(rows[here], wanted[here])
+            rows[part] = array[first + part.start : first + min(part.stop, len(rows))]
+        finite[part] = finite_rows(rows[part], wanted[part])
 
     # Relative to ``first``: the first chunk may begin before it.
     starts = [
@@ -137,5 +137,5 @@ def _read_chunk(
     if checksums is not None and checksums.get(chunk) != checksum:
         raise ChunkError(f"{path} is not the chunk that was written: it is of another cache")
     if not whole:
-        here = rows[max(start, 0) : start + size]
-        here[...] = place[max(-start, 0) :][: len(here)]
+        part = rows[max(start, 0) : start + size]
+        part[...] = place[max(-start, 0) :][: len(part)]

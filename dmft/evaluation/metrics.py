@@ -115,7 +115,7 @@ class RunMetrics(VoteMetrics):
     metric: str
     """The score that the protocol quotes: accuracy or macro_f1."""
     seed: int
-    """Of the training."""
+    """The training's seed."""
     classes: tuple[str, ...]
     """Names."""
     n_folds: int
@@ -131,7 +131,7 @@ class RunMetrics(VoteMetrics):
     missing_modalities: tuple[SubsetScores, ...]
     """With every smaller set of the modalities."""
     nearest_neighbour_accuracy: float
-    """Of one nearest neighbour on the same features."""
+    """What one nearest neighbour on the same features reaches."""
     n_parameters: int
     """Weights that are learnt."""
     saved_bytes: int

@@ -14,7 +14,7 @@ from dmft.runs.files import read_json, write_json
 from pipeline.contract import ContractError
 
 DIGITS = 6
-"""Of the probabilities that are kept."""
+"""Decimal places of a probability that are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,7 +28,7 @@ class Predictions:
     predicted: NDArray[np.int64]
     """The class that the overall vote chose. Shapes: (B,)."""
     probabilities: NDArray[np.float64]
-    """Of the overall vote. Shapes: (B, K)."""
+    """The overall vote. Shapes: (B, K)."""
 
     @property
     def correct(self) -> NDArray[np.bool_]:

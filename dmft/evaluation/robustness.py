@@ -50,7 +50,7 @@ class SavedFaults:
     """What ``robustness.json`` holds."""
 
     model_sha256: str
-    """Of the weights that were measured."""
+    """SHA-256 of the weights that were measured."""
     faults: Mapping[str, FaultScores]
     """By ``intact``, ``removed skeleton`` and so on."""
 
@@ -63,7 +63,7 @@ class RobustnessReport:
     """Mean figures of some runs (folds, seeds), with every fault."""
 
     kinds: tuple[str, ...]
-    """Of model: teacher, student or distilled."""
+    """Kinds of model: teacher, student or distilled."""
     modalities: tuple[str, ...]
     """In the order of the model."""
     metric: str

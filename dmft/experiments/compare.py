@@ -45,7 +45,7 @@ class RunVotes:
     fold: str
     """Name."""
     seed: int
-    """Of the training."""
+    """The training's seed."""
     split_hash: str
     """What was trained and tested on."""
     cache: tuple[str, str]
@@ -65,7 +65,7 @@ class Side:
     accuracy: float
     """Mean over runs."""
     interval: tuple[float, float]
-    """Of 95 %."""
+    """The interval that holds the accuracy with 95 %."""
     calibration_error: float
     """Mean over runs."""
     folds: Mapping[str, float]
@@ -99,19 +99,19 @@ class Comparison:
     difference: float
     """In accuracy: mean over folds, then seeds."""
     difference_interval: tuple[float, float]
-    """Of 95 %."""
+    """The interval that holds the difference with 95 %."""
     interval_draws: str
     """What the intervals draw: people, or records where nobody says who is who."""
     seeds: Mapping[str, float]
     """Difference of each seed."""
     seed_standard_error: float | None
-    """Of the mean over seeds; None for one seed."""
+    """Standard error of the mean over seeds; None for one seed."""
     mcnemar: tuple[SeedTest, ...]
     """A test a seed."""
     people: Mapping[str, float] | None
     """Difference on each person's records."""
     people_p: float | None
-    """Of the paired test over people."""
+    """What the paired test over people says; None where people are not known."""
 
 
 def run_folders(side: str) -> tuple[Path, ...]:

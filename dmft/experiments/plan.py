@@ -32,7 +32,7 @@ class PlannedRow:
     model: str
     """teacher, student or distilled."""
     fusion: str
-    """Of the teacher; of a student's teacher where it is distilled; late or none for a raw one."""
+    """The teacher's fusion; for a student that of its teacher, late or none for a raw one."""
     fusion_tokens: int
     """F where the fusion is mid, else 0."""
     protocol: Protocol

@@ -107,11 +107,11 @@ class Result:
     accuracy: float
     """Top-1 of the overall vote."""
     macro_f1: float
-    """Of the overall vote."""
+    """Macro F1 of the overall vote."""
     calibration_error: float
-    """Of the voted probabilities, over 15 equally filled steps of confidence."""
+    """Expected calibration error of the vote, over 15 equally filled steps of confidence."""
     nearest_neighbour_accuracy: float
-    """Of one nearest neighbour on the same features."""
+    """What one nearest neighbour on the same features reaches."""
     by_modality: Mapping[str, ModalityScores]
     """Scores of each modality and its branches."""
     subjects: Mapping[str, SubjectAccuracy]
@@ -129,7 +129,7 @@ class Result:
     predictions: str
     """The file of votes behind the figures, relative to the results file."""
     versions: Mapping[str, str]
-    """Of the software."""
+    """Versions of the software, by package."""
     finished_at: str
     """UTC."""
 

@@ -36,20 +36,20 @@ class Cost:
     model: str
     """Run and form, such as ``student ONNX``."""
     median_ms: float
-    """Of one record alone."""
+    """Median time of one record alone."""
     p99_ms: float
-    """Of one record alone."""
+    """The 99th percentile of the time of one record alone."""
     records_per_s: Mapping[str, float]
     """Batch size to throughput."""
     model_bytes: int
-    """Of the file with the weights."""
+    """Size of the file with the weights."""
     peak_bytes: int
     """Most memory that the process had, its libraries included."""
     base_bytes: int
-    """Of that, before the model was loaded: Python and its libraries."""
+    """Memory before the model was loaded: Python and its libraries."""
     n_parameters: int
     multiply_adds: int
-    """Of one record; additions, norms and activations do not count."""
+    """Multiply-adds of one record; additions, norms and activations do not count."""
 
 
 def bench(runs: Sequence[str | Path], *, seconds: float = SECONDS) -> list[Cost]:

@@ -29,7 +29,7 @@ EXPORT_VERSION = 1
 EXPORT_FILE, CARD_FILE = "export.json", "README.md"
 GRAPH_FILE, INT8_FILE, ARCHIVE_FILE = "model.onnx", "model.int8.onnx", "model.pt2"
 METADATA_KEY = "dmft"
-"""Of the graph's metadata: the same facts as ``export.json``, for a graph that travels alone."""
+"""Where a graph's metadata has the facts of ``export.json``, for one that travels alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class ExportInfo:
     """What an export is; ``export.json``."""
 
     run_identity: str
-    """Of the run that was exported."""
+    """Identity of the run that was exported."""
     kind: str
     """teacher, student or distilled."""
     dataset: str
@@ -71,11 +71,11 @@ class ExportInfo:
     encoder_weights: str = ""
     """Name of the weights that frames pass."""
     n_parameters: int = 0
-    """Of the network."""
+    """Weights of the network."""
     figures: Mapping[str, Any] = field(default_factory=dict)
     """What was measured when it was exported."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of the software that exported it."""
+    """Versions of the software that exported it."""
     files: Mapping[str, ExportedFile] = field(default_factory=dict)
     """Every other file of the folder."""
 

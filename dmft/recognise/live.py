@@ -38,7 +38,7 @@ LAG_S = 1.0
 COVERED = 0.5
 """Part of a window that a modality's rows must span to count as present."""
 ROWS_LOOKED_AT = 20
-"""Of each modality, to see whether its times can be seconds."""
+"""First rows of each modality that say whether its times can be seconds."""
 MAX_LINE_BYTES = 1 << 16
 MAX_TIME_S = 1e11
 """Beyond this, neighbouring windows would begin at the same number."""

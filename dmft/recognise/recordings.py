@@ -68,7 +68,7 @@ class Named:
 
     @property
     def key(self) -> tuple[tuple[str, ...], str]:
-        """Of all files that were recorded together."""
+        """What all files that were recorded together have alike."""
         return self.folder, self.record_id
 
 

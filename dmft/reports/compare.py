@@ -19,7 +19,7 @@ from dmft.reports.load import Measured
 from dmft.reports.published import OVERALL, Published, PublishedFigure
 
 SHOWN = "score"
-"""Of the published measures; seconds and megabytes are of other machines and networks."""
+"""The one published measure shown; seconds and megabytes are of other machines and networks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

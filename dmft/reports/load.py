@@ -74,7 +74,7 @@ class Measured:
 
     @property
     def info(self) -> RunInfo:
-        """Of the first fold; the others differ in their records alone."""
+        """What the first fold is; the others differ in their records alone."""
         return self.folds[0].info
 
     @property

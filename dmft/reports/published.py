@@ -20,7 +20,7 @@ class PublishedFigure:
     """One published number and what it is of."""
 
     table: int
-    """Of the paper."""
+    """Number of the paper's table."""
     protocol: str
     """Ours of the same rule."""
     modalities: tuple[str, ...]
@@ -58,7 +58,7 @@ class TableInfo:
     title: str
     """In our words."""
     unit: str
-    """Of its figures."""
+    """Unit of its figures."""
     experiments: tuple[str, ...]
     """Shipped experiments that make ours."""
 

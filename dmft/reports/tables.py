@@ -32,7 +32,7 @@ class PaperTable:
     title: str
     """With its number."""
     unit: str
-    """Of the figures."""
+    """Unit of the figures."""
     lines: pd.DataFrame
     """In the paper's order: ``protocol``, ``modalities``, ``method``, ``fusion_tokens`` (0 where
     the table is not about it), ``what`` (the measure or the modality, where the table has several),

@@ -57,11 +57,11 @@ def from_sealed_json(
         raise ContractError(f"{where} holds {type(table).__name__}: wanted {wanted}")
     if check is not None:
         check(table)
-    said, sealed = table.pop("sha256", None), seal_of(table)
-    if said != sealed:
+    listed, computed = table.pop("sha256", None), seal_of(table)
+    if listed != computed:
         raise ContractError(
-            f"{where} is not what was written: its entries have SHA-256 {sealed[:12]!r}, it says "
-            f"{str(said)[:12]!r}. Restore it, or make it again"
+            f"{where} is not what was written: its entries have SHA-256 {computed[:12]!r}, it says "
+            f"{str(listed)[:12]!r}. Restore it, or make it again"
         )
     return table
 

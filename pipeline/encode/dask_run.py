@@ -47,7 +47,7 @@ LOOPBACK = "127.0.0.1:0"
 IN_FLIGHT_PER_WORKER = 2
 CRASHES_BEFORE_ISOLATION = 2
 CRASHES_BEFORE_QUARANTINE = 2
-"""Of a record on its own: once may be chance, such as a worker that was killed from outside."""
+"""Crashes of a record on its own: one may be chance, such as a worker that was killed."""
 REPORT_EVERY_S = 0.5
 
 DASK_CONFIG: Mapping[str, Any] = {

@@ -23,7 +23,7 @@ from pipeline.raw.tree import RawTree
 
 CALIBRATION_RECORDS = 3
 LEDGER_BYTES = 1024
-"""Of a record's modality in a ledger, and its share of the table and the checksums."""
+"""What a record's modality takes in a ledger, in the table and in the checksums."""
 SPARE_BYTES = 16 << 20
 """Left free on the disk whatever the cache takes."""
 
@@ -37,11 +37,11 @@ class ModalityNeeds(ModalityPlan):
     n_unknown_frames: int
     """Pending records of which it does not."""
     source_bytes: int
-    """Of the pending records' files that are there."""
+    """Size of the pending records' files that are there."""
     cache_bytes: int
     """That the cache will take more than it does."""
     seconds: float | None
-    """Of one worker's work, from a calibration; None where there was nothing to time."""
+    """How long one worker takes, by a calibration; None where there was nothing to time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ from pipeline.raw.tree import RawTree
 GPU_READ_BYTES_AHEAD = 1 << 30
 CPU_READ_BYTES_AHEAD = 128 << 20
 GPU_READ_THREADS = 4
-"""Of a worker of a cluster of the user's own, whose cores we do not know."""
+"""Reading threads of a worker of the user's own cluster, whose cores we do not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,12 +139,12 @@ def _look(setup: Setup) -> tuple[CacheStore, Plan]:
 
 def _difference(stored: ModalitySpec, wanted: ModalitySpec) -> str:
     """Up to three settings that differ, in words."""
-    there = {**to_table(stored), **stored.encoding}
-    here = {**to_table(wanted), **wanted.encoding}
+    old = {**to_table(stored), **stored.encoding}
+    new = {**to_table(wanted), **wanted.encoding}
     differing = [
-        f"{key} is {there.get(key)!r} there and {here.get(key)!r} here"
-        for key in sorted(there.keys() | here.keys())
-        if there.get(key) != here.get(key) and key not in ("encoding", "feature_names")
+        f"{key} is {old.get(key)!r} there and {new.get(key)!r} here"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key) and key not in ("encoding", "feature_names")
     ]
     return "; ".join(differing[:3]) or "its features have other names"
 

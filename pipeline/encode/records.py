@@ -61,7 +61,7 @@ class _Reading:
     length: int = 0
     """T, once the last row or frame has been read."""
     times_s: list[float] = field(default_factory=list)
-    """Of the frames that the network was given."""
+    """Times of the frames that the network was given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,7 @@ class TaskReport:
     n_frames: int
     """Raw rows or frames encoded."""
     seconds: float
-    """Of work; loading the network, once a worker, is not in it."""
+    """Time spent on it; loading the network, once a worker, is not in it."""
     n_failed: int
     """Records quarantined."""
 

@@ -22,7 +22,7 @@ class Limits:
     seconds: float = 1800.0
     """From the first row to the last; rows are resampled over all of them."""
     pixels: int = 20_000_000_000
-    """Of all frames of a film together: five minutes of 1920x1080 at 30 frames a second."""
+    """Pixels of all frames of a film: five minutes of 1920x1080 at 30 frames a second."""
 
     @classmethod
     def of_environment(cls) -> Limits:

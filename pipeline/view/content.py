@@ -43,13 +43,13 @@ class CacheContent:
     store: CacheStore
     """The cache."""
     entries: Mapping[str, Mapping[str, Entry]]
-    """Of each modality, by record; a pending record has none."""
+    """What the ledgers say of each modality, by record; a pending record has none."""
     states: pd.DataFrame
     """Name of what the cache holds: a row a record, by its identity, and a column a modality."""
     lengths: pd.DataFrame
     """Raw lengths in the same rows and columns, 0 where a modality is not present."""
     values: Mapping[str, Values]
-    """Of each modality."""
+    """The features of each modality, summed up."""
 
     @classmethod
     def read(cls, location: str) -> CacheContent:

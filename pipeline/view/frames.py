@@ -62,15 +62,15 @@ def _drawn(tree: RawTree, dataset: str, modality: str, record: Record) -> dict[s
         kept += list(block[inside - n_seen][:, ::step, ::step])
         n_seen += len(block)
     chosen = np.stack(kept)
-    said = f"{len(kept)} of {n_seen} frames of {streams[0].path}"
+    caption = f"{len(kept)} of {n_seen} frames of {streams[0].path}"
     if chosen.ndim == 3:
         chosen, near, far = _grey(chosen)
-        said += f"; bright is {near / 1000:.2f} m, dark {far / 1000:.2f} m, black no reading"
+        caption += f"; bright is {near / 1000:.2f} m, dark {far / 1000:.2f} m, black no reading"
     images = [
         {"frame": int(k) + 1, "source": _data_uri(image)}
         for k, image in zip(wanted, chosen, strict=True)
     ]
-    return {"images": images, "said": said}
+    return {"images": images, "said": caption}
 
 
 def _grey(depth: NDArray[Any]) -> tuple[NDArray[np.uint8], int, int]:

@@ -28,7 +28,7 @@ class Outlier:
     """In which respect."""
     value: float
     median: float
-    """Of all records; of the record's class where it is about values."""
+    """Median of all records, or of the record's class where it is about values."""
     deviations: float
     """Distance to the median in robust standard deviations."""
     limit: float
