@@ -11,7 +11,7 @@ from dmft.commands.memory import memory_option, trust_option
 
 
 @click.command(short_help="Distil a trained teacher into a student.")
-@click.argument("cache", type=options.PATH)
+@click.argument("cache", type=options.CACHE)
 @click.option(
     "--teacher",
     "teachers",
@@ -24,7 +24,9 @@ from dmft.commands.memory import memory_option, trust_option
 @options.run_folder
 @click.option("--temperature", type=float, help="temp of Eq. (13). [default: the configuration's]")
 @click.option("--hard-weight", type=float, help="w_CS of Eq. (15). [default: the configuration's]")
-@click.option("--seed", type=int, help="Source of everything random. [default: the teacher's]")
+@click.option(
+    "--seed", type=options.SEED, help="Source of everything random. [default: the teacher's]"
+)
 @click.option("--config", help="default, paper, or a TOML file. [default: the teacher's]")
 @options.changes("As student.layers=2; repeatable.")
 @options.device("train")

@@ -33,7 +33,7 @@ def parse_together(context: click.Context, parameter: click.Parameter, text: str
 
 @click.command(short_help="Train a whole grid of models, resumably.")
 @click.argument("file", metavar="FILE", required=False)
-@click.option("--cache", type=options.PATH, help="The feature cache.  [required]")
+@click.option("--cache", type=options.CACHE, help="The feature cache.  [required]")
 @click.option(
     "--out",
     type=options.PATH,

@@ -12,6 +12,27 @@ import click
 
 PATH = click.Path(path_type=Path)
 
+
+class CachePath(click.Path):
+    """A cache on a disk of this machine, by its path or a ``file://`` URL."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the path; training reads a cache again and again, so it must lie here."""
+        scheme, separator, rest = str(value).partition("://")
+        if separator and scheme != "file":
+            self.fail(
+                f"{value} is not on a disk of this machine: copy it to one and name the copy, "
+                "with the storage's own tool or with python -c \"import fsspec; "
+                f"fsspec.filesystem('{scheme}').get('{rest}', 'cache.zarr', recursive=True)\"",
+                param,
+                ctx,
+            )
+        return super().convert(f"/{rest.lstrip('/')}" if separator else value, param, ctx)
+
+
+SEED = click.IntRange(0, 2**63 - 1)
+CACHE = CachePath(path_type=Path)
+
 run_folder = click.option("--out", required=True, type=PATH, help="The run's folder.")
 json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 json_output = click.option("-o", "--output", type=PATH, help="Also write the JSON to a file.")
@@ -19,7 +40,7 @@ json_output = click.option("-o", "--output", type=PATH, help="Also write the JSO
 
 def measured_cache(help_text: str) -> Callable[[Any], Any]:
     """``--cache``, for what is by default the cache that a run was trained on."""
-    return click.option("--cache", "cache_path", type=PATH, help=help_text)
+    return click.option("--cache", "cache_path", type=CACHE, help=help_text)
 
 
 def device(what: str) -> Callable[[Any], Any]:

@@ -11,7 +11,7 @@ from dmft.commands.memory import memory_option, trust_option
 
 
 @click.command(short_help="Train a teacher or a student on a cache.")
-@click.argument("cache", type=options.PATH)
+@click.argument("cache", type=options.CACHE)
 @click.option("--protocol", required=True, help="A shipped protocol's name, or a TOML file.")
 @click.option("--fold", default=None, help="Name or number of a fold, or 'all'. [default: first]")
 @click.option(
@@ -24,7 +24,9 @@ from dmft.commands.memory import memory_option, trust_option
     show_default=True,
     help="Which network; a student is trained on labels alone here.",
 )
-@click.option("--seed", default=0, show_default=True, help="Source of everything random.")
+@click.option(
+    "--seed", type=options.SEED, default=0, show_default=True, help="Source of everything random."
+)
 @options.run_folder
 @click.option(
     "--config", default="default", show_default=True, help="default, paper, or a TOML file."

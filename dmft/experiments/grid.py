@@ -65,6 +65,8 @@ class Grid:
             )
         for tokens in self.fusion_tokens:
             require(tokens >= 1, "fusion_tokens", tokens, "positive numbers")
+        for seed in self.seeds:
+            require(0 <= seed < 2**63, "seeds", seed, "0 to 2^63 - 1")
         for name in self.set_for:
             require(name in MODELS, "set_for", name, f"one of {', '.join(MODELS)}")
 

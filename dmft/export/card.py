@@ -49,6 +49,8 @@ activities, and how raw recordings become patches, are in its metadata (`classes
 
 ## Use
 
+With onnxruntime 1.18 or newer:
+
 ```python
 import numpy as np
 import onnxruntime

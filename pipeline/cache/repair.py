@@ -72,8 +72,13 @@ def repair(location: str, manifest: Manifest, modalities: Mapping[str, ModalityS
 
 
 def is_cache(objects: Objects) -> bool:
-    """Whether a location holds a cache, however damaged: it has a ledger."""
-    return any(key not in TRANSIENT for key in objects.sizes(LEDGER_PREFIX))
+    """Whether a location holds a cache, however damaged: it has a ledger or says that it is one."""
+    if any(key not in TRANSIENT for key in objects.sizes(LEDGER_PREFIX)):
+        return True
+    try:
+        return read_spec(objects) is not None
+    except ContractError:
+        return False
 
 
 def _is_made_by_finishing(key: str) -> bool:

@@ -5,10 +5,33 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import click
+
+
+@contextmanager
+def _or_damaged(location: str) -> Iterator[None]:
+    """Say that a cache is damaged, whatever it is that a damaged one trips.
+
+    Raises:
+        ContractError: reading it raised something that no whole cache raises.
+    """
+    from pipeline.contract import ContractError, DmftError
+
+    try:
+        yield
+    except (DmftError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"[:200]
+        raise ContractError(
+            f"{location} is damaged ({what}): 'dmft cache verify {location}' names what is, and "
+            "'dmft encode' with the same arguments and --check-stored mends it"
+        ) from error
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,9 +47,10 @@ def info(location: str, as_json: bool) -> None:
     from pipeline.cache.verify import count_states
     from pipeline.cache.writer import CacheStore
 
-    store = CacheStore.read(location)
-    counts = count_states({name: store.entries(name) for name in store.spec.modalities})
-    n_bytes = sum(store.objects.sizes().values())
+    with _or_damaged(location):
+        store = CacheStore.read(location)
+        counts = count_states({name: store.entries(name) for name in store.spec.modalities})
+        n_bytes = sum(store.objects.sizes().values())
     if as_json:
         content = {**store.spec.to_json(), "counts": counts, "n_bytes": n_bytes}
         click.echo(json.dumps(content, indent=2))
@@ -56,7 +80,8 @@ def status(location: str, as_json: bool) -> None:
     """Show how far the encode of CACHE is, also while it runs."""
     from pipeline.encode.progress import read_status
 
-    progress = read_status(location)
+    with _or_damaged(location):
+        progress = read_status(location)
     if as_json:
         click.echo(json.dumps(progress, indent=2))
         return
@@ -86,7 +111,9 @@ def status(location: str, as_json: bool) -> None:
 )
 @click.option("--recompute", type=int, default=0, help="Encode so many random records again.")
 @click.option("--weights", help="For --recompute of colour and depth.  [default: as recorded]")
-@click.option("--seed", type=int, default=0, show_default=True, help="Chooses the records.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Chooses the records."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def verify(
     location: str,
@@ -164,7 +191,8 @@ def view(location: str, output: Path, records: int, raw: Path | None) -> None:
     """
     from pipeline.view import write_view
 
-    n_bytes, suspects = write_view(location, output, n_shown=records, raw=raw)
+    with _or_damaged(location):
+        n_bytes, suspects = write_view(location, output, n_shown=records, raw=raw)
     for odd in suspects:
         click.echo(
             f"suspect: {odd.record_id}: {odd.what} is {odd.value:.3g}, "

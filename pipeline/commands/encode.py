@@ -261,4 +261,8 @@ def _print(summary: Summary, seconds: float, out: str) -> None:
     elif not any(counts["present"] for counts in summary.counts.values()):
         click.echo("Next: mend what failed and run the same command again.")
     else:
-        click.echo(f"Next: dmft train {out} --protocol NAME --model teacher --out RUN")
+        cache = out.removeprefix("file://")
+        if "://" in cache:
+            click.echo(f"{out} is to be copied to a disk of the machine that trains.")
+            cache = "COPY"
+        click.echo(f"Next: dmft train {cache} --protocol NAME --model teacher --out RUN")

@@ -76,7 +76,7 @@ def read_toml(name_or_file: str, folder: str, what: str) -> dict[str, Any]:
             f"{what} {name_or_file!r} is neither a file nor one of {', '.join(names)}"
         )
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{what} {name_or_file} is not valid TOML: {error}") from error
 

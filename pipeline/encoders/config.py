@@ -167,7 +167,7 @@ def load_config(path: Path | None, changes: Sequence[str] = ()) -> EncodingConfi
     table: dict[str, Any] = to_table(EncodingConfig())
     if path is not None:
         try:
-            table = merge_tables(table, tomllib.loads(path.read_text(encoding="utf-8")))
+            table = merge_tables(table, tomllib.loads(path.read_text(encoding="utf-8-sig")))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: {error}") from error
     where = " with ".join([str(path or "the defaults"), ", ".join(changes)][: 1 + bool(changes)])

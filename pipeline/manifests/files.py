@@ -6,6 +6,7 @@ one pass, with its line. Writing is atomic: a reader sees the old file or the ne
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 from pathlib import Path
@@ -74,7 +75,7 @@ def parse_manifest(content: bytes) -> tuple[Manifest | None, list[Problem]]:
     def report(number: int, text: str, kind: ProblemKind = ProblemKind.STRUCTURE) -> None:
         problems.append(Problem(kind, f"line {number}", text))
 
-    first, *lines = content.removesuffix(b"\n").split(b"\n")
+    first, *lines = content.removeprefix(codecs.BOM_UTF8).removesuffix(b"\n").split(b"\n")
     header, texts = _parse_header(first)
     for text in texts:
         report(1, text)

@@ -22,6 +22,10 @@ from pipeline import contract
 from pipeline.contract import ContractError, RecordingError, StreamRef
 from pipeline.raw.seekable_gzip import SeekableGzip
 
+MAX_NAME = 1000
+"""Characters of a member's name."""
+GZIP_AT_BEST = 1100
+"""To so many times its size a gzip file can inflate, and a little less."""
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError)
 """What reading a damaged member raises."""
 
@@ -55,7 +59,7 @@ class ZipArchive:
         self.refused: list[Refusal] = []
         self._members: dict[str, zipfile.ZipInfo] = {}
         for member in self._file.infolist():
-            if not member.is_dir():
+            if not member.filename or not member.is_dir():
                 name = _enter(self.sizes, self.refused, path, folder, member.filename)
                 if name is not None:
                     self.sizes[name], self._members[name] = member.file_size, member
@@ -89,10 +93,16 @@ class TarGzArchive:
         self._starts: dict[str, int] = {}
         self._lock = threading.Lock()
         try:
+            most = GZIP_AT_BEST * path.stat().st_size
             self._file = SeekableGzip(path.open("rb"))
             with tarfile.open(fileobj=self._file, mode="r|") as tar:  # type: ignore[call-overload]
                 for member in tar:
                     tar.members = []  # or it keeps them all
+                    if member.size > most:
+                        raise tarfile.ReadError(
+                            f"{member.name[:MAX_NAME]!r} declares {member.size} bytes, more than "
+                            "the archive can hold"
+                        )
                     if member.isdir():
                         continue
                     name = _enter(self.sizes, self.refused, path, folder, member.name)
@@ -176,9 +186,13 @@ def _enter(
     """
     plain = member.removeprefix("./")
     name = plain if plain.startswith(f"{folder}/") else f"{folder}/{plain}"
-    if leads_out(member):
+    if leads_out(member) or len(member) > MAX_NAME:
         reason = f"its name in {archive.name} leads out of the tree"
-        if "\\" in member:
+        if not member or len(member) > MAX_NAME:
+            reason = (
+                f"its name in {archive.name} has {len(member)} characters: wanted 1 to {MAX_NAME}"
+            )
+        elif "\\" in member:
             reason = f"its name in {archive.name} has a backslash: wanted '/' between folders"
         refused.append(Refusal(path=name[:200], reason=reason, escapes=True, is_unread=True))
         return None

@@ -9,6 +9,7 @@ line is only looked for when something is wrong.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -64,7 +65,7 @@ def read_rows(
             f"holds {n_lines} lines in {len(content)} bytes: wanted at most {limits.rows} lines "
             f"of {MAX_LINE_BYTES} bytes (DMFT_MAX_ROWS sets it)",
         )
-    text = content.translate(_TO_SPACE)
+    text = content.removeprefix(codecs.BOM_UTF8).translate(_TO_SPACE)
     if not text.strip():
         return np.empty(0), np.empty((0, n_values))
     try:

@@ -127,7 +127,7 @@ def read_structure(path: Path, *, seed: int, seconds: float) -> list[MmactTrial]
             there.
     """
     clips: dict[tuple[int, int, int, str], list[Clip]] = {}
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         if tuple(rows.fieldnames or ()) != COLUMNS:
             raise ConfigError(f"{path}: columns are {rows.fieldnames}: wanted {', '.join(COLUMNS)}")

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from cli import dmft
 from dmft.runs.files import read_json
+from pipeline.contract import ContractError
 from tests.factories import write_cache
 
 FAST = ["--set", "encoder.width=16", "--epochs", "2", "--device", "cpu"]
@@ -83,3 +84,26 @@ def test_help_loads_no_heavy_library():
         "assert not {'torch', 'zarr', 'numpy', 'rich'} & set(sys.modules), 'heavy'\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("command", ["train", "distill", "experiment"])
+def test_a_cache_elsewhere_is_to_be_copied_first(command):
+    """It looked for s3:/bucket on the disk."""
+    arguments = {
+        "train": ["train", "s3://bucket/c.zarr", "--protocol", "utd-loso", "--out", "r"],
+        "distill": ["distill", "s3://bucket/c.zarr", "--teacher", "t", "--out", "r"],
+        "experiment": ["experiment", "x", "--cache", "s3://bucket/c.zarr", "--out", "r"],
+    }
+    done = CliRunner().invoke(dmft, arguments[command])
+    assert done.exit_code == 2
+    assert "s3://bucket/c.zarr is not on a disk of this machine: copy it to one" in done.stderr
+
+
+def test_a_file_url_is_a_path(tmp_path):
+    url = (tmp_path / "none.zarr").as_uri()
+    with pytest.raises(ContractError, match=f"{tmp_path}/none.zarr does not exist"):
+        CliRunner().invoke(
+            dmft,
+            ["train", url, "--protocol", "utd-loso", "--out", "r"],
+            catch_exceptions=False,
+        )

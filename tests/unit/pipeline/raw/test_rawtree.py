@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import pickle
 import re
+import tarfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -228,3 +230,36 @@ def test_threads_read_one_archive_at_once(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert dict(zip(wanted, pool.map(tree.read, wanted), strict=True)) == wanted
+
+
+def test_a_member_of_a_zip_without_a_name_is_refused_alone(tmp_path: Path) -> None:
+    """It was a traceback."""
+    with zipfile.ZipFile(tmp_path / "Inertial.zip", "w") as packed:
+        packed.writestr("Inertial/good.mat", b"good")
+        packed.writestr("Inertial/" + "x" * 2000, b"long")
+        packed.writestr("x", b"")
+    content = (tmp_path / "Inertial.zip").read_bytes()
+    at = content.rindex(b"PK\x01\x02")
+    nameless = bytearray(content)
+    nameless[at + 28 : at + 30] = b"\0\0"
+    del nameless[at + 46]
+    end = nameless.rindex(b"PK\x05\x06")
+    size = int.from_bytes(nameless[end + 12 : end + 16], "little") - 1
+    nameless[end + 12 : end + 16] = size.to_bytes(4, "little")
+    (tmp_path / "Inertial.zip").write_bytes(nameless)
+    survey = RawTree(tmp_path).survey()
+    assert survey.paths == ("Inertial/good.mat",)
+    assert [r.reason for r in survey.refused] == [
+        f"its name in Inertial.zip has {n} characters: wanted 1 to 1000" for n in (0, 2009)
+    ]
+    assert all(r.is_unread and len(r.path) <= 200 for r in survey.refused)
+
+
+def test_a_tar_that_claims_more_than_it_can_hold_is_refused_at_once(tmp_path: Path) -> None:
+    """It was read on for minutes."""
+    header = tarfile.TarInfo("Inertial/a.mat")
+    header.size = 10**14
+    content = gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    (tmp_path / "Inertial.tar.gz").write_bytes(content)
+    with pytest.raises(RecordingError, match=r"declares 100000000000000 bytes, more than the arch"):
+        RawTree(tmp_path).survey()

@@ -70,6 +70,11 @@ def test_whole_seconds_are_spread_where_no_stamp_has_a_fraction() -> None:
     ]  # fmt: skip
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_time() -> None:
+    content = b"\xef\xbb\xbf20181016_13:37:28.0,1,2,3\n"
+    assert read_rows(content, 3, "x.csv")[1].tolist() == [[1, 2, 3]]
+
+
 def test_blank_lines_and_carriage_returns_do_not_count() -> None:
     content = b"\r\n20181016_13:37:28.0,1,2,3\r\n\r\n \n20181016_13:37:29.0,4,5,6\r\n"
     times_s, values = read_rows(content, 3, "x.csv")
