@@ -220,7 +220,10 @@ def _results_of(run: Path) -> dict[str, object]:
         if path.name in ("model.safetensors", "predictions.json"):
             found[path.name] = path.read_bytes()
         if path.name == "metrics.json":
-            found[path.name] = json.loads(path.read_bytes()) | {"seconds_per_epoch": None}
+            found[path.name] = json.loads(path.read_bytes()) | {
+                "seconds_per_epoch": None,
+                "sha256": None,
+            }
     return found
 
 

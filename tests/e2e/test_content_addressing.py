@@ -152,7 +152,7 @@ def test_another_window_encodes_one_modality_and_touches_no_other(tmp_path):
     other = EncodingConfig(
         rgb=SMALL.rgb, depth=SMALL.depth, inertial=SeriesEncoding(window=4, stride=2, patches=128)
     )
-    summary = encode_here(raw, cache, config=other)
+    summary = encode_here(raw, cache, config=other, replace=True)
     assert encoded(summary) == {(record_id, "inertial") for record_id in IDS[:2]}
     after = objects_of(cache)
     kept = {key for key in before if key.startswith(("depth/", ".ledger/depth"))}
@@ -204,7 +204,7 @@ def test_weights_stay_named_when_a_modality_without_them_joins(tmp_path):
 def test_other_weights_encode_the_frames_again(tmp_path):
     raw = write_raw(tmp_path / "raw", IDS[:1], ("depth", "inertial"), n_frames=3)
     encode_here(raw, tmp_path / "c", config=SMALL)
-    summary = encode_here(raw, tmp_path / "c", config=SMALL, weights="random:1")
+    summary = encode_here(raw, tmp_path / "c", config=SMALL, weights="random:1", replace=True)
     assert encoded(summary) == {(IDS[0], "depth")}
 
 

@@ -87,8 +87,9 @@ def test_a_broken_file_is_named_the_others_are_answered_and_the_exit_code_is_1(
     assert done.returncode == 1
     (said,) = done.stderr.splitlines()
     assert said.startswith(f"{broken}: ")
-    assert "a1_s1_t1\n" in done.stdout
-    assert "a2_s1_t1\n" in done.stdout
+    assert f"a1_s1_t1  ({good[0]})\n" in done.stdout
+    assert f"a2_s1_t1  ({good[1]})\n" in done.stdout
+    assert f"{tmp_path.name}/a1_s1_t1: no answer, none of its files could be read" in done.stdout
 
 
 def test_wrong_use_of_predict_exits_2(place: Place) -> None:
