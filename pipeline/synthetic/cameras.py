@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.readers.pose import JOINTS as COCO
 from pipeline.synthetic.body import JOINT, Floats, unit
 from pipeline.synthetic.render import Camera
 
@@ -21,13 +22,6 @@ _DISTANCE_M, WALL_M = 4.6, 6.5
 _FOCAL_WIDTHS = 0.62
 CAMERA_RISE_M = 0.12
 """How much higher than the person's own camera these hang."""
-
-COCO = (
-    *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder"),
-    *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip"),
-    *("left_knee", "right_knee", "left_ankle", "right_ankle"),
-)
-"""The 17 keypoints of a COCO detector, in its order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,41 +12,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipeline.contract import ConfigError
+from pipeline.synthetic.vocabulary import read_motions
 
-TREE_WIDE = ("zero-padded", "level-order", "orientation-rate", "tar-gz", "stray-files")
+_TABLES = read_motions("irregular")
+TREE_WIDE = tuple(_TABLES["tree"])
 """Those that do not concern single trials."""
-
 IRREGULARITIES: Mapping[str, str] = {
-    "zero-padded": "rgb",  # numbers in the folders of videos and poses have two digits
-    "level-order": "rgb",  # videos and poses lie under camN/sceneN/subjectN/sessionN
-    "orientation-rate": "inertial",  # the orientation's rate is drawn for every file
-    "tar-gz": "inertial",  # each sensor is one .tar.gz in place of a folder
-    "stray-files": "",  # files lie about that belong to no trial
-    "letter-case": "",  # videos are named as Carrying_light.mp4, sensors lie under SubjectN
-    "missing-view": "rgb",  # a trial lacks one of its cameras
-    "no-video": "rgb",  # a trial has sensors and no video
-    "frame-count": "rgb",  # one camera's video is a frame shorter than the others'
-    "truncated-video": "rgb",  # a video ends after three fifths of its bytes
-    "missing-sensor": "inertial",  # a sensor's file is not there
-    "empty-sensor": "inertial",  # a sensor's file has no bytes
-    "clock": "inertial",  # a sensor's clock is hours off
-    "no-fraction": "inertial",  # rows at whole seconds are stamped without a fraction
-    "unsorted-rows": "inertial",  # a sixth of a file's rows are out of order
-    "duplicate-rows": "inertial",  # a twentieth of a file's rows stand there twice
-    "garbage": "inertial",  # lines that are no rows stand between a file's rows
+    name: entry["needs"] for part in ("tree", "trial") for name, entry in _TABLES[part].items()
 }
 """Every irregularity, and the kind of files without which there can be none."""
 
 ORIENTATION_HZ = (5.0, 10.0, 16.0, 50.0, 100.0)
 """What ``orientation-rate`` draws from."""
-
-STRAY_FILES: Mapping[str, bytes] = {
-    ".DS_Store": b"\x00\x00\x00\x01Bud1\x00",
-    "README.txt": b"Not a recording.\n",
-    "trainval/Thumbs.db": b"\xd0\xcf\x11\xe0",
-    "trainval/._walking.mp4": b"\x00\x05\x16\x07",
-}
-
+STRAY_FILES = {name: text.encode("latin-1") for name, text in _TABLES["stray"].items()}
 _GARBAGE = ("time,x,y,z", "", "20181016_13:37:28.612000,-0.80516", "\x00\x00\x00", "nan,nan,nan")
 
 
@@ -107,11 +85,10 @@ def at_whole_seconds(lines: Sequence[str]) -> tuple[list[str], int]:
 
 def shuffled(lines: Sequence[str], draw: np.random.Generator) -> list[str]:
     """Rows of which a sixth have changed places."""
-    changed = list(lines)
+    changed = np.array(lines, dtype=object)
     moved = draw.choice(len(lines), size=max(2, len(lines) // 6), replace=False)
-    for source, target in zip(moved.tolist(), np.roll(moved, 1).tolist(), strict=True):
-        changed[target] = lines[source]
-    return changed
+    changed[np.roll(moved, 1)] = changed[moved]
+    return list(changed)
 
 
 def doubled(lines: Sequence[str], draw: np.random.Generator) -> list[str]:

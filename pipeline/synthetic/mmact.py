@@ -24,23 +24,14 @@ from pipeline.synthetic.mmact_files import write_trial
 from pipeline.synthetic.mmact_trial import CLASSES, SPREAD, Clip, Form, MmactTrial, film
 from pipeline.synthetic.sensors import RATES_HZ
 from pipeline.synthetic.tree import Progress, Written, make_way, write_trials
+from pipeline.synthetic.vocabulary import read_motions
 
-CHOICES = {
-    "subjects": ((1, 17, 11, 2, 18, 12, 3, 13, 4, 19, 5, 14, 6, 15, 7, 16, 8, 20, 9, 10), 999),
-    "scenes": ((1, 3, 2, 4), 4),
-    "sessions": ((1, 5, 2, 3, 4), 99),
-    "cameras": ((1, 4, 2, 3), 4),
-}
+_TABLES = read_motions("mmact")
+CHOICES = {name: (tuple(entry["first"]), entry["most"]) for name, entry in _TABLES["order"].items()}
 """The order in which smaller trees take each, so that both sides of every published split come
 early, and the greatest number allowed."""
-DESK = frozenset(
-    {"drinking", "pocket_in", "pocket_out", "sitting", "sitting_down", "standing_up", "using_pc"}
-)
-"""Done in scene 3 only."""
-ANYWHERE = frozenset({"talking_on_phone", "using_phone"})
-"""Done in every scene; all other classes in scenes 1, 2 and 4."""
-CARRIERS_FROM = 11
-"""carrying_heavy and carrying_light are not done by subjects before this one."""
+DESK, ANYWHERE = frozenset(_TABLES["desk"]), frozenset(_TABLES["anywhere"])
+"""Done in scene 3 only, and in every scene; all other classes in scenes 1, 2 and 4."""
 
 COLUMNS = ("subject", "camera", "scene", "session", "file_stem", "n_frames")
 """What a list of clips has."""
@@ -107,7 +98,7 @@ def _trials(
 
 def is_done(action: str, scene: int, subject: int) -> bool:
     """Whether the data set has a class in a scene by a subject."""
-    if action in ("carrying_heavy", "carrying_light") and subject < CARRIERS_FROM:
+    if subject < _TABLES["from_subject"].get(action, 1):
         return False
     return action in ANYWHERE or (action in DESK) == (scene == 3)
 

@@ -20,12 +20,10 @@ from pipeline.synthetic.render import colour_film
 from pipeline.synthetic.scene import Draws, Scene, stage
 from pipeline.synthetic.vocabulary import read_vocabulary
 
-_VOCABULARY = read_vocabulary("mmact")
-MOTIONS = _VOCABULARY.motions
+MOTIONS, SPREAD = read_vocabulary("mmact")
+"""By class, and classes in the order in which smaller trees take them."""
 CLASSES = tuple(sorted(MOTIONS))
 """The 35 classes, by file stem."""
-SPREAD = _VOCABULARY.spread
-"""Classes in the order in which smaller trees take them."""
 KINDS = ("rgb", "inertial", "skeleton", "wifi", "pressure")
 """What a tree may hold besides folders."""
 MIDDLING_S = 7.0

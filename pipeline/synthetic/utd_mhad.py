@@ -34,11 +34,10 @@ from pipeline.synthetic.sensors import read_inertial, track_joints
 from pipeline.synthetic.tree import Progress, Written, write_trials
 from pipeline.synthetic.vocabulary import read_vocabulary
 
-_VOCABULARY = read_vocabulary("utd-mhad")
-MOTIONS = _VOCABULARY.motions
+MOTIONS, _SPREAD = read_vocabulary("utd-mhad")
 ACTIONS = tuple(MOTIONS)
 """The 27 classes by the motion each is; class 1 is ``ACTIONS[0]``."""
-SPREAD = tuple(ACTIONS.index(name) + 1 for name in _VOCABULARY.spread)
+SPREAD = tuple(ACTIONS.index(name) + 1 for name in _SPREAD)
 """Actions in the order in which smaller trees take them."""
 
 FOLDERS = {"rgb": "RGB", "depth": "Depth", "skeleton": "Skeleton", "inertial": "Inertial"}
@@ -109,8 +108,7 @@ def inertial(scene: Scene) -> NDArray[np.float64]:
 def depth(scene: Scene) -> NDArray[np.uint16]:
     """Depth images as d_depth. Shapes: -> (240, 320, T) uint16 millimetres, background 0."""
     joints = scene.pose(scene.frame_times_s(SKELETON_HZ)).joints
-    noise = scene.draws.for_("depth")
-    girth = scene.person.body.girth
+    noise, girth = scene.draws.for_("depth"), scene.person.body.girth
     images = np.empty((DEPTH_CAMERA.height, DEPTH_CAMERA.width, len(joints)), np.uint16, order="F")
     for index, frame in enumerate(joints):
         images[:, :, index] = depth_millimetres(see(frame, DEPTH_CAMERA, girth), noise)

@@ -11,7 +11,6 @@ import importlib.resources
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -19,28 +18,17 @@ from pipeline.synthetic.body import TRACKS
 from pipeline.synthetic.motion import Keys, Motion
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vocabulary:
-    """The motions of one data set."""
-
-    motions: Mapping[str, Motion]
-    """By name, in the order of the file."""
-    spread: tuple[str, ...]
-    """Names in the order in which smaller trees take them."""
-
-
-def read_vocabulary(data_set: str) -> Vocabulary:
-    """The motions of ``utd-mhad`` or ``mmact``.
+def read_vocabulary(data_set: str) -> tuple[Mapping[str, Motion], tuple[str, ...]]:
+    """The motions of ``utd-mhad`` or ``mmact`` by name, and the order smaller trees take them in.
 
     Example:
-        >>> read_vocabulary("utd-mhad").motions["wave"].repeats
+        >>> read_vocabulary("utd-mhad")[0]["wave"].repeats
         (2, 4)
     """
     tables = read_motions(data_set)
-    motions = {
-        name: motion_of(name, table, tables["parts"]) for name, table in tables["motions"].items()
-    }
-    return Vocabulary(motions=MappingProxyType(motions), spread=tuple(tables["spread"]))
+    parts, motions = tables["parts"], tables["motions"]
+    known = {name: motion_of(name, table, parts) for name, table in motions.items()}
+    return MappingProxyType(known), tuple(tables["spread"])
 
 
 def read_motions(name: str) -> dict[str, Any]:

@@ -60,5 +60,5 @@ def test_an_entry_that_is_no_track_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("data_set", ["utd-mhad", "mmact"])
 def test_smaller_trees_take_every_motion_once(data_set: str) -> None:
-    vocabulary = read_vocabulary(data_set)
-    assert sorted(vocabulary.spread) == sorted(vocabulary.motions)
+    motions, spread = read_vocabulary(data_set)
+    assert sorted(spread) == sorted(motions)
