@@ -34,7 +34,7 @@ demo: $(READY)
 	$(BIN)/dmft evaluate $(DEMO)/student
 
 test: $(READY)
-	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
 
 check: $(READY)
 	$(BIN)/ruff check .
