@@ -2,7 +2,7 @@
 
 A cache's chunks are raw little-endian rows and a CRC-32C (the cache format), so a chunk can be
 read into the place where it is wanted and checked there. Through Zarr's general pipeline the same
-bytes take about three times as long (tests/benchmarks/bench_reading.py). Arrays stored in any
+bytes take 1.4 to 3 times as long (tests/benchmarks/bench_reading.py). Arrays stored in any
 other way, such as a compressed copy of a cache, are read through Zarr.
 """
 
