@@ -85,7 +85,7 @@ def chunk_checksums(path: Path, checksums: Checksums, modality: str) -> Mapping[
     listed = {
         int(key.removeprefix(prefix).removesuffix(suffix)): key
         for key in checksums.sha256
-        if key.startswith(prefix)
+        if key.startswith(prefix) and key.removeprefix(prefix).removesuffix(suffix).isdecimal()
     }
     expected = {}
     for chunk, key in listed.items():
