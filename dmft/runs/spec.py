@@ -20,7 +20,7 @@ from dmft.data import Cache
 from dmft.data.shuffle import ShuffleBuffer
 from dmft.models import InputShape
 from dmft.protocols import Fold, FoldRule, Protocol
-from pipeline.common.settings import to_table
+from pipeline.common.settings import difference, to_table
 from pipeline.contract import ConfigError, ContractError
 
 KINDS = ("teacher", "student", "distilled")
@@ -108,13 +108,8 @@ class RunSpec:
 
     def difference_from(self, wanted: RunSpec) -> str:
         """Name up to three settings in which this run differs from the wanted one."""
-        own, other = _flat(to_table(self)), _flat(to_table(wanted))
-        differing = [
-            f"{key} is {own.get(key)!r} there and {other.get(key)!r} here"
-            for key in sorted(own.keys() | other.keys())
-            if own.get(key) != other.get(key)
-        ]
-        return "; ".join(differing[:3]) or "the order of its modalities differs"
+        named = difference(_flat(to_table(self)), _flat(to_table(wanted)))
+        return named or "the order of its modalities differs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -75,16 +75,8 @@ class CacheStore:
     """In the order of their rows."""
     anew: frozenset[str] = frozenset()
     """Modalities of which nothing that is stored counts any more; :meth:`begin` removes it."""
-
-    def replaced(self) -> dict[str, ModalitySpec]:
-        """Modalities with stored records that :meth:`begin` would remove, as they are stored."""
-        old = spec_or_nothing(self.objects)
-        stored = old.modalities if old else {}
-        return {
-            name: stored[name]
-            for name in sorted(self.anew & stored.keys())
-            if any(key.startswith(f"{LEDGER_PREFIX}/{name}/") for key in self.objects.sizes())
-        }
+    dropped: Mapping[str, ModalitySpec] = field(default_factory=dict)
+    """Those of them with stored records, as they are stored."""
 
     # -- opening ---------------------------------------------------------------------------------
 
@@ -144,7 +136,12 @@ class CacheStore:
         spec = building_spec(manifest, records, {**kept, **modalities}, provenance)
         if old and not anew and (old.columns, known) == (spec.columns, records):
             spec = old
-        return cls(objects, spec, records, anew)
+        dropped = {
+            name: stored[name]
+            for name in sorted(anew & stored.keys())
+            if objects.sizes(f"{LEDGER_PREFIX}/{name}")
+        }
+        return cls(objects, spec, records, anew, dropped)
 
     def begin(self, session: str) -> None:
         """Create the cache or open the one that is there, and make room for the records.
@@ -158,7 +155,7 @@ class CacheStore:
         objects.sweep()
         objects.write(SESSION, session.encode())
         everyone = Manifest(dataset=spec.dataset, classes=spec.classes, records=self.records)
-        if spec_or_nothing(objects) is None:
+        if read_spec(objects) is None:
             write_records(objects, everyone)  # first: a description alone would be a damaged cache
         # From here on the cache is not complete, and a modality that starts anew is not there.
         kept = {name: s for name, s in spec.modalities.items() if name not in self.anew}
@@ -168,7 +165,7 @@ class CacheStore:
             delete_modality(objects, name)
         write_records(objects, everyone)
         write_spec(objects, spec)
-        self.spec, self.anew = spec, frozenset()
+        self.spec, self.anew, self.dropped = spec, frozenset(), {}
         self.ensure_arrays()
 
     def group(self, *, read_only: bool = False) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.resources
+import itertools
 import tomllib
 import types
 import typing
@@ -33,6 +34,21 @@ def parse_table(kind: type[Config], table: Mapping[str, Any], *, where: str) -> 
         raise ConfigError(f"{where} has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
     assert isinstance(parsed, kind)
     return parsed
+
+
+def difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Up to three entries in which a table that is there differs from one that is asked for.
+
+    Example:
+        >>> difference({"a": 1, "b": 2}, {"a": 1, "b": 3})
+        'b is 2 there and 3 here'
+    """
+    differing = (
+        f"{key} is {stored.get(key)!r} there and {wanted.get(key)!r} here"
+        for key in sorted(stored.keys() | wanted.keys())
+        if stored.get(key) != wanted.get(key)
+    )
+    return "; ".join(itertools.islice(differing, 3))
 
 
 def to_table(config: Any) -> dict[str, Any]:

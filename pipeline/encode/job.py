@@ -21,7 +21,7 @@ from pipeline.cache.seal import finish
 from pipeline.cache.verify import count_states
 from pipeline.cache.writer import CacheStore
 from pipeline.common.cores import n_cores
-from pipeline.common.settings import to_table
+from pipeline.common.settings import difference, to_table
 from pipeline.contract import CacheSpec, CacheState, ConfigError, ModalitySpec
 from pipeline.encode.dry_run import DryRun, check_disk, dry_run
 from pipeline.encode.length_check import quarantine_disagreements
@@ -95,8 +95,9 @@ def encode(
         store, plan = _look(setup)
         check_disk(store, plan)
         if not plan.tasks and store.spec.state == CacheState.COMPLETE and is_sealed(store.objects):
-            store.objects.sweep()
-            store.objects.delete(SESSION)  # of an encode that was killed in its last instant
+            if store.objects.read(SESSION) is not None:  # of one killed in its last instant
+                store.objects.sweep()
+                store.objects.delete(SESSION)
             callbacks.on_plan(plan)
             return _summary(store, plan)
         session = uuid.uuid4().hex
@@ -125,7 +126,7 @@ def rehearse(manifest: Manifest, raw: str, location: str, options: EncodeOptions
 def _look(setup: Setup) -> tuple[CacheStore, Plan]:
     """The cache as it will be arranged, and what it lacks."""
     store = CacheStore.preview(setup.location, setup.manifest, setup.specs)
-    for name, stored in store.replaced().items():
+    for name, stored in store.dropped.items():
         if not setup.options.replace:
             raise ConfigError(
                 f"{setup.location} holds {name} encoded otherwise "
@@ -138,15 +139,11 @@ def _look(setup: Setup) -> tuple[CacheStore, Plan]:
 
 
 def _difference(stored: ModalitySpec, wanted: ModalitySpec) -> str:
-    """Up to three settings that differ, in words."""
-    old = {**to_table(stored), **stored.encoding}
-    new = {**to_table(wanted), **wanted.encoding}
-    differing = [
-        f"{key} is {old.get(key)!r} there and {new.get(key)!r} here"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and key not in ("encoding", "feature_names")
-    ]
-    return "; ".join(differing[:3]) or "its features have other names"
+    """Some settings that differ, in words."""
+    old, new = ({**to_table(spec), **spec.encoding} for spec in (stored, wanted))
+    for table in (old, new):
+        del table["encoding"], table["feature_names"]
+    return difference(old, new) or "its features have other names"
 
 
 def worker_settings(store: CacheStore, setup: Setup, plan: Plan, session: str) -> WorkerSettings:
