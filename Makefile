@@ -33,8 +33,9 @@ demo: $(READY)
 	$(BIN)/dmft evaluate $(DEMO)/teacher
 	$(BIN)/dmft evaluate $(DEMO)/student
 
+# One thread of PyTorch a process: with more, processes on the same cores wait for each other.
 test: $(READY)
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
 
 check: $(READY)
 	$(BIN)/ruff check .
