@@ -36,9 +36,8 @@ def open_within(
 ) -> Cache:
     """Open a cache within an amount of memory, and say whether it is held or stays on the disk."""
     from dmft.data import memory_budget, open_cache
-    from dmft.training.device import resolve_device
 
-    budget = memory_budget(memory, resolve_device(device).type)
+    budget = memory_budget(memory, device)
     opened = open_cache(cache, modalities, memory=budget, trust=trust)
     say_residency(opened)
     return opened

@@ -44,6 +44,8 @@ _SUFFIXES: Mapping[str, Mapping[str, tuple[str, str]]] = {
 """Data set to how its names end, and which modality and stream that is."""
 
 
+_FOLDERS: Mapping[str, Mapping[str, tuple[str, str]]] = {"mmact": SENSOR_FOLDERS}
+"""Data set to folders whose .csv files are of one modality and stream, whatever their names."""
 _CONTAINERS: Mapping[str, frozenset[str]] = {
     "utd-mhad": frozenset(("rgb", "depth", "skeleton", "inertial")),
     "mmact": frozenset(("trainval", "rgb", "pose", "skeleton", *SENSOR_FOLDERS)),
@@ -149,11 +151,11 @@ def place(path: str, dataset: str) -> Named:
     for suffix, (modality, stream) in suffixes.items():
         if name.lower().endswith(suffix) and len(name) > len(suffix):
             return _unlabelled(outer, name[: -len(suffix)], modality, stream, layout)
-    if dataset == "mmact" and name.lower().endswith(".csv"):
-        for inner in folders:
-            if inner.lower() in SENSOR_FOLDERS:
-                modality, stream = SENSOR_FOLDERS[inner.lower()]
-                return _unlabelled(outer, name[: -len(".csv")], modality, stream, layout)
+    by_folder = _FOLDERS.get(dataset, {})
+    stem, ending = os.path.splitext(name)  # noqa: PTH122 - of a path in a tree or an archive
+    for inner in folders if ending.lower() == ".csv" else ():
+        if inner.lower() in by_folder:
+            return _unlabelled(outer, stem, *by_folder[inner.lower()], layout)
     raise ContractError(
         f"the name {name!r} does not say what it is a recording of: wanted it to end in one of "
         f"{', '.join(suffixes)}"
@@ -200,18 +202,12 @@ def group_files(
     """
     known, ignored = tuple(modalities), list[str]()
     trees: dict[Path, RawTree] = {}
+    endings = {PurePosixPath(suffix).suffix for suffix in _SUFFIXES.get(dataset, ())}
     listed = [(str(f), Path(f).parent, Path(f).name, Path(f).absolute().as_posix()) for f in files]
+    is_walked = raw is not None and not listed
     if raw is not None:
         tree = trees[Path(raw)] = RawTree(raw)
-        inside = [shown for shown, *_ in listed]
-        endings = {PurePosixPath(suffix).suffix for suffix in _SUFFIXES.get(dataset, ())}
-        everything = inside or tree.walk()
-        inside = inside or [path for path in everything if _is_placed(path, dataset)]
-        ignored += [
-            path
-            for path in everything
-            if path not in set(inside) and PurePosixPath(path).suffix.lower() in endings
-        ]
+        inside = [shown for shown, *_ in listed] or tree.walk()
         listed = [(path, Path(raw), path, path) for path in inside]
     recordings: dict[Key, dict[str, dict[str, RawFile]]] = {}
     views: dict[tuple[Hashable, ...] | None, dict[Key, None]] = {}
@@ -224,7 +220,10 @@ def group_files(
             named = place(says, dataset)
             StreamRef(name=named.modality, path=path)  # refuses what leads out of the tree
         except (ContractError, RecordingError) as error:
-            failures.append((shown, str(error)))
+            if not is_walked:
+                failures.append((shown, str(error)))
+            elif PurePosixPath(path).suffix.lower() in endings:
+                ignored.append(shown)
             continue
         if named.modality not in known:
             ignored.append(shown)
@@ -267,17 +266,8 @@ def _ids(keys: Iterable[Key]) -> list[str]:
     """What recordings are called: by their names, and by folder where several share one."""
     keys = list(keys)
     counts = Counter(name for _, name in keys)
-    places = {key: PurePosixPath(*key[0]) for key in keys}
-    top = os.path.commonpath(places.values()) if keys and all(map(str, places.values())) else ""
+    top = os.path.commonpath([PurePosixPath(*folder) for folder, _ in keys]) if keys else ""
     return [
-        key[1] if counts[key[1]] == 1 else str(places[key].relative_to(top) / key[1])
-        for key in keys
+        name if counts[name] == 1 else str(PurePosixPath(*folder, name).relative_to(top))
+        for folder, name in keys
     ]
-
-
-def _is_placed(path: str, dataset: str) -> bool:
-    try:
-        place(path, dataset)
-    except ContractError:
-        return False
-    return True
