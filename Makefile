@@ -1,7 +1,7 @@
 # Everything runs in a local virtual environment that the first target makes.
 #   make demo    fabricated recordings to a distilled student, with a summary
 #   make test    the tests
-#   make check   lint, types, import contracts, shipped manifests
+#   make check   lint, types, import contracts, shipped data
 # Others: attack (ten minutes of attacks), slow (the long tests), bench (the benchmarks), docs (the
 # site, into site/), clean.
 
@@ -42,7 +42,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/dmft manifest check data_manifests/utd-mhad.jsonl
+	$(BIN)/dmft manifest check
 
 attack: $(READY)
 	$(BIN)/python -m tests.attack

@@ -1,9 +1,10 @@
 """Manifests: the ordered list of a data set's records and files, as JSON Lines.
 
 ``model`` is the list itself, ``files`` reads and writes it, ``build`` makes one from a raw tree,
-``check`` holds one against a tree or another manifest, ``layout`` says how each data set names its
-files (``utd_mhad``, ``mmact``), ``shipped`` gives the ones that ship in ``data_manifests/``, and
-``facts`` makes UTD-MHAD's.
+``check`` holds one against a tree or another manifest, ``lock`` pins files as they are (``pins``)
+and ``file_check`` holds a file against all that is known of it, ``layout`` says how each data set
+names its files (``utd_mhad``, ``mmact``), ``shipped`` gives the ones that ship in
+``data_manifests/``, and ``facts`` makes UTD-MHAD's.
 """
 
 from pipeline.manifests.build import Build, build

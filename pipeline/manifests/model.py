@@ -44,6 +44,8 @@ class ProblemKind(enum.StrEnum):
     """A path or a link leads out of the tree."""
     DISAGREES = "disagrees"
     """Another manifest says something else of the same record."""
+    PINNED = "pinned"
+    """The file is another than was pinned, or is not pinned and should be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,31 @@ from pipeline.manifests.files import load_manifest
 from pipeline.manifests.layout import layout_of
 from pipeline.manifests.model import Manifest
 
-_CLIPS = "-clips.csv"
+CLIPS = "-clips.csv"
+"""How the names of lists of clips end, after the data set's."""
+DATA = (".csv", ".jsonl", ".toml")
+"""How the names of data end; what else lies there is about them."""
+
+
+def shipped_folder() -> Path:
+    """Where the data lie that ship with the software."""
+    return Path(str(importlib.resources.files("data_manifests")))
+
+
+def shipped_files() -> tuple[str, ...]:
+    """Every file of data that ships, by its path from their folder.
+
+    >>> "configs/default.toml" in shipped_files()
+    True
+    """
+    folder = shipped_folder()
+    files = (file for file in folder.rglob("*") if file.suffix in DATA and file.is_file())
+    return tuple(sorted(file.relative_to(folder).as_posix() for file in files))
+
+
+def is_shipped(file: Path) -> bool:
+    """Whether a file lies among the data that ship."""
+    return file.resolve().is_relative_to(shipped_folder().resolve())
 
 
 def shipped_manifest(dataset: str, n_classes: int | None = None) -> Manifest:
@@ -29,8 +53,8 @@ def shipped_manifest(dataset: str, n_classes: int | None = None) -> Manifest:
     Raises:
         ConfigError: none ships for ``dataset``, or there is no such way of counting.
     """
-    folder = Path(str(importlib.resources.files("data_manifests")))
-    lists = {file.name.removesuffix(_CLIPS): file for file in folder.glob(f"*{_CLIPS}")}
+    folder = shipped_folder()
+    lists = {file.name.removesuffix(CLIPS): file for file in folder.glob(f"*{CLIPS}")}
     files = {file.stem: file for file in folder.glob("*.jsonl")}
     if dataset in files:
         layout_of(dataset, n_classes)

@@ -159,7 +159,7 @@ def test_the_shipped_manifest_checks_out() -> None:
     result = run("check", PUBLISHED)
 
     assert result.exit_code == 0
-    assert "861 records, no problems" in result.output
+    assert "861 records, as pinned, no problems" in result.output
 
 
 @pytest.mark.parametrize("name", ["build", "check"])
