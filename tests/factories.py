@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec
 
-from pipeline.cache.checksums import SUMS, write_sums
+from pipeline.cache.checksums import CLAIMS, SUMS, write_sums
+from pipeline.cache.lock import Holder
 from pipeline.cache.objects import Objects
 from pipeline.common.checksums import CRC_BYTES, Checksums
 from pipeline.contract import (
@@ -29,6 +31,13 @@ from pipeline.contract import (
 
 SKELETON_AND_INERTIAL = {"skeleton": (16, 6), "inertial": (32, 6)}
 CHUNK = 16
+
+
+def claim(folder: Path, session: str, number: int = 1) -> None:
+    """Say that this process owns a cache, as an encode does; nothing takes the claim back."""
+    (folder / CLAIMS).parent.mkdir(parents=True, exist_ok=True)
+    holder = asdict(replace(Holder.this(), session=session))
+    Objects(str(folder)).write(f"{CLAIMS}{number}", json.dumps(holder).encode())
 
 
 def write_cache(

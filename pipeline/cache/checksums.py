@@ -9,13 +9,16 @@ from pipeline.common.checksums import SUMS_FILE, Checksums
 from pipeline.contract import LEDGER_PREFIX, ContractError
 
 SUMS = SUMS_FILE
-SESSION = f"{LEDGER_PREFIX}/session"
-"""Which encode owns the cache; a worker of an older one does not write."""
+CLAIMS = f"{LEDGER_PREFIX}/session."
+"""With a number behind it: which encode owns the cache; a worker of an older one does not write."""
 PROGRESS = f"{LEDGER_PREFIX}/progress.json"
 """How far a running encode is; gone when it ends."""
 LOCK = f"{LEDGER_PREFIX}/lock"
-TRANSIENT = frozenset({SUMS, SESSION, PROGRESS, LOCK})
-"""Objects that are not listed."""
+
+
+def is_transient(key: str) -> bool:
+    """Whether an object is one of those that are not listed."""
+    return key in (SUMS, PROGRESS, LOCK) or key.startswith(CLAIMS)
 
 
 def write_sums(objects: Objects, checksums: Checksums) -> None:

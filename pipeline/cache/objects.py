@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,30 @@ class Objects:
         with replacing(path) as partial:
             partial.write_bytes(content)
 
+    def create(self, key: str, content: bytes) -> bool:
+        """Put an object where there is none; False where there is one. Of several, one can."""
+        try:
+            if self.is_local:
+                with (self.path / key).open("xb") as file:
+                    file.write(content)
+            else:
+                fs, root = self._remote()
+                fs.pipe_file(f"{root}/{key}", content, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def names(self, folder: str) -> list[str]:
+        """What lies in a folder, by name; nothing where there is no such folder."""
+        try:
+            if self.is_local:
+                return os.listdir(self.path / folder)  # noqa: PTH208 - the names are all we want
+            fs, root = self._remote()
+            found = fs.ls(f"{root}/{folder}", detail=False, refresh=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return [name.rstrip("/").rpartition("/")[2] for name in found]
+
     def flush(self, key: str) -> None:
         """Make sure that an object that another library wrote is on the disk."""
         if self.is_local:
@@ -83,7 +108,8 @@ class Objects:
                 folders.sort()
                 for name in files:
                     path = Path(folder) / name
-                    sizes[path.relative_to(self.path).as_posix()] = path.lstat().st_size
+                    with suppress(FileNotFoundError):  # what was replaced or removed meanwhile
+                        sizes[path.relative_to(self.path).as_posix()] = path.lstat().st_size
         else:
             fs, root = self._remote()
             base = f"{root}/{prefix}".rstrip("/")

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pipeline.cache.checksums import SUMS, TRANSIENT, damaged_objects
+from pipeline.cache.checksums import SUMS, damaged_objects, is_transient
 from pipeline.cache.description import (
     RECORDS,
     SPEC,
@@ -73,7 +73,7 @@ def repair(location: str, manifest: Manifest, modalities: Mapping[str, ModalityS
 
 def is_cache(objects: Objects) -> bool:
     """Whether a location holds a cache, however damaged: it has a ledger or says that it is one."""
-    if any(key not in TRANSIENT for key in objects.sizes(LEDGER_PREFIX)):
+    if not all(map(is_transient, objects.sizes(LEDGER_PREFIX))):
         return True
     try:
         return read_spec(objects) is not None

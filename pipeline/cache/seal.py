@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.cache.checksums import PROGRESS, SESSION, TRANSIENT, write_sums
+from pipeline.cache.checksums import is_transient, write_sums
 from pipeline.cache.description import SPEC, write_spec
 from pipeline.cache.ledger import Entry
 from pipeline.cache.writer import CacheStore
@@ -54,7 +54,6 @@ def finish(store: CacheStore, provenance: Mapping[str, Any]) -> CacheSpec:
         digest.update(f"{record.id} {sorted(record.attributes.items())}\n".encode())
     _write_table(store, table)
     store.objects.sweep()
-    store.objects.delete(PROGRESS)
     checksums = _checksums(store, entries)
     complete = replace(
         store.spec,
@@ -65,7 +64,6 @@ def finish(store: CacheStore, provenance: Mapping[str, Any]) -> CacheSpec:
     root = _consolidate(store, complete)
     sha256 = {**checksums.sha256, SPEC: hashlib.sha256(root).hexdigest()}
     write_sums(store.objects, replace(checksums, sha256=sha256))
-    store.objects.delete(SESSION)
     store.spec = complete
     return complete
 
@@ -125,7 +123,7 @@ def _checksums(store: CacheStore, entries: Mapping[str, list[Entry]]) -> Checksu
     }
     sha256, crc32c = {}, {}
     for key in store.objects.sizes():
-        if key in TRANSIENT or key == SPEC:
+        if is_transient(key) or key == SPEC:
             continue
         store.objects.flush(key)
         content = store.objects.read(key)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from pipeline.cache.checksums import SUMS, TRANSIENT, is_intact, read_sums
+from pipeline.cache.checksums import SUMS, is_intact, is_transient, read_sums
 from pipeline.cache.description import RECORDS, SPEC, read_records
 from pipeline.cache.ledger import Entry, ledger_key, read_ledger
 from pipeline.cache.objects import Objects
@@ -122,7 +122,7 @@ def verify(location: str, *, full: bool = False) -> Report:
         ContractError: there is no cache, or too little of its description to go by.
     """
     report = _open(Objects(location))
-    sizes = {key: n for key, n in report.objects.sizes().items() if key not in TRANSIENT}
+    sizes = {key: n for key, n in report.objects.sizes().items() if not is_transient(key)}
     wanted = _wanted_sizes(report)
     keys = sorted(sizes.keys() | report.sums.keys() | wanted.keys())
     report.n_objects = len(keys)

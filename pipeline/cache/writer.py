@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cache.checksums import SESSION, SUMS, TRANSIENT
+from pipeline.cache.checksums import SUMS, is_transient
 from pipeline.cache.description import (
     RECORDS,
     building_spec,
@@ -31,6 +31,7 @@ from pipeline.cache.description import (
     write_spec,
 )
 from pipeline.cache.ledger import ChunkLedger, Entry, read_ledger, write_ledger
+from pipeline.cache.lock import check_owner
 from pipeline.cache.objects import Objects
 from pipeline.contract import (
     LEDGER_PREFIX,
@@ -143,17 +144,12 @@ class CacheStore:
         }
         return cls(objects, spec, records, anew, dropped)
 
-    def begin(self, session: str) -> None:
-        """Create the cache or open the one that is there, and make room for the records.
-
-        Args:
-            session: Names this encode; what another writes from here on is refused.
-        """
+    def begin(self) -> None:
+        """Create the cache or open the one that is there, and make room for the records."""
         objects, spec = self.objects, replace(self.spec, state=CacheState.BUILDING, fingerprint="")
         if objects.is_local:
             objects.path.mkdir(parents=True, exist_ok=True)
         objects.sweep()
-        objects.write(SESSION, session.encode())
         everyone = Manifest(dataset=spec.dataset, classes=spec.classes, records=self.records)
         if read_spec(objects) is None:
             write_records(objects, everyone)  # first: a description alone would be a damaged cache
@@ -287,12 +283,6 @@ class CacheStore:
             kept = tuple(entry for entry in ledger.entries if entry.record_id not in record_ids)
             write_ledger(self.objects, replace(ledger, entries=kept))
 
-    def _check_owner(self, session: str) -> None:
-        if (self.objects.read(SESSION) or b"").decode() != session:
-            raise ContractError(
-                f"{self.objects.location} was taken over by another encode: this one stops"
-            )
-
     def commit(
         self,
         modality: str,
@@ -311,7 +301,7 @@ class CacheStore:
             ContractError: what was read back is not what was written, or another encode has taken
                 the cache over.
         """
-        self._check_owner(session)
+        check_owner(self.objects, session)
         ordered = tuple(sorted(entries, key=lambda entry: entry.row))
         present = [entry for entry in ordered if entry.presence == Presence.PRESENT]
         before = read_ledger(self.objects, modality, chunk)
@@ -337,7 +327,7 @@ class CacheStore:
                     f"{where}: record {damaged[0]} reads back as other bytes than were written. "
                     "The disk or its memory is faulty; nothing was recorded as done."
                 )
-        self._check_owner(session)
+        check_owner(self.objects, session)
         write_ledger(
             self.objects,
             ChunkLedger(
@@ -356,8 +346,11 @@ def spec_or_nothing(objects: Objects) -> CacheSpec | None:
     if objects.is_local and objects.path.exists() and not objects.path.is_dir():
         raise ConfigError(f"--out {objects.location} is a file: wanted a folder for the cache")
     spec = read_spec(objects)
-    expected = TRANSIENT | {RECORDS}  # what a kill leaves before the description is written
-    strange = [key for key in objects.sizes() if key not in expected] if spec is None else []
+    strange = [
+        key
+        for key in (objects.sizes() if spec is None else ())
+        if not is_transient(key) and key != RECORDS  # left by a kill before the description is
+    ]
     if strange:
         raise ConfigError(
             f"{objects.location} exists and is not a cache (it holds {strange[0]}): choose another "

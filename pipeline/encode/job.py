@@ -5,17 +5,15 @@ This is the function behind ``dmft encode`` and the encoder's Python interface.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.cache.checksums import SESSION, is_sealed
+from pipeline.cache.checksums import is_sealed
 from pipeline.cache.ledger import Failure
-from pipeline.cache.lock import locked
-from pipeline.cache.objects import Objects
+from pipeline.cache.lock import Claim, locked
 from pipeline.cache.repair import repair
 from pipeline.cache.seal import finish
 from pipeline.cache.verify import count_states
@@ -89,24 +87,22 @@ def encode(
     """
     callbacks = callbacks or Callbacks()
     setup = set_up(manifest, raw, location, options)
-    with locked(setup.location):
+    with locked(setup.location) as claim:
         if options.check_stored:
             callbacks.on_repair(repair(setup.location, manifest, setup.specs))
         store, plan = _look(setup)
         check_disk(store, plan)
         if not plan.tasks and store.spec.state == CacheState.COMPLETE and is_sealed(store.objects):
-            if store.objects.read(SESSION) is not None:  # of one killed in its last instant
+            if claim.was_left:  # by one that was killed in its last instant
                 store.objects.sweep()
-                store.objects.delete(SESSION)
             callbacks.on_plan(plan)
             return _summary(store, plan)
-        session = uuid.uuid4().hex
-        store.begin(session)
+        store.begin()
         callbacks.on_plan(plan)
-        settings = worker_settings(store, setup, plan, session)
-        if plan.tasks and _run(settings, setup, plan, callbacks):
+        settings = worker_settings(store, setup, plan, claim.session)
+        if plan.tasks and _run(settings, setup, plan, callbacks, claim):
             return _summary(store, plan, stopped=True)
-        quarantine_disagreements(store, session)
+        quarantine_disagreements(store, claim.session)
         finish(store, {**store.spec.provenance, **_provenance(setup)})
     return _summary(store, plan)
 
@@ -168,15 +164,18 @@ def worker_settings(store: CacheStore, setup: Setup, plan: Plan, session: str) -
     )
 
 
-def _run(settings: WorkerSettings, setup: Setup, plan: Plan, callbacks: Callbacks) -> bool:
+def _run(
+    settings: WorkerSettings, setup: Setup, plan: Plan, callbacks: Callbacks, claim: Claim
+) -> bool:
     """Do the plan; True if it stopped at a failure as asked."""
-    note = ProgressNote(Objects(settings.location), plan.n_pending)
+    note = ProgressNote(plan.n_pending)
+    claim.figures = note.figures
 
     def on_progress(n_records: int) -> None:
         note.add(n_records)
         callbacks.on_progress(n_records)
 
-    with note, closing(_reports(settings, setup, plan, callbacks, on_progress)) as reports:
+    with closing(_reports(settings, setup, plan, callbacks, on_progress)) as reports:
         for report in reports:
             callbacks.on_report(report)
             if report.n_failed and setup.options.fail_fast:

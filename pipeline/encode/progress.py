@@ -1,7 +1,7 @@
 """How far an encode is, for those who look from outside while it runs.
 
-The encode leaves a small object in the cache every few seconds; whoever asks adds what the
-ledgers say. When the object has grown old, no encode is running.
+Whoever holds a cache leaves a small object in it every few seconds (:mod:`pipeline.cache.lock`);
+whoever asks adds what the ledgers say. When the object has grown old, no encode is running.
 """
 
 from __future__ import annotations
@@ -12,48 +12,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.cache.checksums import PROGRESS
-from pipeline.cache.objects import Objects
 from pipeline.cache.verify import count_states
 from pipeline.cache.writer import CacheStore
 
-EVERY_S = 2.0
 STALE_AFTER_S = 15.0
 
 
 @dataclass(slots=True)
 class ProgressNote:
-    """Writes how far an encode is, now and then."""
+    """How far an encode is."""
 
-    objects: Objects
     n_pending: int
     _n_done: int = 0
     _started: float = field(default_factory=time.monotonic)
-    _written: float = 0.0
-
-    def __enter__(self) -> ProgressNote:
-        self.write()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.objects.delete(PROGRESS)
 
     def add(self, n_records: int) -> None:
-        """Count records that are done, and say so if it is time."""
+        """Count records that are done."""
         self._n_done += n_records
-        if time.monotonic() - self._written >= EVERY_S:
-            self.write()
 
-    def write(self) -> None:
-        """Say how far it is."""
-        self._written = time.monotonic()
-        elapsed = self._written - self._started
-        content = {
-            "n_done": self._n_done,
-            "n_pending": self.n_pending,
-            "elapsed_s": elapsed,
-            "written_at": time.time(),
-        }
-        self.objects.write(PROGRESS, json.dumps(content).encode())
+    def figures(self) -> dict[str, Any]:
+        """What :func:`read_status` tells of a running encode."""
+        elapsed = time.monotonic() - self._started
+        return {"n_done": self._n_done, "n_pending": self.n_pending, "elapsed_s": elapsed}
 
 
 def read_status(location: str) -> dict[str, Any]:
@@ -70,8 +50,9 @@ def read_status(location: str) -> dict[str, Any]:
         modalities[name] = {"done": counts.pop("present"), **counts, "pending": n_pending}
     note = json.loads(store.objects.read(PROGRESS) or b"{}")
     running = bool(note) and time.time() - note["written_at"] < STALE_AFTER_S
-    rate = note["n_done"] / max(note["elapsed_s"], 1e-9) if running else 0.0
-    left = (note["n_pending"] - note["n_done"]) / rate if rate > 0 else None
+    n_done = note.get("n_done", 0)  # nothing yet, while it plans
+    rate = n_done / max(note["elapsed_s"], 1e-9) if running and n_done else 0.0
+    left = (note["n_pending"] - n_done) / rate if rate > 0 else None
     return {
         "cache": location,
         "state": str(store.spec.state),

@@ -18,6 +18,7 @@ from pipeline.cache.writer import CacheStore, digest_rows, records_per_chunk
 from pipeline.contract import CacheSpec, ModalitySpec, Presence, Record, StreamRef
 from pipeline.manifests import Manifest
 from tests.benchmarks.common import busy_cores, clock, say, scratch
+from tests.factories import claim
 
 RGB = ModalitySpec(name="rgb", n_patches=32, n_features=2048, dtype="float16", records_per_chunk=1)
 
@@ -37,7 +38,8 @@ def make_cache(folder: Path, n_records: int, modality: ModalitySpec = RGB) -> Ca
     ]
     manifest = Manifest(dataset="utd-mhad", classes=("a", "b"), records=tuple(records))
     store = CacheStore.preview(str(folder), manifest, {name: spec})
-    store.begin(session="benchmark")
+    claim(folder, "benchmark")
+    store.begin()
     random = np.random.default_rng(0)
     for chunk in range(store.n_chunks(name)):
         rows = store.rows_of(name, chunk)

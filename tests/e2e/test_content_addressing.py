@@ -30,6 +30,7 @@ from tests.fabricate import (
     record_ids,
     write_raw,
 )
+from tests.factories import claim
 
 IDS = record_ids(5)
 SMALL = EncodingConfig(rgb=ColourEncoding(**SMALL_FRAMES), depth=DepthEncoding(**SMALL_FRAMES))
@@ -277,7 +278,7 @@ def test_two_encodes_of_one_cache_do_not_meet(raw, cache):
 
 def test_a_worker_of_an_encode_that_was_taken_over_stops(raw, tmp_path):
     def take_over(plan):
-        (tmp_path / "c/.ledger/session").write_text("another")
+        claim(tmp_path / "c", "another", number=2)
 
     with pytest.raises(ContractError, match=r"c was taken over by another encode"):
         encode_here(raw, tmp_path / "c", callbacks=Callbacks(on_plan=take_over))

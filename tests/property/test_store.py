@@ -18,6 +18,7 @@ from pipeline.cache.seal import finish
 from pipeline.cache.writer import CacheStore, digest_rows
 from pipeline.contract import CACHE_ATTRIBUTE, ModalitySpec, Presence, Record, StreamRef
 from pipeline.manifests import Manifest
+from tests.factories import claim
 
 P, D, PER_CHUNK = 3, 2, 3
 calm = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -48,7 +49,8 @@ def prepare(folder: Path, n: int, dtype: str = "float32") -> CacheStore:
     )
     manifest = Manifest(dataset="utd-mhad", classes=("a", "b"), records=tuple(records(n)))
     store = CacheStore.preview(str(folder), manifest, {"skeleton": spec})
-    store.begin(session="test")
+    claim(folder, "test")
+    store.begin()
     return store
 
 

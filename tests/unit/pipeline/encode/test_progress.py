@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from click.testing import CliRunner
 
 from pipeline.cache.checksums import PROGRESS
-from pipeline.cache.objects import Objects
+from pipeline.cache.lock import locked
 from pipeline.commands.cache import cache as command
 from pipeline.contract import ContractError
 from pipeline.encode.job import Callbacks
@@ -42,10 +43,9 @@ def test_when_it_has_ended_nothing_runs(raw, tmp_path):
 
 def test_a_note_gives_a_rate_and_the_time_left(raw, tmp_path):
     encode_here(raw, tmp_path / "c")
-    note = ProgressNote(Objects(str(tmp_path / "c")), n_pending=30)
+    note = ProgressNote(n_pending=30)
     note.add(10)
-    content = json.loads((tmp_path / "c" / PROGRESS).read_bytes())
-    content["elapsed_s"] = 5.0
+    content = {"written_at": time.time(), **note.figures(), "elapsed_s": 5.0}
     (tmp_path / "c" / PROGRESS).write_text(json.dumps(content))
     found = read_status(str(tmp_path / "c"))
     assert (found["rate"], found["seconds_left"]) == (2.0, 10.0)
@@ -55,10 +55,20 @@ def test_a_note_gives_a_rate_and_the_time_left(raw, tmp_path):
 
 def test_an_old_note_is_of_an_encode_that_was_killed(raw, tmp_path):
     encode_here(raw, tmp_path / "c")
-    ProgressNote(Objects(str(tmp_path / "c")), n_pending=30).write()
-    content = json.loads((tmp_path / "c" / PROGRESS).read_bytes())
-    content["written_at"] -= STALE_AFTER_S + 1
+    written = time.time() - STALE_AFTER_S - 1
+    content = {"written_at": written, **ProgressNote(n_pending=30).figures()}
     (tmp_path / "c" / PROGRESS).write_text(json.dumps(content))
+    assert not read_status(str(tmp_path / "c"))["running"]
+
+
+def test_an_encode_that_plans_or_waits_for_a_slow_record_is_running(raw, tmp_path):
+    encode_here(raw, tmp_path / "c")
+    with locked(str(tmp_path / "c")):
+        for _ in range(100):
+            if (found := read_status(str(tmp_path / "c")))["running"]:
+                break
+            time.sleep(0.05)
+    assert (found["running"], found["rate"], found["seconds_left"]) == (True, 0.0, None)
     assert not read_status(str(tmp_path / "c"))["running"]
 
 
