@@ -240,9 +240,9 @@ def change_config(config: RunConfig, changes: Sequence[str]) -> RunConfig:
 
 
 def _table_of(name_or_file: str) -> dict[str, Any]:
-    """A shipped configuration's table; a file's, laid over that of its base."""
+    """A configuration's table, laid over that of its base; a shipped one may have none."""
     table, names = read_toml(name_or_file, "configs", "configuration"), shipped_names("configs")
-    if name_or_file in names:
+    if name_or_file in names and "base" not in table:
         return table
     base = table.pop("base", "default")
     if base not in names:

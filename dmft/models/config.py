@@ -10,6 +10,7 @@ from pipeline.contract import ConfigError
 NORMS = ("pre", "post")
 ACTIVATIONS = ("gelu", "relu")
 VOTES = ("sum", "product")
+SHARES = ("pair", "modality")
 
 
 def require(condition: bool, field: str, value: object, wanted: str) -> None:
@@ -68,15 +69,27 @@ class TeacherConfig:
     layers: int = 2
     """L_MSTT: layers of each spatial and temporal branch before fusion."""
     fusion_layers: int = 2
-    """L_TMT: layers of each temporal mid-fusion module; 0 for none, so that only votes meet."""
+    """L_TMT: layers of each temporal mid-fusion module; 0 for none, so that only votes meet.
+
+    At least 2 otherwise: what one side puts into the tokens the other reads a layer later.
+    """
     fusion_tokens: int = 4
     """F: tokens that two modalities exchange."""
+    fusion_weights: str = "pair"
+    """Whose layers Eq. (8) runs: each ``pair``'s own, or each ``modality``'s in all its pairs.
+
+    Reading: theta_m names a modality alone; sizes in Table 6 lie between the two.
+    """
 
     def __post_init__(self) -> None:
         for name in ("layers", "fusion_tokens"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "a positive number")
-        wanted = "0 for late fusion, or a positive number"
-        require(self.fusion_layers >= 0, "fusion_layers", self.fusion_layers, wanted)
+        wanted = "0 for late fusion, or at least 2 (one layer alone lets nothing through)"
+        fuses = self.fusion_layers == 0 or self.fusion_layers >= 2
+        require(fuses, "fusion_layers", self.fusion_layers, wanted)
+        require(
+            self.fusion_weights in SHARES, "fusion_weights", self.fusion_weights, "pair or modality"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

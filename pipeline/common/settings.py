@@ -72,7 +72,7 @@ def shipped_names(folder: str) -> tuple[str, ...]:
     """Names of the TOML files that come with the software in a folder of ``data_manifests``.
 
     >>> shipped_names("configs")
-    ('default', 'paper')
+    ('default', 'paper', 'paper-sizes')
     """
     files = Path(str(importlib.resources.files("data_manifests") / folder)).glob("*.toml")
     return tuple(sorted(file.stem for file in files))

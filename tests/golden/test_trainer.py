@@ -25,7 +25,7 @@ UTD = {
 @pytest.mark.parametrize(
     ("name", "kind", "n_parameters"),
     [
-        ("paper", "teacher", 287208),
+        ("paper", "teacher", 286842),
         ("paper", "student", 95238),
         ("default", "teacher", 422508),
         ("default", "student", 136108),

@@ -26,7 +26,7 @@ from pipeline.contract import ConfigError
 
 
 def test_both_named_configurations_ship_and_survive_a_round_trip():
-    assert shipped_names("configs") == ("default", "paper")
+    assert shipped_names("configs") == ("default", "paper", "paper-sizes")
     for name in shipped_names("configs"):
         config = load_config(name)
         assert parse_table(RunConfig, to_table(config), where="here") == config

@@ -270,6 +270,7 @@ def test_a_teacher_without_fusion_layers_exchanges_nothing_and_holds_no_tokens()
     assert not torch.equal(before[:, 1], after[:, 1])
 
 
-def test_a_negative_number_of_fusion_layers_is_refused():
-    with pytest.raises(ConfigError, match="fusion_layers is -1: wanted 0 for late fusion"):
-        TeacherConfig(fusion_layers=-1)
+@pytest.mark.parametrize("n_layers", [-1, 1])
+def test_fusion_layers_that_fuse_nothing_are_refused(n_layers):
+    with pytest.raises(ConfigError, match=f"fusion_layers is {n_layers}: wanted 0 for late fusion"):
+        TeacherConfig(fusion_layers=n_layers)
