@@ -18,7 +18,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 CONFIGURATION_PAGE = Path("docs/reference/configuration.md")
+DATASET_PAGE = Path("docs/reference/dataset-format.md")
 COMMAND = "python docs/generate.py"
 
 
@@ -94,15 +95,47 @@ def configuration_page() -> str:
         "encoding": _settings(EncodingConfig, {"default": EncodingConfig()}),
         "run sections": _settings(RunConfig, runs, ModalityConfig),
     }
-    text = (ROOT / CONFIGURATION_PAGE).read_text()
+    return _filled(CONFIGURATION_PAGE, made)
+
+
+def dataset_page() -> str:
+    """The page of descriptions with the tables between its markers made anew."""
+    from pipeline.datasets.description import Body, Head, Top
+    from pipeline.datasets.reading import Source
+
+    kinds = {"top": Top, "modality": Head, "body": Body, "source": Source}
+    return _filled(DATASET_PAGE, {name: [_keys(kind)] for name, kind in kinds.items()})
+
+
+def _filled(page: Path, made: Mapping[str, Iterable[str]]) -> str:
+    text = (ROOT / page).read_text()
     for name, tables in made.items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         before, opened, rest = text.partition(start)
-        assert opened, f"{CONFIGURATION_PAGE} lacks {start}"
+        assert opened, f"{page} lacks {start}"
         _, closed, after = rest.partition(end)
-        assert closed, f"{CONFIGURATION_PAGE} lacks {end}"
+        assert closed, f"{page} lacks {end}"
         text = "".join([before, start, "\n\n", "\n\n".join(tables), "\n\n", end, after])
     return text
+
+
+def _keys(kind: Any) -> str:
+    """A table of what one table of a file may say."""
+    hints, texts = typing.get_type_hints(kind), _texts(kind)
+    rows = [
+        (f"`{f.name}`", _type(hints[f.name]), _default(f), _cell(texts[f.name]))
+        for f in dataclasses.fields(kind)
+    ]
+    return _table(("key", "type", "default", "meaning"), rows)
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default_factory is not dataclasses.MISSING or field.default in ("", (), None):
+        return ""
+    if field.default is dataclasses.MISSING:
+        return "required"
+    value = field.default
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def _settings(config: Any, instances: Mapping[str, Any], named: Any = None) -> Iterator[str]:
@@ -156,6 +189,10 @@ def _type(hint: Any) -> str:
         return " or ".join(_type(argument) for argument in arguments)
     if origin is not None:
         return "table" if issubclass(origin, Mapping) else "list"
+    if dataclasses.is_dataclass(hint):
+        return "table"
+    if hint is types.NoneType:
+        return "nothing"
     return {int: "integer", float: "number", str: "text", bool: "true or false"}[hint]
 
 
@@ -176,7 +213,11 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if a page is stale.")
 def main(check: bool) -> None:
     """Write the generated pages, or check that they are what the code says."""
-    pages = {Path("docs/reference/cli.md"): cli_page(), CONFIGURATION_PAGE: configuration_page()}
+    pages = {
+        Path("docs/reference/cli.md"): cli_page(),
+        CONFIGURATION_PAGE: configuration_page(),
+        DATASET_PAGE: dataset_page(),
+    }
     stale = [path for path, text in pages.items() if (ROOT / path).read_text() != text]
     for path in stale:
         if not check:

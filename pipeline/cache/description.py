@@ -25,6 +25,8 @@ SPEC = "zarr.json"
 """The group's metadata, with the description among its attributes."""
 RECORDS = f"{LEDGER_PREFIX}/manifest.jsonl"
 """A manifest of the records in the order of their rows."""
+DESCRIPTION = "description"
+"""Key of the provenance under which a described data set's description stands."""
 _MEND = "'dmft encode --check-stored' with the cache's manifest mends it"
 
 
@@ -69,6 +71,9 @@ def building_spec(
 
     ``provenance`` is what earlier encodes said of themselves.
     """
+    provenance = {k: v for k, v in (provenance or {}).items() if k != DESCRIPTION}
+    if manifest.description is not None:
+        provenance[DESCRIPTION] = manifest.description
     return CacheSpec(
         state=CacheState.BUILDING,
         dataset=manifest.dataset,
@@ -76,7 +81,7 @@ def building_spec(
         columns=tuple(sorted({name for record in records for name in record.attributes})),
         n_records=len(records),
         modalities=modalities,
-        provenance=dict(provenance or {}),
+        provenance=provenance,
     )
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.cache.checksums import SUMS, is_transient
 from pipeline.cache.description import (
+    DESCRIPTION,
     RECORDS,
     building_spec,
     delete_modality,
@@ -135,7 +136,8 @@ class CacheStore:
         records = _in_rows(known, manifest, location)
         provenance = old.provenance if old else {}
         spec = building_spec(manifest, records, {**kept, **modalities}, provenance)
-        if old and not anew and (old.columns, known) == (spec.columns, records):
+        is_same = old is not None and not anew and (old.columns, known) == (spec.columns, records)
+        if old and is_same and old.provenance.get(DESCRIPTION) == manifest.description:
             spec = old
         dropped = {
             name: stored[name]
@@ -150,7 +152,12 @@ class CacheStore:
         if objects.is_local:
             objects.path.mkdir(parents=True, exist_ok=True)
         objects.sweep()
-        everyone = Manifest(dataset=spec.dataset, classes=spec.classes, records=self.records)
+        everyone = Manifest(
+            dataset=spec.dataset,
+            classes=spec.classes,
+            records=self.records,
+            description=spec.provenance.get(DESCRIPTION),
+        )
         if read_spec(objects) is None:
             write_records(objects, everyone)  # first: a description alone would be a damaged cache
         # From here on the cache is not complete, and a modality that starts anew is not there.

@@ -120,15 +120,16 @@ def encode(
     from pipeline.encode.job import encode as run
     from pipeline.encode.options import EncodeOptions
     from pipeline.encoders.config import load_config
+    from pipeline.encoders.described import own_encodings
     from pipeline.manifests import load_manifest
 
+    started = time.monotonic()
+    wanted = load_manifest(manifest)
     asked = EncodeOptions(
-        config=load_config(config, changes),
+        config=load_config(config, changes, own_encodings(wanted.described)),
         modalities=tuple(name.strip() for name in modalities.split(",") if name.strip()),
         **options,
     )
-    started = time.monotonic()
-    wanted = load_manifest(manifest)
     if dry_run:
         _print_dry_run(rehearse(wanted, str(raw), out, asked), as_json)
         return

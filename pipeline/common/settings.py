@@ -36,6 +36,16 @@ def parse_table(kind: type[Config], table: Mapping[str, Any], *, where: str) -> 
     return parsed
 
 
+def parse_part(kind: type[Config], table: Any, path: str, problems: list[str]) -> Config | None:
+    """Build ``kind`` from the part of a table at ``path``; None where something is wrong with it.
+
+    Every problem is appended to ``problems``, by its path.
+    """
+    parsed = _table(kind, table, path, problems)
+    assert parsed is None or isinstance(parsed, kind)
+    return parsed
+
+
 def difference(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """Up to three entries in which a table that is there differs from one that is asked for.
 
@@ -184,8 +194,18 @@ def _value(hint: Any, value: Any, path: str, problems: list[str]) -> Any:
             problems.append(f"{path} is {value!r}: wanted {_wanted(hint)}")
         return value
     if origin is types.UnionType:
-        inner = next(h for h in typing.get_args(hint) if h is not types.NoneType)
-        return None if value is None else _value(inner, value, path, problems)
+        choices = [h for h in typing.get_args(hint) if h is not types.NoneType]
+        if value is None and len(choices) < len(typing.get_args(hint)):
+            return None
+        if len(choices) == 1:
+            return _value(choices[0], value, path, problems)
+        for choice in choices:  # the first that takes the value
+            faults: list[str] = []
+            parsed = _value(choice, value, path, faults)
+            if not faults:
+                return parsed
+        problems.append(f"{path} is {value!r}: wanted {_wanted(hint)}")
+        return value
     if origin is tuple and isinstance(value, (list, tuple)):
         inner = typing.get_args(hint)[0]
         return tuple(_value(inner, v, f"{path}[{i}]", problems) for i, v in enumerate(value))

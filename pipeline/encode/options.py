@@ -18,8 +18,10 @@ from pipeline.common.cores import n_cores
 from pipeline.contract import ConfigError, ContractError, ModalitySpec
 from pipeline.encoders import weights
 from pipeline.encoders.config import EncodingConfig, FramesEncoding, ModalityEncoding
+from pipeline.encoders.described import check_body, own_encodings
 from pipeline.encoders.kinds import kind_of, to_note
 from pipeline.manifests import Manifest
+from pipeline.readers.plugins import with_plugins
 from pipeline.readers.registry import modalities_of, readable
 from pipeline.signals.recording import Frames, Streams
 
@@ -82,9 +84,9 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
             cannot be had, a cache that workers cannot reach, a place where something else is.
         ContractError: the cache there is damaged.
     """
-    encodings = {
-        name: options.config.of(name) for name in _modalities(manifest, options.modalities)
-    }
+    description = manifest.described
+    config = options.config.with_own(own_encodings(description))
+    encodings = {name: config.of(name) for name in _modalities(manifest, options.modalities)}
     device, weights_sha256 = "cpu", None
     if any(kind_of(encoding).needs_network for encoding in encodings.values()):
         device = _device(options.device, options.scheduler)
@@ -109,7 +111,7 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
         location=location,
         options=options,
         specs={
-            name: _spec(manifest.dataset, name, encoding, weights_sha256, stored.get(name))
+            name: _spec(manifest, name, encoding, weights_sha256, stored.get(name))
             for name, encoding in encodings.items()
         },
         device=device,
@@ -118,7 +120,8 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
 
 def _modalities(manifest: Manifest, asked: tuple[str, ...]) -> tuple[str, ...]:
     """Those to encode, in the readers' order."""
-    known, listed = modalities_of(manifest.dataset), manifest.modalities
+    own, listed = manifest.described, manifest.modalities
+    known = tuple(own.modalities) if own is not None else modalities_of(manifest.dataset)
     for name in asked or listed:
         if name not in known:
             raise ConfigError(
@@ -166,17 +169,21 @@ def _best_dtype(device: str) -> Any:
 
 
 def _spec(
-    dataset: str,
+    manifest: Manifest,
     modality: str,
     encoding: ModalityEncoding,
     weights_sha256: str | None,
     stored: ModalitySpec | None,
 ) -> ModalitySpec:
-    kind, source = kind_of(encoding), readable(dataset, modality)
+    kind, own, noted = kind_of(encoding), manifest.described, None
+    if own is not None:
+        check_body(modality, encoding)
+        noted = with_plugins(own.modalities[modality].reading).to_note()
+    source = readable(manifest.dataset, modality, noted)
     if (source.gives is Frames) != kind.needs_network:
         raise ConfigError(
-            f"{modality} of {dataset} is read as {source.gives.__name__} and configured as "
-            f"{kind.settings.__name__}: give it a kind that takes them in the encoding's "
+            f"{modality} of {manifest.dataset} is read as {source.gives.__name__} and configured "
+            f"as {kind.settings.__name__}: give it a kind that takes them in the encoding's "
             "configuration"
         )
     is_timed = source.gives is Streams
@@ -186,7 +193,7 @@ def _spec(
         n_features=kind.network_features or len(source.columns),
         dtype=kind.dtype,
         records_per_chunk=1,
-        encoding=to_note(encoding, weights_sha256=weights_sha256, is_timed=is_timed),
+        encoding=to_note(encoding, weights_sha256=weights_sha256, is_timed=is_timed, reader=noted),
         feature_names=source.columns,
     )
     # How a cache is cut into chunks changes no number: one that is there stays as it is cut.

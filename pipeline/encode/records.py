@@ -25,7 +25,7 @@ from pipeline.cache.ledger import Failure, Source
 from pipeline.contract import ConfigError, Presence, Record, RecordingError, StreamRef
 from pipeline.encode.readahead import read_ahead
 from pipeline.encoders.config import FramesEncoding, ModalityEncoding, SeriesEncoding
-from pipeline.encoders.kinds import WEIGHTS, Kind, encoding_noted, kind_noted, kind_of
+from pipeline.encoders.kinds import READER, WEIGHTS, Kind, encoding_noted, kind_noted, kind_of
 from pipeline.raw.tree import RawTree
 from pipeline.readers.registry import Recording, readable
 from pipeline.signals.recording import Frames, Signal, Streams
@@ -74,6 +74,8 @@ class Encoder:
     encoding: ModalityEncoding
     network: FrameNetwork | None = None
     """For kinds that need one."""
+    noted: Mapping[str, Any] | None = None
+    """How a description says that the files are read; None for the data set's own readers."""
     n_threads: int = 1
     """Records read and decoded ahead at a time."""
     max_bytes_ahead: int = 256 << 20
@@ -117,7 +119,7 @@ class Encoder:
                 )
             contents.append((content, stream))
         with _blamed_on_the_record("read"):
-            return readable(self.dataset, self.modality).read(contents)
+            return readable(self.dataset, self.modality, self.noted).read(contents)
 
     def _rows(self, readings: Iterable[_Reading]) -> Iterator[Encoded]:
         """Encode without a network; neighbours with the same files, a trial's views, once."""
@@ -250,6 +252,7 @@ class Encoders:
             tree=tree,
             encoding=encoding_noted(note),
             network=self._network(modality, note) if kind_noted(note).needs_network else None,
+            noted=note.get(READER),
             n_threads=self.n_threads,
             max_bytes_ahead=self.max_bytes_ahead,
         )

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -64,6 +65,18 @@ class SeriesEncoding(ModalityEncoding):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """Which joints say where a body is, how large and turned which way; indices from 0."""
+
+    hips: tuple[int, ...]
+    """Joints whose mean is the hip centre."""
+    shoulders: tuple[int, ...]
+    """Joints whose mean is the shoulder centre."""
+    left_shoulder: int
+    right_shoulder: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SkeletonEncoding(ModalityEncoding):
     """How joints are normalised and pooled."""
 
@@ -74,6 +87,13 @@ class SkeletonEncoding(ModalityEncoding):
     """Divide by the median torso length (hip centre to shoulder centre) of the record."""
     face: bool = True
     """Turn about the vertical so that the shoulders of the first frame face the camera."""
+    body: Body | None = None
+    """Which joints are the hips and the shoulders; a data set's description says it by names."""
+
+    @property
+    def wants_body(self) -> bool:
+        """Whether any joint has to be known."""
+        return self.face or self.recentre != "none" or self.scale != "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,9 +173,38 @@ class EncodingConfig:
         encoding: ModalityEncoding = getattr(self, modality)
         return encoding
 
+    def with_own(self, own: Mapping[str, ModalityEncoding]) -> EncodingConfig:
+        """The same with a section for each modality of a described data set, where it lacks one.
 
-def load_config(path: Path | None, changes: Sequence[str] = ()) -> EncodingConfig:
+        A section of the same name and kind stays as it is.
+
+        Example:
+            >>> EncodingConfig().with_own({"wrist": SeriesEncoding(patches=64)}).of("wrist").patches
+            64
+        """
+        kept = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
+        new = {n: e for n, e in own.items() if type(kept.get(n)) is not type(e)}
+        if not new:
+            return self
+        sections = [(name, type(encoding), encoding) for name, encoding in new.items()]
+        kind = dataclasses.make_dataclass(
+            "EncodingConfig", sections, bases=(type(self),), frozen=True, kw_only=True
+        )
+        made: EncodingConfig = kind(**{**kept, **new})
+        return made
+
+
+def load_config(
+    path: Path | None,
+    changes: Sequence[str] = (),
+    own: Mapping[str, ModalityEncoding] = MappingProxyType({}),
+) -> EncodingConfig:
     """Read an encoding configuration, None for the defaults; apply ``section.key=value`` changes.
+
+    Args:
+        path: A TOML file.
+        changes: As a command line has them.
+        own: Modalities of a described data set with their defaults: sections of the file too.
 
     Example:
         >>> load_config(None, ["inertial.window=4"]).inertial
@@ -164,11 +213,12 @@ def load_config(path: Path | None, changes: Sequence[str] = ()) -> EncodingConfi
     Raises:
         ConfigError: the file cannot be read or says something wrong; every problem is named.
     """
-    table: dict[str, Any] = to_table(EncodingConfig())
+    defaults = EncodingConfig().with_own(own)
+    table: dict[str, Any] = to_table(defaults)
     if path is not None:
         try:
             table = merge_tables(table, tomllib.loads(path.read_text(encoding="utf-8-sig")))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: {error}") from error
     where = " with ".join([str(path or "the defaults"), ", ".join(changes)][: 1 + bool(changes)])
-    return parse_table(EncodingConfig, apply_changes(table, changes), where=where)
+    return parse_table(type(defaults), apply_changes(table, changes), where=where)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from pipeline.common.settings import to_table
+from pipeline.common.settings import parse_table, to_table
 from pipeline.contract import ConfigError, ContractError
 from pipeline.encoders.config import (
     ColourEncoding,
@@ -29,8 +29,9 @@ from pipeline.encoders.series import encode_series
 from pipeline.encoders.skeleton import encode_skeleton
 from pipeline.encoders.weights import N_FEATURES
 
-VERSION, WEIGHTS = "encoder_version", "weights_sha256"
-"""What a cache notes beside a modality's settings."""
+VERSION, WEIGHTS, READER = "encoder_version", "weights_sha256", "reader"
+"""What a cache notes beside a modality's settings; how files are read where a description says it.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,11 @@ def kind_of(encoding: ModalityEncoding) -> Kind:
 
 
 def to_note(
-    encoding: ModalityEncoding, *, weights_sha256: str | None = None, is_timed: bool = False
+    encoding: ModalityEncoding,
+    *,
+    weights_sha256: str | None = None,
+    is_timed: bool = False,
+    reader: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What a cache notes of a modality's encoding; part of its records' keys.
 
@@ -92,6 +97,7 @@ def to_note(
         encoding: Its settings.
         weights_sha256: Of the network, where the kind needs one.
         is_timed: Whether its rows are resampled, so that the rate counts.
+        reader: How its files are read, of a data set that is described.
     """
     kind = kind_of(encoding)
     note = {**to_table(encoding), VERSION: kind.version}
@@ -99,6 +105,10 @@ def to_note(
         note[WEIGHTS] = weights_sha256
     if not is_timed:
         note.pop("rate_hz", None)
+    if "body" in note and note["body"] is None:
+        del note["body"]
+    if reader is not None:
+        note[READER] = dict(reader)
     return note
 
 
@@ -108,7 +118,7 @@ def kind_noted(note: Mapping[str, Any]) -> Kind:
     Raises:
         ContractError: no kind has them.
     """
-    noted = note.keys() - {VERSION, WEIGHTS}
+    noted = note.keys() - {VERSION, WEIGHTS, READER}
     fitting = [kind for kind in KINDS if noted <= _settings(kind)]
     if not fitting:
         raise ContractError(
@@ -129,7 +139,8 @@ def encoding_noted(note: Mapping[str, Any]) -> ModalityEncoding:
         ContractError: they are no kind's.
     """
     kind = kind_noted(note)
-    return kind.settings(**{name: note[name] for name in note.keys() & _settings(kind)})
+    table = {name: note[name] for name in note.keys() & _settings(kind)}
+    return parse_table(kind.settings, table, where="how the cache says that it was encoded")
 
 
 def _settings(kind: Kind) -> set[str]:

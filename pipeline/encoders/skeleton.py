@@ -8,27 +8,13 @@ and are options (``recentre = "none"``, ``face = false``, ``scale = "none"`` is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import RecordingError
-from pipeline.encoders.config import SkeletonEncoding
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
-    """Which joints say where a body is, how large and turned which way; indices from 0."""
-
-    hips: tuple[int, ...]
-    """Joints whose mean is the hip centre."""
-    shoulders: tuple[int, ...]
-    """Joints whose mean is the shoulder centre."""
-    left_shoulder: int
-    right_shoulder: int
-
+from pipeline.encoders.config import Body, SkeletonEncoding
 
 BODIES: Mapping[int, Body] = MappingProxyType(
     {
@@ -43,19 +29,21 @@ counts."""
 def encode_skeleton(joints: NDArray[np.float32], encoding: SkeletonEncoding) -> NDArray[np.float32]:
     """Normalise, pool and align a skeleton.
 
-    Shapes: joints (T, J, 3) in metres or pixels, +y up, of one of :data:`BODIES`; returns
-    (P, 3 J), joint after joint (x, y, z), in torso lengths where scaled.
+    Shapes: joints (T, J, 3) in metres or pixels, +y up, of one of :data:`BODIES` or of that which
+    the settings name; returns (P, 3 J), joint after joint (x, y, z), in torso lengths where scaled.
 
     Raises:
         RecordingError: the shape is not a known body's, or scaling a torso without length.
     """
-    if joints.ndim != 3 or joints.shape[1] not in BODIES or joints.shape[2] != 3:
+    body = encoding.body or (BODIES.get(joints.shape[1]) if joints.ndim == 3 else None)
+    if joints.ndim != 3 or joints.shape[2] != 3 or (body is None and encoding.wants_body):
         known = " or ".join(map(str, BODIES))
         raise RecordingError(
             f"skeleton of shape {joints.shape}: wanted (T, {known}, 3)", stage="encode"
         )
-    body = BODIES[joints.shape[1]]
     normal = joints.astype(np.float64)
+    if body is None:
+        return encoding.pool(normal.reshape(len(normal), -1).astype(np.float32))
     hips = normal[:, body.hips].mean(axis=1, keepdims=True)
     if encoding.recentre == "first":
         normal = normal - hips[:1]

@@ -97,9 +97,10 @@ def build(
     if filmed and not keep_unfilmed:
         unfilmed = {p.trial: p.record_id for _, p in placed if p.trial not in filmed}
     placed = [(path, place) for path, place in placed if place.trial not in unfilmed]
-    digests: list[tuple[int, str]] = []
+    digests: dict[str, tuple[int, str]] = {}
     if not problems:
-        digests, problems = _digest([path for path, _ in placed], raw, progress, jobs)
+        digests, unread = digest_files([path for path, _ in placed], raw, progress, jobs)
+        problems += unread.values()
     if problems:
         raise ContractError(
             f"{raw.root} cannot be listed, {len(problems)} problems:\n  " + "\n  ".join(problems)
@@ -108,7 +109,8 @@ def build(
         layout,
         [
             (place, StreamRef(name=place.stream, path=path, n_bytes=n_bytes, sha256=sha256))
-            for (path, place), (n_bytes, sha256) in zip(placed, digests, strict=True)
+            for path, place in placed
+            for n_bytes, sha256 in [digests[path]]
         ],
     )
     modalities = manifest.modalities
@@ -142,19 +144,19 @@ def _rivals(placed: list[tuple[str, Place]]) -> list[str]:
     ]
 
 
-def _digest(
+def digest_files(
     paths: list[str], raw: RawTree, progress: Progress | None, jobs: int | None
-) -> tuple[list[tuple[int, str]], list[str]]:
-    """Size and hash of every file that can be read, and what is wrong with the others."""
-    digests: list[tuple[int, str]] = []
-    problems: list[str] = []
+) -> tuple[dict[str, tuple[int, str]], dict[str, str]]:
+    """Path to size and hash of every file that can be read; to what is wrong with the others."""
+    digests: dict[str, tuple[int, str]] = {}
+    problems: dict[str, str] = {}
     with ThreadPoolExecutor(jobs or default_jobs()) as pool:
         tasks = [pool.submit(raw.digest, path) for path in paths]
-        for done, task in enumerate(tasks, start=1):
+        for done, (path, task) in enumerate(zip(paths, tasks, strict=True), start=1):
             try:
-                digests.append(task.result())
+                digests[path] = task.result()
             except RecordingError as error:
-                problems.append(str(error))
+                problems[path] = str(error)
             if progress is not None:
                 progress(done, len(paths))
     return digests, problems

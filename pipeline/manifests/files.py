@@ -10,7 +10,7 @@ import codecs
 import json
 import os
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NotRequired, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 from pydantic_core import ErrorDetails
@@ -26,6 +26,7 @@ from pipeline.manifests.model import (
     ProblemKind,
     header_problems,
     record_problems,
+    sharing,
 )
 from pipeline.raw.archives import leads_out
 
@@ -90,14 +91,19 @@ def parse_manifest(content: bytes) -> tuple[Manifest | None, list[Problem]]:
     if header is None:
         return None, problems
     dataset, classes, n_records = header["dataset"], tuple(header["classes"]), header["n_records"]
-    for index, kind, text in record_problems(dataset, classes, records):
+    description = header.get("description")
+    may_share = sharing(dataset, description)
+    for index, kind, text in record_problems(classes, records, may_share):
         report(numbers[index], text, kind)
     if n_records != len(lines):
         follow = f"n_records is {n_records} and {len(lines)} record lines follow"
         report(1, f"{follow}: the file was cut short or edited")
     if problems:
         return None, problems
-    return Manifest(dataset=dataset, classes=classes, records=tuple(records)), []
+    made = Manifest(
+        dataset=dataset, classes=classes, records=tuple(records), description=description
+    )
+    return made, []
 
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
@@ -112,6 +118,7 @@ class _Header(TypedDict):
     dataset: str
     classes: list[str]
     n_records: int
+    description: NotRequired[dict[str, Any]]
 
 
 @with_config(_STRICT)
@@ -147,7 +154,8 @@ def _parse_header(line: bytes) -> tuple[_Header | None, list[str]]:
             f"is format {_brief(header['format'])} version {header['version']}: wanted "
             f"{MANIFEST_FORMAT!r} version {MANIFEST_VERSION}"
         )
-    return header, [*texts, *header_problems(header["dataset"], header["classes"])]
+    problems = header_problems(header["dataset"], header["classes"], header.get("description"))
+    return header, [*texts, *problems]
 
 
 def _parse_record(line: bytes) -> tuple[Record | None, list[tuple[ProblemKind, str]]]:

@@ -9,12 +9,13 @@ import enum
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline.contract import ContractError, Record, StreamRef
+from pipeline.contract import ConfigError, ContractError, Record, StreamRef
+from pipeline.datasets import Description, described
 from pipeline.manifests.layout import LAYOUTS
 
 if TYPE_CHECKING:
@@ -67,10 +68,13 @@ class Manifest:
     classes: tuple[str, ...]
     """A record's label is an index into these."""
     records: tuple[Record, ...]
+    description: Mapping[str, Any] | None = None
+    """What the data set's ``dataset.toml`` says; None where the readers are known by its name."""
 
     def __post_init__(self) -> None:
-        problems = list(header_problems(self.dataset, self.classes))
-        contradictions = record_problems(self.dataset, self.classes, self.records)
+        problems = list(header_problems(self.dataset, self.classes, self.description))
+        may_share = sharing(self.dataset, self.description)
+        contradictions = record_problems(self.classes, self.records, may_share)
         problems += [text for _, _, text in contradictions]
         if problems:
             raise ContractError("the manifest contradicts itself: " + "; ".join(problems))
@@ -84,10 +88,16 @@ class Manifest:
                 "dataset": self.dataset,
                 "classes": list(self.classes),
                 "n_records": len(self.records),
+                **({"description": self.description} if self.description is not None else {}),
             }
         )
         for record in self.records:
             yield _dump(_record_json(record))
+
+    @property
+    def described(self) -> Description | None:
+        """The description, read; None where there is none."""
+        return described(self.description)
 
     @property
     def sha256(self) -> str:
@@ -147,8 +157,33 @@ class Manifest:
                         yield record, modality, stream
 
 
-def header_problems(dataset: str, classes: Sequence[str]) -> Iterator[str]:
-    """What is wrong with a data set's name or class names."""
+MayShare = Callable[[str, Record, Record], bool]
+"""Whether two records may list one file of a modality."""
+
+
+def sharing(dataset: str, description: Mapping[str, Any] | None) -> MayShare:
+    """Which records of a data set may share files: by its description, or by its layout."""
+    try:
+        own = described(description)
+    except ConfigError:  # a problem of the header, which is named there
+        return lambda modality, one, other: False
+    if own is not None:
+        return lambda modality, one, other: own.may_share(modality) and one.label == other.label
+    layout = LAYOUTS.get(dataset)
+    return layout.may_share if layout is not None else lambda modality, one, other: False
+
+
+def header_problems(
+    dataset: str, classes: Sequence[str], description: Mapping[str, Any] | None = None
+) -> Iterator[str]:
+    """What is wrong with a data set's name, class names or description."""
+    try:
+        own = described(description)
+    except ConfigError as error:
+        yield str(error)
+    else:
+        if own is not None and own.name != dataset:
+            yield f"dataset is {dataset!r} and its description is of {own.name!r}"
     if not _DATASET.fullmatch(dataset):
         yield f"dataset is {dataset!r}: wanted lower-case letters, digits and '-'"
     if not classes:
@@ -161,16 +196,14 @@ def header_problems(dataset: str, classes: Sequence[str]) -> Iterator[str]:
 
 
 def record_problems(
-    dataset: str, classes: Sequence[str], records: Sequence[Record]
+    classes: Sequence[str], records: Sequence[Record], may_share: MayShare
 ) -> Iterator[tuple[int, ProblemKind, str]]:
     """What is wrong with each record, itself and beside those before it: index, kind, text.
 
-    A file is of one stream of one record, but for those that the data set's layout says the views
-    of a trial share.
+    A file is of one stream of one record, but for those that the views of a trial may share.
     """
     ids: set[str] = set()
     claims: dict[str, tuple[Record, str, StreamRef]] = {}
-    layout = LAYOUTS.get(dataset)
     for index, record in enumerate(records):
         texts = []
         if record.id in ids:
@@ -194,7 +227,7 @@ def record_problems(
             first, claimed_as, listed = claims.setdefault(plain, (record, modality, stream))
             if first is record and claimed_as == modality and listed is stream:
                 continue
-            shared = layout is not None and layout.may_share(modality, first, record)
+            shared = may_share(modality, first, record)
             if not shared or (claimed_as, listed.name) != (modality, stream.name):
                 claimed = f"file {plain} is claimed by record {record.id} and by record {first.id}"
                 yield index, ProblemKind.DUPLICATED, f"{claimed}: wanted one file for one stream"

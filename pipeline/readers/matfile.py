@@ -39,8 +39,8 @@ _CLASSES = {
 _NUMERIC = range(6, 16)
 _MAX_DIMENSIONS = 32
 
-Shape = Sequence[int | range | None]
-"""One entry a dimension: a length, a range of lengths, or None for any."""
+Shape = Sequence[int | range | None] | None
+"""One entry a dimension: a length, a range of lengths, or None for any; None for any shape."""
 
 
 def read_array(
@@ -73,6 +73,21 @@ def read_array(
         raise RecordingError(f"{path or 'MAT file'} {error}", path=path) from error
     array.flags.writeable = False
     return array
+
+
+def read_hdf5(
+    content: bytes, key: str, *, path: str, max_bytes: int = DEFAULT_MAX_BYTES
+) -> NDArray[Any]:
+    """The array at ``key`` of a plain HDF5 file, such as ``left/acc``, its axes as HDF5 has them.
+
+    Raises:
+        RecordingError: as :func:`read_array`.
+    """
+    try:
+        return _read_hdf5(content, key, None, max_bytes).T
+    except _MatError as error:
+        reason = str(error).replace("MAT v7.3 (HDF5)", "HDF5")
+        raise RecordingError(f"{path} {reason}", path=path) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,10 +251,7 @@ def _read_hdf5(content: bytes, key: str, shape: Shape, max_bytes: int) -> NDArra
 
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
-            link = file.get(key, getlink=True)
-            if not isinstance(link, h5py.HardLink):
-                raise _MatError(f"has no variable {key!r}: found {sorted(file)}")
-            item = file[key]
+            item = _within(file, key)
             if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "iuf":
                 kind = item.dtype if isinstance(item, h5py.Dataset) else type(item).__name__
                 raise _MatError(f"holds {key!r} of class {kind}: wanted real numbers")
@@ -257,6 +269,19 @@ def _read_hdf5(content: bytes, key: str, shape: Shape, max_bytes: int) -> NDArra
         reason = f"{type(error).__name__}: {error}"
         raise _MatError(f"is a damaged MAT v7.3 (HDF5) file: {reason}") from error
     return np.ascontiguousarray(array).astype(array.dtype.newbyteorder("="), copy=False).T
+
+
+def _within(file: Any, key: str) -> Any:
+    """What stands at a path of HDF5, each step of which lies in this file itself."""
+    import h5py
+
+    item = file
+    for name in key.split("/"):
+        link = item.get(name, getlink=True) if isinstance(item, h5py.Group) and name else None
+        if not isinstance(link, h5py.HardLink):
+            raise _MatError(f"has no variable {key!r}: found {sorted(file)}")
+        item = item[name]
+    return item
 
 
 def _check_chunks(item: Any, key: str, max_bytes: int) -> None:
@@ -278,15 +303,23 @@ def _check_chunks(item: Any, key: str, max_bytes: int) -> None:
 
 
 def _check_shape(name: str, found: tuple[int, ...], wanted: Shape) -> None:
-    fits = len(found) == len(wanted) and all(
-        n >= 0 and (w is None or (n in w if isinstance(w, range) else n == w))
-        for n, w in zip(found, wanted, strict=True)
+    if wanted is None and all(n >= 0 for n in found):
+        return
+    fits = (
+        wanted is not None
+        and len(found) == len(wanted)
+        and all(
+            n >= 0 and (w is None or (n in w if isinstance(w, range) else n == w))
+            for n, w in zip(found, wanted, strict=True)
+        )
     )
     if not fits:
         raise _MatError(f"holds {name!r} of shape {found}: wanted {_shape_text(wanted)}")
 
 
 def _shape_text(shape: Shape) -> str:
+    if shape is None:
+        return "lengths from 0"
     lengths = [
         "any" if n is None else f"{n.start} to {n.stop - 1}" if isinstance(n, range) else str(n)
         for n in shape

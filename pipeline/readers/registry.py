@@ -1,58 +1,27 @@
 """Which reader reads which modality of which data set, and what its columns are called.
 
 Importing this is cheap: a reader's decoder (PyAV, h5py, isal) is imported when it first reads.
-A modality that is added to a data set is one entry here and one in ``pipeline.encoders.config``.
+Data sets of which the software knows nothing are read as their description says (``described``);
+those that stand here have what no description can say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
-from pipeline.contract import ConfigError, RecordingError, StreamRef
+from pipeline.contract import ConfigError
+from pipeline.datasets.reading import Reading
 from pipeline.readers import mmact, pose, utd_mhad
+from pipeline.readers.described import readable_as
+from pipeline.readers.readable import Readable, Recording, of_one_file
 from pipeline.readers.video import read_video
-from pipeline.signals.recording import Frames, Signal, Streams
+from pipeline.signals.recording import Frames, Streams
 
-Opened = tuple[bytes, StreamRef]
-"""A whole raw file and its description."""
-Recording = Signal | Streams | Frames
-Reader = Callable[[Sequence[Opened]], Recording]
-"""All files of one record's modality to a recording in physical units."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Readable:
-    """One modality of a data set."""
-
-    read: Reader
-    columns: tuple[str, ...] = ()
-    """Names of the columns of a patch, where they have a meaning; a network's have none."""
-    gives: type[Recording] = Signal
-    """What it reads: :class:`Streams` are resampled at the encoding's ``rate_hz``."""
-
-
-def of_one_file(read: Callable[[bytes, StreamRef], Recording]) -> Reader:
-    """A reader of one file as a reader of all files of a modality, of which there must be one."""
-
-    def read_one(opened: Sequence[Opened]) -> Recording:
-        if len(opened) != 1:
-            names = ", ".join(ref.name for _, ref in opened)
-            raise RecordingError(
-                f"{len(opened)} streams, {names}: this data set's reader takes 1", stage="read"
-            )
-        content, ref = opened[0]
-        if not content:
-            raise RecordingError("the file is empty", stage="open", path=ref.path)
-        try:
-            return read(content, ref)
-        except RecordingError as error:
-            error.path = error.path or ref.path
-            raise
-
-    return read_one
-
+__all__ = ["EQUAL_LENGTHS", "READERS", "Readable", "Recording", "modalities_of", "readable"]
 
 READERS: Mapping[str, Mapping[str, Readable]] = MappingProxyType(
     {
@@ -98,8 +67,14 @@ def modalities_of(dataset: str) -> tuple[str, ...]:
     return tuple(_readers(dataset))
 
 
-def readable(dataset: str, modality: str) -> Readable:
+def readable(dataset: str, modality: str, noted: Mapping[str, Any] | None = None) -> Readable:
     """How one modality of a data set is read.
+
+    Args:
+        dataset: Such as ``utd-mhad``.
+        modality: Which.
+        noted: How a description says that its files are read, as a cache notes it; None where the
+            data set's own readers are meant.
 
     Example:
         >>> readable("utd-mhad", "inertial").columns[0]
@@ -108,12 +83,19 @@ def readable(dataset: str, modality: str) -> Readable:
     Raises:
         ConfigError: it is not; the message names what is.
     """
+    if noted is not None:
+        return _described(json.dumps(noted, sort_keys=True))
     readers = _readers(dataset)
     if modality not in readers:
         raise ConfigError(
             f"no reader for modality {modality!r} of {dataset}: there are {sorted(readers)}"
         )
     return readers[modality]
+
+
+@lru_cache(maxsize=64)  # asked for every file
+def _described(noted: str) -> Readable:
+    return readable_as(Reading.of_note(json.loads(noted)))
 
 
 def _readers(dataset: str) -> Mapping[str, Readable]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import RecordingError
 from pipeline.readers.limits import Limits
-from pipeline.signals.clock import ClockError, mend_jump, spread_shared
+from pipeline.readers.times import in_order_of_time
 
 MAX_LINE_BYTES = 256
 """On average; a published line has some 60."""
@@ -77,20 +77,7 @@ def read_rows(
                 shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
                 _refuse(path, number, f"is {shown!r}: {wanted}")
         raise AssertionError(f"{path}: {error}, and no line is wrong") from error
-    try:
-        times_s = mend_jump(spread_shared(times_s, values))
-    except ClockError as error:
-        _refuse(path, None, str(error))
-    times_s, first = np.unique(times_s, return_index=True)
-    span_s = times_s[-1] - times_s[0]
-    if span_s > limits.seconds:
-        _refuse(
-            path,
-            None,
-            f"spans {span_s:.0f} s from its first time stamp to its last: wanted at "
-            f"most {limits.seconds:.0f} s (DMFT_MAX_SECONDS sets it)",
-        )
-    return times_s, values[first]
+    return in_order_of_time(times_s, values, path)
 
 
 def _parse(text: bytes, n_values: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

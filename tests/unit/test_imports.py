@@ -48,7 +48,7 @@ def test_what_both_share_may_import_no_room_of_the_encoder():
     [
         (
             "A cache knows neither who fills it nor what it is filled from",
-            OPEN_TO_THE_TRAINER | {"pipeline.manifests", "pipeline.raw"},
+            OPEN_TO_THE_TRAINER | {"pipeline.datasets", "pipeline.manifests", "pipeline.raw"},
         ),
         ("Raw files and signals stand on the contract alone", {"pipeline.contract"}),
     ],

@@ -6,6 +6,7 @@ import importlib.resources
 import json
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -76,7 +77,7 @@ def test_build_writes_over_a_file_only_when_told_to(raw: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("ntu", "."), "'ntu' is not one of 'mmact', 'utd-mhad'"),
+        (("ntu", "."), "'ntu' is not one of mmact, pattern, table, utd-mhad"),
         (("utd-mhad", "absent"), "'absent' does not exist"),
         (("utd-mhad", "."), "absent is not a folder: make it first"),
     ],
@@ -162,10 +163,22 @@ def test_the_shipped_manifest_checks_out() -> None:
     assert "861 records, as pinned, no problems" in result.output
 
 
-@pytest.mark.parametrize("name", ["build", "check"])
-def test_every_option_says_what_it_does_and_its_default(name: str) -> None:
-    for option in command.manifest.commands[name].params:
+BUILD = command.manifest.commands["build"]
+assert isinstance(BUILD, click.Group)
+
+
+@pytest.mark.parametrize(
+    ("names", "params"),
+    [
+        (("check",), command.manifest.commands["check"].params),
+        *((("build", name), made.params) for name, made in BUILD.commands.items()),
+    ],
+)
+def test_every_option_says_what_it_does_and_its_default(
+    names: tuple[str, ...], params: list[click.Parameter]
+) -> None:
+    for option in params:
         if option.param_type_name == "option":
             assert option.help  # type: ignore[attr-defined]
-    text = run(name, "--help").output
+    text = run(*names, "--help").output
     assert text.count("[default: ") + text.count("[required]") >= 3

@@ -162,4 +162,4 @@ def test_pixels_are_never_squeezed_into_a_type_that_they_do_not_fit() -> None:
 
 def test_settings_stand_in_the_order_in_which_caches_note_them() -> None:
     names = [field.name for field in dataclasses.fields(SkeletonEncoding)]
-    assert names == ["window", "stride", "patches", "recentre", "scale", "face"]
+    assert names == ["window", "stride", "patches", "recentre", "scale", "face", "body"]

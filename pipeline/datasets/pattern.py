@@ -1,0 +1,109 @@
+"""Facts out of paths: ``{label}/{subject}_t{trial:d}_{modality}.csv`` and what a path says by it.
+
+``{name}`` is any text within a folder's or file's name, ``{name:d}`` a whole number, ``{name:w}``
+letters, digits and underscores; ``{_}`` is passed over, and ``**`` is any number of folders. A name
+that is there twice says the same both times, letter case apart. A path that a pattern reads in two
+ways is refused rather than guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipeline.contract import ConfigError, ContractError
+
+_FIELD = re.compile(r"\{([^{}]*)\}|(\*\*/?)")
+_FIELD_NAME = re.compile(r"_|[a-z][a-z0-9_]*")
+_KINDS = {"": "[^/]+", "d": "[0-9]{1,9}", "w": "[a-zA-Z0-9_]+"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pattern:
+    """A pattern of one stream's paths."""
+
+    text: str
+    names: tuple[str, ...]
+    """Fields, without those that are passed over, each once."""
+    _lazy: re.Pattern[str] = field(repr=False)
+    _greedy: re.Pattern[str] = field(repr=False)
+
+    @classmethod
+    def of(
+        cls, text: str, fixed: Mapping[str, str], choices: Mapping[str, Sequence[str]]
+    ) -> Pattern:
+        """Read a pattern.
+
+        Args:
+            text: As a description has it.
+            fixed: Fields whose text is known: the modality and the stream.
+            choices: Fields that have one of some texts; of no texts, any.
+
+        Example:
+            >>> Pattern.of("{label}/{subject:w}-{_}.csv", {}, {}).find("drum/anna-1.csv")
+            {'label': 'drum', 'subject': 'anna'}
+
+        Raises:
+            ConfigError: it cannot be read; says what at.
+        """
+        if text.startswith("/") or ".." in text.split("/") or "\\" in text:
+            raise ConfigError(f"pattern {text!r}: wanted a path within the raw tree, parts by '/'")
+        lazy, greedy, names, at = "", "", list[str](), 0
+        for match in _FIELD.finditer(text):
+            literal, at = _literal(text[at : match.start()], text), match.end()
+            if match[2]:
+                folders = r"(?:[^/]+/)*" if match[2].endswith("/") else ".*"
+                lazy, greedy = lazy + literal + folders, greedy + literal + folders
+                continue
+            name, _, kind = match[1].partition(":")
+            if kind not in _KINDS or not _FIELD_NAME.fullmatch(name):
+                raise ConfigError(
+                    f"pattern {text!r} has {match[0]}: wanted {{name}}, {{name:d}} or {{name:w}}, "
+                    "the name in lower-case letters, digits and underscores"
+                )
+            if name in fixed:
+                lazier = wanted = re.escape(fixed[name])
+            elif name in names:
+                lazier = wanted = f"(?P={name})"
+            else:
+                options = sorted(choices.get(name, ()), key=len, reverse=True)
+                wanted = "|".join(map(re.escape, options)) or _KINDS[kind]
+                lazier = wanted if options or kind == "d" else f"{wanted}?"
+                group = "(?:" if name == "_" else f"(?P<{name}>"
+                zeros = "0*" if kind == "d" else ""
+                lazier, wanted = f"{zeros}{group}{lazier})", f"{zeros}{group}{wanted})"
+                names += [name] if name != "_" else []
+            lazy, greedy = lazy + literal + lazier, greedy + literal + wanted
+        end = _literal(text[at:], text)
+        return cls(
+            text=text,
+            names=tuple(names),
+            _lazy=re.compile(lazy + end, re.IGNORECASE),
+            _greedy=re.compile(greedy + end, re.IGNORECASE),
+        )
+
+    def find(self, path: str) -> dict[str, str] | None:
+        """What a path says, name to text, numbers without leading zeros; None if not of the form.
+
+        Raises:
+            ContractError: it can be read in two ways.
+        """
+        lazy, greedy = self._lazy.fullmatch(path), self._greedy.fullmatch(path)
+        if lazy is None or greedy is None:
+            return None
+        one, other = lazy.groupdict(), greedy.groupdict()
+        if one != other:
+            name = next(name for name in self.names if one[name] != other[name])
+            raise ContractError(
+                f"{path} says {name} {one[name]!r} or {other[name]!r} by the pattern "
+                f"{self.text!r}: list the classes, or write {{{name}:w}} or {{{name}:d}} where it "
+                "has no other characters"
+            )
+        return one
+
+
+def _literal(literal: str, text: str) -> str:
+    if "{" in literal or "}" in literal or "*" in literal:
+        raise ConfigError(f"pattern {text!r} has {literal!r}: wanted fields such as {{name}}")
+    return re.escape(literal)

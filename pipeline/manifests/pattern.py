@@ -1,0 +1,178 @@
+"""Recordings from a tree whose paths carry the facts, by the patterns of a description.
+
+Files that were recorded together are those whose paths say the same. A modality whose pattern says
+less, as of sensors that all cameras of a trial share, goes to each record that it agrees with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from pipeline.contract import ConfigError, ContractError
+from pipeline.datasets.description import Description
+from pipeline.manifests.build import Build, Progress
+from pipeline.manifests.described import Listed, Problems, list_described
+from pipeline.raw.tree import RawTree
+
+Source = tuple[str, str]
+"""Modality and stream."""
+Facts = tuple[tuple[str, str], ...]
+"""What a path says, in the order of the names."""
+
+
+def build_pattern(
+    description: Description,
+    raw: RawTree,
+    *,
+    progress: Progress | None = None,
+    jobs: int | None = None,
+) -> Build:
+    """The manifest of the recordings of a tree, in the order of what their paths say.
+
+    Args:
+        description: Of their data set.
+        raw: The tree.
+        progress: Called from this thread as files are hashed.
+        jobs: Threads that hash.
+
+    Raises:
+        ConfigError: a modality has no pattern, or none says the label.
+        ContractError: no recordings, two files of one stream for one record, a path that is read in
+            two ways.
+    """
+    survey = raw.survey()
+    problems = Problems(str(raw.root))
+    for refusal in survey.refused:
+        if refusal.is_unread:
+            problems.add(f"{refusal.path}: {refusal.reason}")
+    found, ignored = place_files(description, survey.paths, problems)
+    problems.check()
+    if not found:
+        texts = ", ".join(repr(p.text) for p in description.patterns.values())
+        shown = "".join(f"\n  {path}: {reason}" for path, reason in ignored[:5])
+        raise ContractError(
+            f"{raw.root} holds no recordings of {description.name} by {texts}: {len(ignored)} "
+            f"other files are there{':' if shown else ''}{shown}"
+        )
+    ignored += [(refusal.path, refusal.reason) for refusal in survey.refused]
+    label = description.top.label
+    named = sorted({name for facts in found for name, _ in facts} - {label})
+    kept = description.top.attributes or tuple(named)
+    listed = []
+    for facts in sorted(found, key=lambda facts: [_in_order(text) for _, text in facts]):
+        says = dict(facts)
+        streams = found[facts]
+        if label not in says:
+            raise ConfigError(
+                f"no pattern of {description.name} says the {label!r}: wanted {{{label}}} in it, "
+                "or the name of another part as 'label'"
+            )
+        listed.append(
+            Listed(
+                place=next(iter(streams.values())),
+                record="_".join(
+                    f"{name[0]}{text}" if text.isdecimal() else text for name, text in facts
+                ),
+                label=says[label],
+                fields={name: says.get(name, "") for name in kept},
+                paths={source: (path, path) for source, path in streams.items()},
+            )
+        )
+    return list_described(
+        description,
+        listed,
+        raw,
+        where=str(raw.root),
+        ignored=sorted(ignored),
+        progress=progress,
+        jobs=jobs,
+    )
+
+
+def place_files(
+    description: Description, paths: tuple[str, ...], problems: Problems
+) -> tuple[dict[Facts, dict[Source, str]], list[tuple[str, str]]]:
+    """What the paths say to the files of which they say it, and files that are none.
+
+    Raises:
+        ConfigError: a modality has no pattern.
+    """
+    patterns = description.patterns
+    for name, modality in description.modalities.items():
+        for stream, text in modality.patterns.items():
+            if not text:
+                what = name if len(modality.patterns) == 1 else f"{name}.streams.{stream}"
+                raise ConfigError(
+                    f"modality.{what} of {description.name} has no pattern: wanted one, or a table "
+                    "of trials ('dmft manifest build table')"
+                )
+    ignored = []
+    facts_of: dict[Source, dict[Facts, str]] = {source: {} for source in patterns}
+    for path in paths:
+        if any(fnmatchcase(path, glob) for glob in description.top.exclude):
+            ignored.append((path, "excluded by the description"))
+            continue
+        matching: dict[Source, dict[str, str]] = {}
+        for source, pattern in patterns.items():
+            try:
+                says = pattern.find(path)
+            except ContractError as error:
+                problems.add(str(error))
+                break
+            if says is not None:
+                matching[source] = says
+        if len(matching) > 1:
+            problems.add(f"{path} is {' and '.join(m for m, _ in matching)} by the patterns")
+        for source, found in list(matching.items())[:1]:
+            facts = tuple(found.items())
+            other = facts_of[source].setdefault(facts, path)
+            if other != path:
+                problems.add(
+                    f"{path} and {other} are both {source[0]} of one record: wanted a part of the "
+                    "pattern that tells them apart, such as {take}"
+                )
+        if not matching:
+            ignored.append((path, f"not a recording's name in {description.name}"))
+    records = _joined(facts_of)
+    joined = {path for streams in records.values() for path in streams.values()}
+    ignored += [
+        (path, "no record of the other modalities agrees with it")
+        for by_facts in facts_of.values()
+        for path in by_facts.values()
+        if path not in joined
+    ]
+    return records, ignored
+
+
+def _joined(facts_of: Mapping[Source, Mapping[Facts, str]]) -> dict[Facts, dict[Source, str]]:
+    """Files by record: of those whose paths say most, with what the others agree on."""
+    present = {source: by_facts for source, by_facts in facts_of.items() if by_facts}
+    names = {source: frozenset(n for n, _ in next(iter(f))) for source, f in present.items()}
+    records: dict[Facts, dict[Source, str]] = {}
+    orders: dict[frozenset[str], tuple[str, ...]] = {}
+    for source in sorted(present, key=lambda source: -len(names[source])):
+        wider = [those for those in orders if those > names[source]]
+        if not wider:
+            order = orders.setdefault(
+                names[source], tuple(name for name, _ in next(iter(present[source])))
+            )
+            for facts, path in present[source].items():
+                says = dict(facts)
+                key = tuple((name, says[name]) for name in order)
+                records.setdefault(key, {})[source] = path
+            continue
+        order = tuple(name for name in next(iter(orders.values())) if name in names[source])
+        shared = {
+            tuple(dict(facts)[name] for name in order): path
+            for facts, path in present[source].items()
+        }
+        for facts, streams in records.items():
+            says = dict(facts)
+            if (key_text := tuple(says.get(name, "") for name in order)) in shared:
+                streams[source] = shared[key_text]
+    return records
+
+
+def _in_order(text: str) -> tuple[int, int, str]:
+    return (0, int(text), "") if text.isdecimal() else (1, 0, text)

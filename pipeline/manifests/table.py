@@ -1,0 +1,198 @@
+"""Recordings from a table, one row a record: CSV, TSV, Parquet or Excel.
+
+Columns are found by name: the label, the record's name where there is one, one column of paths a
+modality or a stream, and all others as attributes. Cells are texts; an empty one is absent.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from pipeline.contract import ContractError, check_modality_name
+from pipeline.datasets.description import Description
+from pipeline.manifests.build import Build, Progress
+from pipeline.manifests.described import Listed, Problems, list_described
+from pipeline.raw.tree import RawTree
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_COLUMNS = 1000
+FIRST_ROW = 2
+"""As a spreadsheet counts: the header is row 1."""
+_RESERVED = ("record_id", "label")
+
+
+def build_table(
+    description: Description,
+    trials: Path,
+    raw: RawTree,
+    *,
+    progress: Progress | None = None,
+    jobs: int | None = None,
+) -> Build:
+    """The manifest of the recordings that a table lists, in its order.
+
+    Args:
+        description: Of their data set.
+        trials: A file that ends in .csv, .tsv, .parquet or .xlsx.
+        raw: Where the paths lie.
+        progress: Called from this thread as files are hashed.
+        jobs: Threads that hash.
+
+    Raises:
+        ContractError: the table cannot be read, lacks a column, or lists what cannot be; every
+            problem by its row and column.
+    """
+    table = read_trials(trials)
+    listed = list_rows(description, table, str(trials))
+    return list_described(description, listed, raw, where=str(trials), progress=progress, jobs=jobs)
+
+
+def list_rows(description: Description, table: pd.DataFrame, where: str) -> list[Listed]:
+    """What a table's rows say.
+
+    Raises:
+        ContractError: a column is not there, or its name cannot be an attribute's.
+    """
+    problems = Problems(where)
+    top = description.top
+    columns = list(table.columns)
+    shown = ", ".join(map(repr, columns[:20])) + (", ..." if len(columns) > 20 else "")
+    of_paths = {
+        (name, stream): column
+        for name, modality in description.modalities.items()
+        for stream, column in modality.paths.items()
+    }
+    for wanted in (top.label, *of_paths.values(), *top.attributes):
+        if wanted not in columns:
+            problems.add(f"there is no column {wanted!r}: its columns are {shown}")
+    taken = {top.record, *of_paths.values(), *(() if top.label in top.attributes else (top.label,))}
+    others = top.attributes or [column for column in columns if column not in taken]
+    fields = {}
+    for column in others:
+        name = re.sub(r"[^a-z0-9]+", "_", column.strip().lower()).strip("_")
+        try:
+            check_modality_name(name)
+        except ContractError as error:
+            problems.add(f"column {column!r}: {error}")
+            continue
+        if name in fields or name in _RESERVED or name in description.modalities:
+            problems.add(f"column {column!r}: an attribute cannot be called {name!r}")
+        fields[name] = column
+    if table.empty:
+        problems.add("it has no rows: wanted one a record")
+    problems.check()
+    label, names = table[top.label], table.get(top.record, [""] * len(table))
+    path_cells = [(source, column, table[column]) for source, column in of_paths.items()]
+    field_cells = [(name, table[column]) for name, column in fields.items()]
+    listed = []
+    for at in range(len(table)):
+        row = f"row {at + FIRST_ROW}"
+        listed.append(
+            Listed(
+                place=row,
+                record=names[at],
+                label=label[at],
+                fields={name: cells[at] for name, cells in field_cells},
+                paths={
+                    source: (_plain(cells[at]), f"{row}, column {column!r}")
+                    for source, column, cells in path_cells
+                    if cells[at]
+                },
+            )
+        )
+    return listed
+
+
+def _plain(path: str) -> str:
+    """A path with forward slashes and without ``./``; what leads out of the tree still does."""
+    forward = path.replace("\\", "/")
+    return PurePosixPath(forward).as_posix()
+
+
+def read_trials(trials: Path) -> pd.DataFrame:
+    """A table as texts without spaces around them, empty where there is nothing; rows from 0.
+
+    Raises:
+        ContractError: no such file, no table, a formula, a column twice, too many columns.
+    """
+    import pandas as pd
+
+    ending = trials.suffix.lower()
+    try:
+        if ending in (".csv", ".tsv", ".txt"):
+            table = pd.read_csv(
+                trials,
+                sep="," if ending == ".csv" else "\t",
+                header=None,
+                dtype=str,
+                na_filter=False,
+                encoding="utf-8-sig",
+                skipinitialspace=True,
+            )
+            cells = table.to_numpy(dtype=object)
+        elif ending == ".parquet":
+            frame = pd.read_parquet(trials)
+            cells = [list(map(str, frame.columns)), *_texts(frame.to_numpy(dtype=object).tolist())]
+        elif ending == ".xlsx":
+            cells = _excel(trials)
+        else:
+            raise ContractError(f"{trials} is no table: wanted .csv, .tsv, .parquet or .xlsx")
+    except ContractError:
+        raise
+    except ImportError as error:
+        raise ContractError(
+            f"{trials} needs a package that is not installed ({error.name or error}): pip install "
+            "'dmft[tables]', or save it as .csv"
+        ) from error
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ContractError(f"{trials} cannot be read: {reason}") from error
+    if not len(cells):
+        raise ContractError(f"{trials} is empty: wanted a header and a row a record")
+    header = [str(name).strip() for name in cells[0]]
+    if len(header) > MAX_COLUMNS:
+        raise ContractError(f"{trials} has {len(header)} columns: wanted at most {MAX_COLUMNS}")
+    if twice := sorted({name for name in header if name and header.count(name) > 1}):
+        raise ContractError(f"{trials} has the columns {twice} twice: wanted each name once")
+    made = pd.DataFrame(list(cells[1:]), columns=pd.Index(header), dtype=object)
+    made = made.loc[:, [bool(name) for name in header]]
+    return made.apply(lambda column: column.map(str.strip))
+
+
+def _texts(rows: Sequence[Sequence[Any]]) -> list[list[str]]:
+    """Cells as texts; whole numbers without a point."""
+    return [
+        ["" if c is None or c != c else str(int(c)) if _is_integral(c) else str(c) for c in row]
+        for row in rows
+    ]
+
+
+def _is_integral(cell: Any) -> bool:
+    return isinstance(cell, float) and cell.is_integer()
+
+
+def _excel(trials: Path) -> list[list[str]]:
+    """The first sheet; a formula is refused, since what it gives is not what stands there."""
+    from openpyxl import load_workbook
+
+    book = load_workbook(trials, read_only=True, data_only=False)
+    rows = []
+    for number, row in enumerate(book.worksheets[0].iter_rows(), start=1):
+        for cell in row:
+            if getattr(cell, "data_type", None) == "f":
+                raise ContractError(
+                    f"{trials}: row {number}, column {cell.column_letter} is the formula "
+                    f"{str(cell.value)[:40]!r}: wanted a value; paste the sheet as values"
+                )
+        rows.append([cell.value for cell in row])
+    width = max(map(len, rows), default=0)
+    filled = [[*row, *[None] * (width - len(row))] for row in rows]
+    while filled and not any(cell is not None for cell in filled[-1]):
+        filled.pop()
+    return _texts(filled)

@@ -1,0 +1,110 @@
+"""Time stamps as files write them to seconds, and rows to the order of their times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.contract import refuse
+from pipeline.datasets.reading import TIME_UNITS
+from pipeline.readers.limits import Limits
+from pipeline.signals.clock import ClockError, mend_jump, spread_shared
+
+_EPOCH = "2000-01-01"
+_FRACTION = ".%f"
+
+
+def is_number(time_format: str) -> bool:
+    """Whether times are numbers, and not dates."""
+    return time_format in TIME_UNITS
+
+
+def seconds_of_dates(
+    stamps: Sequence[str], time_format: str, path: str, where: Callable[[int], str]
+) -> NDArray[np.float64]:
+    """Seconds from an arbitrary day to each date; a fraction of a second may be left out.
+
+    Args:
+        stamps: T texts.
+        time_format: ``iso8601``, or as strptime has it.
+        path: The file, for errors.
+        where: Place of a row, for errors.
+
+    Shapes: returns (T,).
+
+    Raises:
+        RecordingError: a text that is no such date, by its place.
+    """
+    import pandas as pd
+
+    texts = pd.Series(list(stamps), dtype=object)
+    asked = "ISO8601" if time_format == "iso8601" else time_format
+    if asked.endswith(_FRACTION):
+        texts = texts.where(texts.str.contains(".", regex=False), texts + ".0")
+    try:
+        dates = pd.to_datetime(texts, format=asked, errors="coerce", utc=True)
+    except (ValueError, TypeError) as error:
+        raise refuse(path, f"has times that {time_format!r} does not read: {error}") from error
+    if dates.isna().any():
+        row = int(np.argmax(dates.isna()))
+        raise refuse(
+            path, f"{where(row)}: the time is {stamps[row]!r}, wanted {time_format}", "read"
+        )
+    since = dates.dt.tz_localize(None) - pd.Timestamp(_EPOCH)
+    ticks = since.astype("timedelta64[ns]").astype("int64").to_numpy()
+    whole, fraction = np.divmod(ticks, 1_000_000_000)  # apart: neither loses a bit
+    seconds: NDArray[np.float64] = whole.astype(np.float64) + fraction / 1e9
+    return seconds
+
+
+def in_order_of_time(
+    times_s: NDArray[np.float64], values: NDArray[np.float64], path: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rows sorted by time, the first of those with the same one, once the clock has been mended.
+
+    Shapes: times_s (T,), values (T, D) -> the same with as many rows or fewer.
+
+    Raises:
+        RecordingError: a clock that jumps more than once, or rows too far apart.
+    """
+    try:
+        times_s = mend_jump(spread_shared(times_s, values))
+    except ClockError as error:
+        raise refuse(path, str(error)) from error
+    times_s, first = np.unique(times_s, return_index=True)
+    check_span(float(times_s[-1] - times_s[0]), path)
+    return times_s, values[first]
+
+
+def check_span(span_s: float, path: str) -> None:
+    """Refuse rows that are resampled over more time than a recording may take.
+
+    Raises:
+        RecordingError: they are.
+    """
+    limit_s = Limits.of_environment().seconds
+    if span_s > limit_s:
+        raise refuse(
+            path,
+            f"spans {span_s:.0f} s from its first time stamp to its last: wanted at "
+            f"most {limit_s:.0f} s (DMFT_MAX_SECONDS sets it)",
+        )
+
+
+def check_rate(times_s: NDArray[np.float64], rate_hz: float, path: str) -> None:
+    """Refuse rows that are not as far apart as a description says.
+
+    Raises:
+        RecordingError: their median step is more than a fifth off.
+    """
+    if len(times_s) < 3:
+        return
+    found = 1 / float(np.median(np.diff(times_s)))
+    if not 0.8 * rate_hz <= found <= 1.25 * rate_hz:
+        raise refuse(
+            path,
+            f"has rows at {found:.4g} Hz by its times: wanted {rate_hz:g} Hz, as the description "
+            "says; state the rate of these files, or leave rate_hz out where rates differ",
+        )

@@ -1,0 +1,138 @@
+"""Data sets that no code here knows: from a tree to a teacher, and the bits of built-in readers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cli import dmft
+from pipeline.encoders.config import EncodingConfig
+from pipeline.encoders.described import own_encodings
+from pipeline.encoders.kinds import kind_of
+from pipeline.manifests import build
+from pipeline.manifests.pattern import build_pattern
+from pipeline.raw.tree import RawTree
+from pipeline.readers.registry import readable
+from pipeline.signals.recording import Frames, Streams
+from pipeline.signals.resample import join
+from tests.described import ACTIVITIES, WRIST, fabricate_wrist_codes
+from tests.fabricate import arrays_of
+from tests.real_recordings import mmact_clip, mmact_sensor_file, utd_mhad_root
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "data_manifests" / "datasets"
+
+
+def run(*arguments: str | Path) -> str:
+    """Run ``dmft`` in this process; its output."""
+    done = CliRunner().invoke(dmft, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.output
+
+
+def test_codes_of_an_unknown_kind_go_from_their_tree_to_a_teacher(tmp_path: Path) -> None:
+    n_files = fabricate_wrist_codes(tmp_path / "raw")
+    (tmp_path / "dataset.toml").write_text(WRIST)
+    (tmp_path / "loso.toml").write_text(
+        'name = "someone-new"\n[leave_one_out]\nattribute = "subject"\n'
+    )
+    raw, manifest, cache = tmp_path / "raw", tmp_path / "m.jsonl", tmp_path / "m.zarr"
+    described = ("--dataset", tmp_path / "dataset.toml")
+    out = run("manifest", "build", "pattern", raw, *described, "-o", manifest)
+    assert f"{n_files} records of wrist-codes" in out
+    assert f"{len(ACTIVITIES)} classes" in out
+    assert "subject: 16 values: f1, f2" in out
+    (tmp_path / "dataset.toml").unlink()  # the manifest carries it, and then the cache
+    encode = ("encode", manifest, "--raw", raw, "--out", cache, "--workers", "0")
+    run(*encode)
+    assert "is up to date" in run(*encode)
+    manifest.unlink()
+    run("cache", "verify", "--full", "--source", raw, "--recompute", "2", cache)
+    codes = np.loadtxt(next(raw.rglob("*-f1.txt")))
+    stored = arrays_of(cache)["wrist"]
+    assert stored.shape == (n_files, 32, 3)
+    assert stored.min() >= -1.5
+    assert stored.max() <= 1.5
+    assert codes.max() <= 63
+    protocol = ("--protocol", tmp_path / "loso.toml", "--fold", "5", "--epochs", "1")
+    run("train", cache, *protocol, "--out", tmp_path / "run")
+    info = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert info["source"]["encodings"]["wrist"]["reader"]["streams"]["wrist"]["rate_hz"] == 32
+
+
+def _same(one: Any, other: Any) -> None:
+    """Two recordings have the same bits."""
+    if isinstance(one, Frames):
+        assert one.n_frames == other.n_frames
+        for (left, at), (right, when) in zip(one.blocks, other.blocks, strict=True):
+            assert left.dtype == right.dtype
+            assert left.tobytes() == right.tobytes()
+            assert at.tobytes() == when.tobytes()
+        return
+    if isinstance(one, Streams):
+        one, other = (join(each, 100.0) for each in (one, other))
+    assert one.values.shape == other.values.shape
+    assert one.values.tobytes() == other.values.tobytes()
+    assert one.times_s.tobytes() == other.times_s.tobytes()
+
+
+@pytest.mark.real
+def test_utd_mhad_described_gives_the_bits_of_its_own_readers() -> None:
+    from pipeline.datasets import load_description
+
+    raw = RawTree(utd_mhad_root())
+    own = load_description(EXAMPLES / "utd-mhad.toml")
+    made, usual = build_pattern(own, raw).manifest, build("utd-mhad", raw).manifest
+    assert made.records == usual.records
+    assert made.classes == usual.classes
+    encodings = own_encodings(own)
+    for name, n_records in (("inertial", 400), ("skeleton", 400), ("depth", 3)):
+        noted, encoding = own.modalities[name].reading.to_note(), encodings[name]
+        described, plain = readable(own.name, name, noted), readable("utd-mhad", name)
+        assert described.columns == plain.columns
+        for record in usual.records[:n_records]:
+            opened = [(raw.read(ref.path), ref) for ref in record.streams[name]]
+            one, other = plain.read(opened), described.read(opened)
+            if name == "depth":
+                _same(one, other)
+                continue
+            _same(one, other)
+            rows = [
+                kind_of(each).encode(recording.values, each).tobytes()
+                for recording, each in ((one, EncodingConfig().of(name)), (other, encoding))
+            ]
+            assert rows[0] == rows[1]
+
+
+@pytest.mark.real
+def test_the_mmact_sample_in_a_table_gives_the_bits_of_its_own_readers(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    film = raw / "trainval/subject1/cam1/scene1/session1/carrying.mp4"
+    sensor = raw / "acc_watch_clip/subject1/scene1/session1/carrying.csv"
+    for source, file in ((mmact_clip(), film), (mmact_sensor_file(), sensor)):
+        file.parent.mkdir(parents=True)
+        shutil.copy(source, file)
+    columns = {
+        "label": "carrying",
+        "rgb": film.relative_to(raw),
+        **dict.fromkeys(("inertial_acc_phone", "inertial_gyro", "inertial_orientation"), ""),
+        "inertial_acc_watch": sensor.relative_to(raw),
+    }
+    trials = tmp_path / "trials.csv"
+    trials.write_text(f"{','.join(columns)}\n{','.join(map(str, columns.values()))}\n")
+    own, usual = tmp_path / "own.jsonl", tmp_path / "usual.jsonl"
+    dataset = EXAMPLES / "mmact.toml"
+    run("manifest", "build", "table", trials, "--raw", raw, "--dataset", dataset, "-o", own)
+    run("manifest", "build", "mmact", raw, "-o", usual)
+    for manifest in (own, usual):
+        encode = ("encode", manifest, "--raw", raw, "--out", manifest.with_suffix(".zarr"))
+        small = ("--set", "rgb.every=67", "--set", "rgb.image_size=64", "--weights", "random:0")
+        run(*encode, "--workers", "0", *small)
+    one, other = (arrays_of(manifest.with_suffix(".zarr")) for manifest in (own, usual))
+    for name in ("rgb", "inertial", "rgb_length", "inertial_length"):
+        assert one[name].tobytes() == other[name].tobytes(), name

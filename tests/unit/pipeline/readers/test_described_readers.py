@@ -1,0 +1,354 @@
+"""Files read as a description says: what comes out, and what is refused with which words."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+from pipeline.contract import RecordingError, StreamRef
+from pipeline.readers.described import readable_as
+from pipeline.signals.recording import Frames, Signal, Streams
+from tests.described import description, series
+
+
+def read(content: bytes | dict[str, bytes], table: dict[str, Any]) -> Any:
+    """What the one modality of a description reads of a file, or of its streams' files."""
+    ((name, modality),) = description(table).modalities.items()
+    files = {name: content} if isinstance(content, bytes) else content
+    opened = [(c, StreamRef(name=n, path=f"{n}.dat")) for n, c in files.items()]
+    return readable_as(modality.reading).read(opened)
+
+
+def rows(text: str | bytes, **options: Any) -> list[list[float]]:
+    """Rows of a delimited file."""
+    made = read(text.encode() if isinstance(text, str) else text, series(**options))
+    assert isinstance(made, Signal)
+    return made.values.tolist()
+
+
+# -- delimited text -------------------------------------------------------------------------------
+
+
+def test_columns_are_taken_by_name_or_number() -> None:
+    text = "t,y,x\n0,1,2\n1,3,4\n"
+    assert rows(text) == [[2, 1], [4, 3]]
+    assert rows(text, columns=[3, 2]) == [[2, 1], [4, 3]]
+    assert rows("1 2 3\n  4  5 6 \n", columns=[3, 1], header=False, separator="space") == [
+        [3, 1],
+        [6, 4],
+    ]
+
+
+def test_what_stands_before_the_rows_is_passed_over() -> None:
+    text = "\ufeffa device\nof 2020\n\nx;y;note\n# calm\n1,5;2;he;llo\n".replace(";llo", "llo")
+    found = rows(text, separator=";", decimal=",", skip=2, comment="#")
+    assert found == [[1.5, 2.0]]
+
+
+def test_codes_become_what_is_wanted() -> None:
+    codes = {"columns": [1, 2], "header": False, "factor": [0.5, 2.0], "offset": -1.0}
+    assert rows("2,3\n", **codes) == [[0, 5]]
+    assert rows("1,2\n", columns=[1, 2], names=["x", "y"], header=False, axes=["-y", "x"]) == [
+        [-2, 1]
+    ]
+
+
+def test_rows_that_lack_a_number_are_refused_or_left_out() -> None:
+    text = "x,y\n1,2\n,3\nnan,4\n5,6\n"
+    with pytest.raises(RecordingError, match=r"acc\.dat line 3, column 'x': '' is no finite"):
+        rows(text)
+    assert rows(text, missing="skip") == [[1, 2], [5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("x,y\n1,2\n\n3,four\n", {}, r"acc\.dat line 4, column 'y': 'four' is no finite number"),
+        ("1 2\n3 True\n", {"header": False, "columns": [1, 2], "separator": "space"},
+         r"line 2, column 2: 'True' is no finite"),
+        ("x,y\n1,1_0\n", {}, r"line 2, column 'y': '1_0' is no finite number"),
+        ("x,y\n1,inf\n", {}, r"line 2, column 'y': 'inf' is no finite number"),
+        ("x,y\n1,2,3\n", {}, r"line 2 has 3 columns: wanted 2 as above it"),
+        ("x,z\n1,2\n", {}, r"has no column 'y': its columns are 'x', 'z'"),
+        ("x,y,y\n1,2,3\n", {}, r"has the column 'y' 2 times: its columns are"),
+        ("x,y\n1,2\n", {"columns": [1, 5]}, r"has 2 columns, 'x', 'y': wanted a column 5"),
+        ("x,y\n", {}, r"has no rows: wanted one or more"),
+        ("x,y\n1,2\n", {"range": [0.0, 1.0]}, r"holds 2 in row 1, column y, and 1 such numbers"),
+        ("x,y\n1,1e39\n", {}, r"holds 1e\+39 in row 1, column y"),
+        (",".join(f"c{n}" for n in range(10_000)) + "\n", {}, r"has 10000 columns: wanted at most"),
+    ],
+)  # fmt: skip
+def test_text_that_is_no_recording_is_named_by_line_and_column(
+    text: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RecordingError, match=message):
+        rows(text, **options)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "the file is empty"),
+        ("x,y\n1,2\n".encode("utf-16"), "is text in UTF-16: save it in UTF-8"),
+        (b"x,y\n1,\xff\n", r"holds b'\\xff' at byte 6: wanted text in UTF-8"),
+        (b"x,y\n1,\0\n", "holds a zero byte at 6: wanted text"),
+        (b"x" * 100_000, "begins with a line of more than 65536 bytes"),
+        (b'x,y\n"1,2\n', "cannot be parsed"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused(content: bytes, message: str) -> None:
+    with pytest.raises(RecordingError, match=message):
+        rows(content)
+
+
+def test_more_lines_than_a_recording_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DMFT_MAX_ROWS", "3")
+    with pytest.raises(RecordingError, match="holds 5 lines in 16 bytes: wanted at most 3 lines"):
+        rows("x,y\n1,2\n1,2\n1,2\n")
+
+
+# -- times ----------------------------------------------------------------------------------------
+
+
+def timed(text: str, **options: Any) -> Any:
+    table = series(time="t", columns=["x"], **options)
+    if "rate_hz" not in options:
+        del table["modality"]["acc"]["rate_hz"]
+    return read(text.encode(), table)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "time_format"),
+    [
+        (("0", "0.5", "1"), "seconds"),
+        (("1000", "1500", "2000"), "milliseconds"),
+        (("5000000000", "5500000000", "6000000000"), "nanoseconds"),
+        (
+            ("20181016_13:37:28", "20181016_13:37:28.50", "20181016_13:37:29.0"),
+            "%Y%m%d_%H:%M:%S.%f",
+        ),
+        (("2020-01-01T00:00:00Z", "2020-01-01T00:00:00.5Z", "2020-01-01T00:00:01Z"), "iso8601"),
+        (("10:00:00.0", "10:00:00.5", "10:00:01.0"), "%H:%M:%S.%f"),
+    ],
+)
+def test_times_are_seconds_in_the_end(stamps: tuple[str, ...], time_format: str) -> None:
+    text = "t,x\n" + "".join(f"{stamp},{n}\n" for n, stamp in enumerate(stamps))
+    made = timed(text, time_format=time_format)
+    assert isinstance(made, Streams)
+    times_s = made.signals["acc"].times_s
+    assert (times_s - times_s[0]).tolist() == [0, 0.5, 1]
+
+
+def test_rows_are_put_in_the_order_of_their_times() -> None:
+    made = timed("t,x\n0.2,3\n0,1\n0.1,2\n")
+    assert made.signals["acc"].values.ravel().tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("t,x\n0,1\nnoon,2\n", {}, r"line 3, column 't': 'noon' is no finite number"),
+        ("t,x\n2020,1\n\nnoon,2\n", {"time_format": "%Y"}, r"line 4: the time is 'noon', wan"),
+        ("t,x\n0,1\n0.02,1\n0.04,1\n", {"rate_hz": 100.0}, r"has rows at 50 Hz by its times"),
+        ("t,x\n0,1\n5000,1\n", {}, r"spans 5000 s from its first time stamp"),
+        ("t,x\n0,1\n1,1\n0.5,1\n1,1\n0.2,2\n50,3\n", {}, "has a clock that jumps"),
+    ],
+)  # fmt: skip
+def test_times_that_cannot_be_are_refused(text: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecordingError, match=message):
+        timed(text, **options)
+
+
+def test_streams_of_several_rates_are_joined_and_a_missing_one_is_a_missing_stream() -> None:
+    table = series(streams={"left": {}, "right": {"rate_hz": 100.0}})
+    made = read({"left": b"x,y\n1,2\n3,4\n", "right": b""}, table)
+    assert made.widths == {"left": 2, "right": 2}
+    assert list(made.signals) == ["left"]
+    with pytest.raises(RecordingError, match=r"no rows in left\.dat, right\.dat: wanted some"):
+        read({"left": b"x,y\n", "right": b""}, table)
+    with pytest.raises(RecordingError, match=r"is the stream 'hip': wanted one of left, right"):
+        read({"hip": b"x,y\n"}, table)
+
+
+# -- arrays ---------------------------------------------------------------------------------------
+
+
+def npy(array: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def array_table(reader: str, **options: Any) -> dict[str, Any]:
+    return series(reader=reader, columns=[1, 3], **options)
+
+
+VALUES = np.arange(12.0).reshape(4, 3)
+
+
+def test_arrays_are_read_by_key_and_order_of_axes() -> None:
+    wanted = VALUES[:, [0, 2]].tolist()
+    assert read(npy(VALUES), array_table("npy")).values.tolist() == wanted
+    turned = array_table("npy", order=["column", "time"])
+    assert read(npy(np.asfortranarray(VALUES.T)), turned).values.tolist() == wanted
+    file = io.BytesIO()
+    np.savez_compressed(file, acc=VALUES, other=[1])
+    assert read(file.getvalue(), array_table("npz", key="acc")).values.tolist() == wanted
+    file = io.BytesIO()
+    scipy.io.savemat(file, {"acc": VALUES})
+    assert read(file.getvalue(), array_table("mat", key="acc")).values.tolist() == wanted
+    file = io.BytesIO()
+    with h5py.File(file, "w") as made:
+        made["left/acc"] = VALUES
+        made["left/t"] = np.arange(4) * 20.0
+    table = array_table("hdf5", key="left/acc")
+    assert read(file.getvalue(), table).values.tolist() == wanted
+    table["modality"]["acc"] |= {"time_key": "left/t", "time_format": "milliseconds"}
+    assert read(file.getvalue(), table).signals["acc"].times_s.tolist() == [0, 0.02, 0.04, 0.06]
+
+
+def plain_hdf5() -> bytes:
+    file = io.BytesIO()
+    with h5py.File(file, "w") as made:
+        made["acc"] = VALUES
+        made["out"] = h5py.ExternalLink("/etc/passwd", "/x")
+        made["in"] = h5py.SoftLink("/acc")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "reader", "options", "message"),
+    [
+        (npy(np.array([{}], dtype=object)), "npy", {}, "holds objects, which only pickle reads"),
+        (npy(np.array(["a"])), "npy", {}, "holds an array of <U1: wanted real numbers"),
+        (npy(VALUES)[:-1], "npy", {}, r"holds 95 bytes of an array of shape \(4, 3\), which takes"),
+        (b"\x80\x04N.", "npy", {}, r"is no \.npy file that can be read"),
+        (npy(VALUES[:, :2]), "npy", {}, r"has 2 columns, '1', '2': wanted a column 3"),
+        (npy(VALUES[None]), "npy", {}, r"shape \(1, 4, 3\): wanted time x column"),
+        (npy(VALUES * np.nan), "npy", {}, r"holds nan in row 1, column column_1, and 8 such"),
+        (b"PK", "npz", {"key": "acc"}, r"is no \.npz file that can be read"),
+        (plain_hdf5(), "mat", {"key": "acc"}, 'is plain HDF5 and no MAT v7.3, .* reader = "hdf5"'),
+        (plain_hdf5(), "hdf5", {"key": "gyro"}, r"has no variable 'gyro': found \['acc', 'in', "),
+        (plain_hdf5(), "hdf5", {"key": "out/x"}, "has no variable 'out/x'"),
+        (plain_hdf5(), "hdf5", {"key": "in"}, "has no variable 'in'"),
+        (plain_hdf5()[:900], "hdf5", {"key": "acc"}, r"is a damaged HDF5 file"),
+    ],
+)  # fmt: skip
+def test_arrays_that_are_no_recording_are_refused(
+    content: bytes, reader: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RecordingError, match=message):
+        read(content, array_table(reader, **options))
+
+
+def test_a_header_that_asks_for_the_world_takes_no_memory() -> None:
+    head = npy(VALUES).replace(b"(4, 3), }     ", b"(99999999, 3),}")
+    begun = time.monotonic()
+    with pytest.raises(RecordingError, match=r"bytes of an array of shape|the limit is|no \.npy"):
+        read(head, array_table("npy"))
+    assert time.monotonic() - begun < 5
+
+
+def test_an_npz_names_what_it_holds() -> None:
+    file = io.BytesIO()
+    np.savez(file, a=VALUES, b=VALUES)
+    with pytest.raises(RecordingError, match=r"holds the arrays \['a', 'b'\]: wanted the 'key'"):
+        read(file.getvalue(), array_table("npz"))
+
+
+# -- Parquet --------------------------------------------------------------------------------------
+
+
+def test_parquet_is_read_by_columns() -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    file = io.BytesIO()
+    pq.write_table(pa.table({"x": [1, 2], "y": [3.0, 4.0], "who": ["a", "b"]}), file)
+    table = series(reader="parquet")
+    assert read(file.getvalue(), table).values.tolist() == [[1, 3], [2, 4]]
+    with pytest.raises(RecordingError, match="holds string in column 'who': wanted numbers"):
+        read(file.getvalue(), series(reader="parquet", columns=["x", "who"]))
+    with pytest.raises(RecordingError, match="is no Parquet file that can be read"):
+        read(file.getvalue()[:40], table)
+
+
+# -- skeletons and frames -------------------------------------------------------------------------
+
+JOINTS = {"joints": ["hip", "neck"], "columns": []}
+
+
+def test_a_skeleton_is_joints_in_space() -> None:
+    flat = np.arange(12.0).reshape(2, 6)
+    skeleton = series(kind="skeleton", reader="npy", **JOINTS)
+    assert read(npy(flat), skeleton).values.tolist() == flat.reshape(2, 2, 3).tolist()
+    turned = series(kind="skeleton", reader="npy", order=["joint", "axis", "time"], **JOINTS)
+    made = read(npy(flat.reshape(2, 2, 3).transpose(1, 2, 0)), turned)
+    assert made.values.tolist() == flat.reshape(2, 2, 3).tolist()
+    text = "a,b,c,d,e,f\n0,1,2,3,4,5\n"
+    assert read(text.encode(), series(kind="skeleton", **JOINTS)).values.shape == (1, 2, 3)
+    with pytest.raises(RecordingError, match="holds 3 numbers a row: wanted 6"):
+        read(npy(flat[:, :3]), skeleton)
+
+
+def frames(content: bytes, kind: str, **options: Any) -> Any:
+    table = series(kind=kind, columns=[], **options)
+    made = read(content, table)
+    assert isinstance(made, Frames)
+    blocks = list(made.blocks)
+    return np.concatenate([block for block, _ in blocks])
+
+
+def test_depth_becomes_whole_millimetres() -> None:
+    metres = np.array([[[0.5, np.nan], [1.25, 0]]] * 20, np.float32)
+    found = frames(npy(metres), "depth", reader="npy", factor=1000.0)
+    assert found.dtype == np.uint16
+    assert found[19].tolist() == [[500, 0], [1250, 0]]
+    with pytest.raises(RecordingError, match=r"holds depth 0\.5 in frame 0 at row 0, column 0"):
+        frames(npy(metres), "depth", reader="npy")
+    with pytest.raises(RecordingError, match=r"holds depth -1 in frame 0"):
+        frames(npy(np.full((1, 2, 2), -1)), "depth", reader="npy")
+
+
+def test_colour_is_bytes() -> None:
+    film = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
+    assert (frames(npy(film), "colour", reader="npy") == film).all()
+    with pytest.raises(RecordingError, match=r"holds int64 of shape .* wanted 8 bits of red"):
+        frames(npy(film.astype(int)), "colour", reader="npy")
+
+
+def pictures(**files: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(f"{name}.png", content)
+    return file.getvalue()
+
+
+def png(array: Any) -> bytes:
+    image = pytest.importorskip("PIL.Image")
+    file = io.BytesIO()
+    image.fromarray(array).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_pictures_are_frames_in_the_order_of_their_numbers() -> None:
+    one, ten = np.full((2, 3), 700, np.uint16), np.full((2, 3), 900, np.uint16)
+    found = frames(pictures(f10=png(ten), f9=png(one)), "depth", reader="images")
+    assert found[:, 0, 0].tolist() == [700, 900]
+    grey = png(np.full((2, 2), 7, np.uint8))
+    assert frames(pictures(f1=grey), "colour", reader="images").tolist() == [[[[7] * 3] * 2] * 2]
+    with pytest.raises(RecordingError, match=r"holds f2\.png of \(2, 2\) beside \(2, 3\)"):
+        frames(pictures(f1=png(one), f2=grey), "depth", reader="images")
+    with pytest.raises(RecordingError, match=r"holds f1\.png, which cannot be read"):
+        frames(pictures(f1=b"no"), "depth", reader="images")
+    with pytest.raises(RecordingError, match=r"holds 0 pictures"):
+        frames(pictures(), "depth", reader="images")
+    with pytest.raises(RecordingError, match=r"is no \.zip of pictures"):
+        frames(b"no", "depth", reader="images")
