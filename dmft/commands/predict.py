@@ -31,6 +31,12 @@ SHOWN_PROBLEMS = 5
     help="A raw tree, or its archives: FILES are relative to it, and none means all of it.",
 )
 @click.option(
+    "--table",
+    "trials",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A table of trials of a described data set, one recording a row; no label is needed.",
+)
+@click.option(
     "--weights",
     help="Of the network that colour and depth pass.  [default: those that the run names]",
 )
@@ -65,6 +71,7 @@ def predict(
     run: Path,
     files: tuple[str, ...],
     raw: Path | None,
+    trials: Path | None,
     weights: str | None,
     top: int,
     as_json: bool,
@@ -80,6 +87,9 @@ def predict(
     folder whose names differ in the modality alone belong together. Each is encoded as the run's
     cache was. A file that cannot be read is named, the others go on, and the exit code is 1.
 
+    Of a described data set, FILES are told apart by its patterns; MODALITY=FILE, or
+    MODALITY.STREAM=FILE, says what a file of one recording is, whatever its name.
+
     \b
     Two files of one recording:
       dmft predict run a1_s7_t1_skeleton.mat a1_s7_t1_inertial.mat
@@ -92,6 +102,8 @@ def predict(
     from dmft.recognise.recogniser import load_recogniser
     from dmft.recognise.recordings import group_files
 
+    if trials is not None and (files or raw is None):
+        raise click.UsageError("--table names the files, and wants their tree with --raw.")
     if not files and raw is None:
         raise click.UsageError("Name files, or a raw tree with --raw.")
     if follow and not sliding:
@@ -106,7 +118,14 @@ def predict(
         sys.exit(slide.rows(files[0], follow, idle_s))
     if follow:
         raise click.UsageError("--follow reads rows: name one .jsonl file.")
-    grouped = group_files(files, dataset=model.dataset, modalities=model.shapes, raw=raw)
+    grouped = group_files(
+        files,
+        dataset=model.dataset,
+        modalities=model.shapes,
+        raw=raw,
+        trials=trials,
+        own=model.description,
+    )
     for name in grouped.ignored:
         click.echo(f"{name}: not used, its name says no modality that {run} knows", err=True)
     if sliding:
@@ -171,7 +190,10 @@ class _Sliding:
             else read_lines(Path(file), follow=follow, idle_s=idle_s)
         )
         known, dataset = self.model.shapes, self.model.dataset
-        rows = read_rows(lines, dataset=dataset, modalities=known, on_problem=self.problem)
+        noted = self.model.noted
+        rows = read_rows(
+            lines, dataset=dataset, modalities=known, on_problem=self.problem, noted=noted
+        )
         try:
             self._show(rows, live=follow or file == "-")
         except KeyboardInterrupt:
@@ -186,7 +208,12 @@ class _Sliding:
         for file, reason in grouped.failures:
             self.problem(f"{file}: {reason}")
         for recording in grouped.recordings:
-            rows = rows_of(recording, dataset=self.model.dataset, on_problem=self.problem)
+            rows = rows_of(
+                recording,
+                dataset=self.model.dataset,
+                on_problem=self.problem,
+                noted=self.model.noted,
+            )
             if not self.as_json:
                 click.echo(recording.id)
             self._show(rows, recording=recording.id)

@@ -130,6 +130,7 @@ def describe(run: TrainedRun) -> ExportInfo:
         voting=run.info.spec.config.voting.rule,
         encodings=run.info.source.encodings,
         encoder_weights=run.info.source.encoder_weights,
+        description=run.info.source.description,
         n_parameters=run.info.finished.n_parameters,
         versions=software_versions()
         | {name: metadata.version(name) for name in ("onnx", "onnxruntime")},

@@ -70,6 +70,8 @@ class ExportInfo:
     """How raw recordings become the inputs."""
     encoder_weights: str = ""
     """Name of the weights that frames pass."""
+    description: Mapping[str, Any] = field(default_factory=dict)
+    """Of a data set that is described; empty where its readers are known by its name."""
     n_parameters: int = 0
     """Weights of the network."""
     figures: Mapping[str, Any] = field(default_factory=dict)

@@ -21,6 +21,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +44,8 @@ ROWS_LOOKED_AT = 20
 MAX_LINE_BYTES = 1 << 16
 MAX_TIME_S = 1e11
 """Beyond this, neighbouring windows would begin at the same number."""
+Noted = Mapping[str, Mapping[str, Any]]
+"""Modality to how a description says that its files are read; empty where nothing is described."""
 SLIDING = ("skeleton", "inertial")
 """Modalities that need no network."""
 JOINED_HZ = 100.0
@@ -217,7 +221,12 @@ def steady(rows: Iterable[Row], gap_s: float, on_problem: OnProblem) -> Iterator
 
 
 def read_rows(
-    lines: Iterable[bytes], *, dataset: str, modalities: Iterable[str], on_problem: OnProblem
+    lines: Iterable[bytes],
+    *,
+    dataset: str,
+    modalities: Iterable[str],
+    on_problem: OnProblem,
+    noted: Noted = MappingProxyType({}),
 ) -> Iterator[Row]:
     """Rows of a stream; lines that are none are told of and passed over.
 
@@ -228,7 +237,7 @@ def read_rows(
         if not line.strip():
             continue
         try:
-            row = _parse(line, dataset)
+            row = _parse(line, dataset, noted)
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
             shown = line[:60].decode(errors="replace").strip()
             reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
@@ -238,24 +247,29 @@ def read_rows(
             yield row
 
 
-def _parse(line: bytes, dataset: str) -> Row:
+def _parse(line: bytes, dataset: str, noted: Noted) -> Row:
     if len(line) > MAX_LINE_BYTES:
         raise ValueError(f"longer than {MAX_LINE_BYTES} bytes")
     content = json.loads(line)
     if not isinstance(content, dict):
         raise ValueError("not an object")
     modality, time_s = content["modality"], content["time_s"]
-    if modality not in SLIDING:
-        raise ValueError(f"modality {modality!r}, wanted one of {', '.join(SLIDING)}")
+    known = tuple(noted) or SLIDING
+    if modality not in known:
+        raise ValueError(f"modality {modality!r}, wanted one of {', '.join(known)}")
     if isinstance(time_s, bool) or not abs(time_s) <= MAX_TIME_S:
         raise ValueError(f"time_s {time_s!r}, wanted seconds")
     values = np.array(content["values"], dtype=np.float32).reshape(-1)
-    wanted = len(readable(dataset, modality).columns)
+    columns = readable(dataset, modality, noted.get(modality)).columns
+    if not columns:
+        raise ValueError(f"{modality} is frames, which do not come in rows")
+    wanted = len(columns)
     if len(values) != wanted:
         raise ValueError(f"{len(values)} values, wanted {wanted}")
     if not np.isfinite(values).all():
         raise ValueError("a value is not finite")
-    shaped = values.reshape(-1, 3) if modality == "skeleton" else values
+    kind = noted.get(modality, {}).get("kind", modality)
+    shaped = values.reshape(-1, 3) if kind == "skeleton" else values
     return Row(modality=modality, time_s=float(time_s), values=shaped)
 
 
@@ -287,7 +301,13 @@ def read_lines(path: Path, *, follow: bool, idle_s: float, poll_s: float = 0.1) 
         ) from error
 
 
-def rows_of(recording: Recording, *, dataset: str, on_problem: OnProblem) -> list[Row]:
+def rows_of(
+    recording: Recording,
+    *,
+    dataset: str,
+    on_problem: OnProblem,
+    noted: Noted = MappingProxyType({}),
+) -> list[Row]:
     """Rows of a recording's files, on one clock.
 
     The files are taken to begin and end together, and to last as long as the longest says by its
@@ -296,11 +316,12 @@ def rows_of(recording: Recording, *, dataset: str, on_problem: OnProblem) -> lis
     signals: dict[str, Signal] = {}
     for modality, files in recording.files.items():
         shown = ", ".join(file.shown for file in files)
-        if modality not in SLIDING:
+        source = readable(dataset, modality, noted.get(modality))
+        if modality not in (tuple(noted) or SLIDING) or source.gives is Frames:
             on_problem(f"{shown}: {modality} is not read with --sliding")
             continue
         try:
-            found = readable(dataset, modality).read(
+            found = source.read(
                 [(f.tree.read(f.path), StreamRef(name=f.stream, path=f.path)) for f in files]
             )
         except RecordingError as error:

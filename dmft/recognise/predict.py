@@ -59,6 +59,7 @@ def predict(
     files: Iterable[str | Path] = (),
     *,
     raw: str | Path | None = None,
+    trials: str | Path | None = None,
     weights: str | None = None,
 ) -> list[Prediction]:
     """Recognise the recordings that some files make up.
@@ -67,6 +68,7 @@ def predict(
         model: A run folder, an export folder, or one that is loaded.
         files: Raw files, any subset of the model's modalities of one or many recordings.
         raw: A raw tree that ``files`` are relative to; all its recordings where there are none.
+        trials: A table of trials of a described data set, whose paths are in ``raw``.
         weights: Of the network that frames pass; by default those that the run names.
 
     Raises:
@@ -76,7 +78,14 @@ def predict(
         RecordingError: ``raw`` is no folder.
     """
     loaded = model if isinstance(model, Recogniser) else load_recogniser(model, weights=weights)
-    grouped = group_files(files, dataset=loaded.dataset, modalities=loaded.shapes, raw=raw)
+    grouped = group_files(
+        files,
+        dataset=loaded.dataset,
+        modalities=loaded.shapes,
+        raw=raw,
+        trials=trials,
+        own=loaded.description,
+    )
     if grouped.failures:
         file, reason = grouped.failures[0]
         raise ContractError(f"{file}: {reason}")

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from dmft.export.folder import EXPORT_FILE, GRAPH_FILE, open_export
 from pipeline.contract import ContractError
+from pipeline.datasets import Description, described
 from pipeline.encode.records import Encoder, Encoders
-from pipeline.encoders.kinds import VERSION, encoding_noted, kind_noted
+from pipeline.encoders.kinds import READER, VERSION, encoding_noted, kind_noted
 from pipeline.raw.tree import RawTree
 
 Vote = Callable[
@@ -44,6 +45,8 @@ class Recogniser:
     """Name of the weights that frames pass."""
     vote: Vote
     """The model."""
+    description: Description | None = None
+    """Of a data set that is described."""
     _encoders: Encoders | None = field(default=None, repr=False)
 
     def encoder(self, modality: str, tree: RawTree) -> Encoder:
@@ -55,6 +58,11 @@ class Recogniser:
         if self._encoders is None:
             self._encoders = Encoders(dataset=self.dataset, weights=self.weights)
         return self._encoders.encoder(modality, self.encodings[modality], tree)
+
+    @property
+    def noted(self) -> Mapping[str, Mapping[str, Any]]:
+        """Modality to how its files are read, of those that a description describes."""
+        return {name: note[READER] for name, note in self.encodings.items() if READER in note}
 
     def encode_rows(self, modality: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Encode rows that are in memory already, of a modality without a network.
@@ -126,6 +134,7 @@ def _of_export(folder: Path, graph: str) -> Recogniser:
         encodings=info.encodings,
         weights=info.encoder_weights,
         vote=opened,
+        description=described(info.description),
     )
 
 
@@ -145,4 +154,5 @@ def _of_run(folder: Path, device: str) -> Recogniser:
         encodings=run.info.source.encodings,
         weights=run.info.source.encoder_weights,
         vote=vote_of(run),
+        description=described(run.info.source.description),
     )

@@ -16,7 +16,9 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from dmft.recognise.described import Places, recordings_of_table
 from pipeline.contract import ConfigError, ContractError, RecordingError, StreamRef
+from pipeline.datasets import Description
 from pipeline.manifests.layout import Layout, layout_of
 from pipeline.manifests.mmact import LEVEL, SENSOR_FOLDERS
 from pipeline.raw.tree import RawTree
@@ -187,6 +189,8 @@ def group_files(
     dataset: str,
     modalities: Iterable[str],
     raw: str | Path | None = None,
+    trials: str | Path | None = None,
+    own: Description | None = None,
 ) -> Grouped:
     """Sort files into recordings.
 
@@ -195,14 +199,22 @@ def group_files(
         dataset: Names the layout.
         modalities: Those that the model knows.
         raw: A raw tree, whose folders may be archives.
+        trials: A table of trials, of a described data set.
+        own: The description of the data set; None where its layout is known.
 
     Raises:
         ConfigError: not one file is of a modality that the model knows.
         RecordingError: ``raw`` is no folder or an archive in it is damaged.
     """
+    if trials is not None:
+        if own is None or raw is None:
+            raise ConfigError("a table of trials needs a described data set and its raw tree")
+        return _listed(own, Path(trials), RawTree(raw), tuple(modalities))
     known, ignored = tuple(modalities), list[str]()
+    places = Places(own) if own is not None else None
     trees: dict[Path, RawTree] = {}
     endings = {PurePosixPath(suffix).suffix for suffix in _SUFFIXES.get(dataset, ())}
+    said, files = _said(files, known)
     listed = [(str(f), Path(f).parent, Path(f).name, Path(f).absolute().as_posix()) for f in files]
     is_walked = raw is not None and not listed
     if raw is not None:
@@ -217,7 +229,7 @@ def group_files(
         try:
             if root not in trees:
                 trees[root] = RawTree(root)
-            named = place(says, dataset)
+            named = said.get(shown) or _named(says, dataset, places)
             StreamRef(name=named.modality, path=path)  # refuses what leads out of the tree
         except (ContractError, RecordingError) as error:
             if not is_walked:
@@ -260,6 +272,58 @@ def group_files(
         failures=tuple(failures),
         ignored=tuple(ignored),
     )
+
+
+def _said(
+    files: Iterable[str | Path], known: tuple[str, ...]
+) -> tuple[dict[str, Named], list[str | Path]]:
+    """What ``MODALITY=FILE`` and ``MODALITY.STREAM=FILE`` say, by file; and all files."""
+    said: dict[str, Named] = {}
+    paths: list[str | Path] = []
+    for file in files:
+        what, equals, path = str(file).partition("=")
+        modality, _, stream = what.partition(".")
+        if not equals or modality not in known:
+            paths.append(file)
+            continue
+        said[path] = Named(record_id="recording", modality=modality, stream=stream or modality)
+        paths.append(path)
+    return said, paths
+
+
+def _named(path: str, dataset: str, places: Places | None) -> Named:
+    """What a path says, by the description's patterns or by the data set's layout."""
+    if places is None:
+        return place(path, dataset)
+    facts = places.find(path)
+    trial = (facts.folder, facts.of_trial)
+    return Named(
+        record_id="_".join(text for _, text in facts.says),
+        modality=facts.source[0],
+        stream=facts.source[1],
+        folder=facts.folder,
+        trial=trial,
+        is_shared=facts.is_shared,
+    )
+
+
+def _listed(own: Description, trials: Path, tree: RawTree, known: tuple[str, ...]) -> Grouped:
+    """The recordings of a table of trials."""
+    recordings, ignored = [], list[str]()
+    for name, paths in recordings_of_table(own, trials):
+        files: dict[str, tuple[RawFile, ...]] = {}
+        for (modality, stream), path in paths.items():
+            if modality not in known:
+                ignored.append(path)
+                continue
+            StreamRef(name=stream, path=path)  # refuses what leads out of the tree
+            file = RawFile(tree=tree, path=path, shown=path, stream=stream)
+            files[modality] = (*files.get(modality, ()), file)
+        if files:
+            recordings.append(Recording(id=name, files=files))
+    if not recordings:
+        raise ConfigError(f"{trials} lists no recordings of {', '.join(known)}")
+    return Grouped(recordings=tuple(recordings), ignored=tuple(ignored))
 
 
 def _ids(keys: Iterable[Key]) -> list[str]:

@@ -126,6 +126,8 @@ class RunSource:
     """Name of the weights that the cache's frames passed; their hash stands in ``encodings``."""
     manifest_sha256: str = ""
     """The manifest that the cache was encoded from; empty where the cache does not say."""
+    description: Mapping[str, Any] = field(default_factory=dict)
+    """Of a data set that is described; empty where its readers are known by its name."""
     teachers: tuple[str, ...] = ()
     """Folders of the teachers of a distilled student."""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -173,6 +175,7 @@ class RunInfo:
             encodings={name: dict(cache.modality_spec(name).encoding) for name in cache.modalities},
             encoder_weights=str(weights.get("name", "")) if isinstance(weights, Mapping) else "",
             manifest_sha256=str(cache.spec.provenance.get("manifest_sha256", "")),
+            description=dict(cache.spec.provenance.get("description") or {}),
             teachers=tuple(teachers),
             versions=software_versions(),
         )

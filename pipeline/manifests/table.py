@@ -53,8 +53,10 @@ def build_table(
     return list_described(description, listed, raw, where=str(trials), progress=progress, jobs=jobs)
 
 
-def list_rows(description: Description, table: pd.DataFrame, where: str) -> list[Listed]:
-    """What a table's rows say.
+def list_rows(
+    description: Description, table: pd.DataFrame, where: str, *, labelled: bool = True
+) -> list[Listed]:
+    """What a table's rows say; where it is not labelled, of the modalities that it has.
 
     Raises:
         ContractError: a column is not there, or its name cannot be an attribute's.
@@ -68,11 +70,16 @@ def list_rows(description: Description, table: pd.DataFrame, where: str) -> list
         for name, modality in description.modalities.items()
         for stream, column in modality.paths.items()
     }
-    for wanted in (top.label, *of_paths.values(), *top.attributes):
+    if not labelled:
+        of_paths = {source: column for source, column in of_paths.items() if column in columns}
+        if not of_paths:
+            problems.add(f"there is no column of paths: its columns are {shown}")
+    for wanted in (top.label, *of_paths.values(), *top.attributes) if labelled else ():
         if wanted not in columns:
             problems.add(f"there is no column {wanted!r}: its columns are {shown}")
     taken = {top.record, *of_paths.values(), *(() if top.label in top.attributes else (top.label,))}
     others = top.attributes or [column for column in columns if column not in taken]
+    others = others if labelled else ()
     fields = {}
     for column in others:
         name = re.sub(r"[^a-z0-9]+", "_", column.strip().lower()).strip("_")
@@ -87,7 +94,9 @@ def list_rows(description: Description, table: pd.DataFrame, where: str) -> list
     if table.empty:
         problems.add("it has no rows: wanted one a record")
     problems.check()
-    label, names = table[top.label], table.get(top.record, [""] * len(table))
+    nothing = [""] * len(table)
+    label = table[top.label] if labelled else nothing
+    names = table.get(top.record, nothing)
     path_cells = [(source, column, table[column]) for source, column in of_paths.items()]
     field_cells = [(name, table[column]) for name, column in fields.items()]
     listed = []

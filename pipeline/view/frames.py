@@ -7,7 +7,7 @@ them with. What cannot be read becomes a line of text; nothing here fails a page
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import ConfigError, Record, RecordingError
+from pipeline.encoders.kinds import READER
 from pipeline.raw.tree import RawTree
-from pipeline.readers.registry import READERS, readable
+from pipeline.readers.registry import READERS, Readable, readable
 from pipeline.signals.recording import Frames
 
 N_FRAMES = 6
@@ -28,31 +29,42 @@ CODECS = {"rgb24": ("mjpeg", "yuvj420p"), "gray": ("png", "gray")}
 """Colour in a few kilobytes; depth without the rings that JPEG draws around a person."""
 
 
-def with_frames(dataset: str, records: Sequence[Record]) -> list[str]:
+Notes = Mapping[str, Mapping[str, Any]]
+"""Modality to what the cache notes of its encoding."""
+
+
+def with_frames(dataset: str, records: Sequence[Record], notes: Notes | None = None) -> list[str]:
     """Modalities of some records that are read as frames."""
     readers = READERS.get(dataset, {})
     framed = {name for name, source in readers.items() if source.gives is Frames}
+    for name, note in (notes or {}).items():
+        if READER in note:
+            is_framed = note[READER].get("kind") in ("colour", "depth")
+            framed = framed | {name} if is_framed else framed - {name}
     return sorted(framed & {name for record in records for name in record.streams}, reverse=True)
 
 
-def drawn_frames(tree: RawTree, dataset: str, record: Record) -> dict[str, dict[str, Any]]:
+def drawn_frames(
+    tree: RawTree, dataset: str, record: Record, notes: Notes | None = None
+) -> dict[str, dict[str, Any]]:
     """Frames of every stream of frames that a record has, for JSON.
 
     Returns:
         Modality to ``images`` (each a frame's number and a data URI) and ``said`` in words.
     """
     found = {}
-    for name in with_frames(dataset, [record]):
+    for name in with_frames(dataset, [record], notes):
         try:
-            found[name] = _drawn(tree, dataset, name, record)
+            noted = (notes or {}).get(name, {}).get(READER)
+            found[name] = _drawn(tree, readable(dataset, name, noted), name, record)
         except (RecordingError, ConfigError, OSError) as error:
             found[name] = {"images": [], "said": f"could not be read: {error}"}
     return found
 
 
-def _drawn(tree: RawTree, dataset: str, modality: str, record: Record) -> dict[str, Any]:
+def _drawn(tree: RawTree, source: Readable, modality: str, record: Record) -> dict[str, Any]:
     streams = record.streams[modality]
-    frames = readable(dataset, modality).read([(tree.read(s.path), s) for s in streams])
+    frames = source.read([(tree.read(s.path), s) for s in streams])
     assert isinstance(frames, Frames)
     wanted = np.unique(np.linspace(0, frames.n_frames - 1, N_FRAMES).astype(int))
     kept, n_seen = [], 0

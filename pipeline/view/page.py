@@ -36,6 +36,7 @@ def write_view(
     outliers = find_outliers(content)
     chosen = choose(records, outliers, n_shown)
     shown = [records[row] for row in chosen]
+    notes = {name: dict(modality.encoding) for name, modality in spec.modalities.items()}
     page = render_page(
         "pipeline.view",
         content=content,
@@ -47,9 +48,9 @@ def write_view(
         gaps=tables.gaps(content),
         ranges=tables.ranges(content),
         names=[f"{record.id}: {spec.classes[record.label]}" for record in shown],
-        framed=with_frames(spec.dataset, shown),
+        framed=with_frames(spec.dataset, shown, notes),
         has_raw=tree is not None,
-        encodings={name: dict(modality.encoding) for name, modality in spec.modalities.items()},
+        encodings=notes,
         found=drawn_from(content, chosen, tree),
     )
     return write_page(page, path), [outlier for outlier in outliers if outlier.suspect]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import Record, feature_array
 from pipeline.encoders.config import SkeletonEncoding
-from pipeline.encoders.kinds import kind_noted
+from pipeline.encoders.kinds import READER, kind_noted
 from pipeline.raw.tree import RawTree
 from pipeline.view.content import PRESENT, CacheContent, centre, feature_name, some_of
 from pipeline.view.frames import drawn_frames
@@ -80,6 +80,7 @@ def _record(
     traces: dict[str, Any] = {}
     heat: dict[str, Any] = {}
     skeleton = None
+    notes = {name: modality.encoding for name, modality in spec.modalities.items()}
     about = [spec.classes[record.label], *(f"{k} {v}" for k, v in record.attributes.items())]
     for name, modality in spec.modalities.items():
         state = content.states[name].iloc[row]
@@ -89,7 +90,8 @@ def _record(
         about.append(f"{name} {content.lengths[name].iloc[row]} long")
         patches = np.asarray(group[feature_array(name)][row], np.float64)
         is_skeleton = kind_noted(modality.encoding).settings is SkeletonEncoding
-        if is_skeleton and modality.n_features == JOINT_FEATURES:
+        is_kinect = modality.n_features == JOINT_FEATURES and READER not in modality.encoding
+        if is_skeleton and is_kinect:
             skeleton = patches.round(3).tolist()
         elif modality.n_features <= MAX_TRACES:
             traces[name] = [[float(f"{v:.4g}") for v in patch] for patch in patches]
@@ -100,7 +102,7 @@ def _record(
         "skeleton": skeleton,
         "traces": traces,
         "heat": heat,
-        "frames": drawn_frames(tree, spec.dataset, record) if tree else {},
+        "frames": drawn_frames(tree, spec.dataset, record, notes) if tree else {},
     }
 
 

@@ -61,8 +61,24 @@ def test_codes_of_an_unknown_kind_go_from_their_tree_to_a_teacher(tmp_path: Path
     assert codes.max() <= 63
     protocol = ("--protocol", tmp_path / "loso.toml", "--fold", "5", "--epochs", "1")
     run("train", cache, *protocol, "--out", tmp_path / "run")
-    info = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert info["source"]["encodings"]["wrist"]["reader"]["streams"]["wrist"]["rate_hz"] == 32
+    files = sorted(raw.rglob("*-f1.txt"))
+    everyone = json.loads(run("predict", tmp_path / "run", "--raw", raw, "--json"))["recordings"]
+    assert len(everyone) == n_files
+    copy = tmp_path / "new.txt"
+    shutil.copy(files[0], copy)
+    (tmp_path / "new.csv").write_text("record,wrist\nnew,new.txt\n")
+    answers = [
+        json.loads(run("predict", tmp_path / "run", "--json", *arguments))["recordings"][0]
+        for arguments in (
+            (files[0],),
+            (f"wrist={copy}",),
+            ("--raw", tmp_path, "--table", tmp_path / "new.csv"),
+        )
+    ]
+    probabilities = [answer["probabilities"] for answer in answers]
+    assert probabilities[0] == probabilities[1] == probabilities[2]
+    assert answers[2]["recording"] == "new"
+    run("cache", "view", cache, "-o", tmp_path / "view.html", "--raw", raw)
 
 
 def _same(one: Any, other: Any) -> None:

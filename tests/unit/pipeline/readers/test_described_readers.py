@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import time
 import zipfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -12,8 +14,9 @@ import numpy as np
 import pytest
 import scipy.io
 
-from pipeline.contract import RecordingError, StreamRef
+from pipeline.contract import ConfigError, RecordingError, StreamRef
 from pipeline.readers.described import readable_as
+from pipeline.readers.plugins import load_plugin, with_plugins
 from pipeline.signals.recording import Frames, Signal, Streams
 from tests.described import description, series
 
@@ -352,3 +355,57 @@ def test_pictures_are_frames_in_the_order_of_their_numbers() -> None:
         frames(pictures(), "depth", reader="images")
     with pytest.raises(RecordingError, match=r"is no \.zip of pictures"):
         frames(b"no", "depth", reader="images")
+
+
+# -- plug-ins -------------------------------------------------------------------------------------
+
+PLUGIN = """
+import numpy as np
+
+def read_pairs(content, ref, options):
+    if len(content) % 2:
+        raise ref.refuse(f"holds {len(content)} bytes: wanted pairs")
+    rows = np.frombuffer(content, np.uint8).reshape(-1, 2) * options.get("step", 1)
+    return rows, None
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An installed package ``pairs`` 1.0 that brings the reader ``pairs``."""
+    (tmp_path / "pairs_of_bytes.py").write_text(PLUGIN)
+    info = tmp_path / "pairs-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pairs\nVersion: 1.0\n")
+    points = "[dmft.readers]\npairs = pairs_of_bytes:read_pairs\nbroken = pairs_of_bytes:nothing\n"
+    (info / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(tmp_path)
+    load_plugin.cache_clear()
+    yield tmp_path
+    load_plugin.cache_clear()
+
+
+def with_plugin(reader: str = "pairs", **options: Any) -> dict[str, Any]:
+    return series(reader=reader, columns=[1, 2], names=["red", "infrared"], **options)
+
+
+def test_a_plug_in_reads_what_no_description_can_say(plugin: Path) -> None:
+    made = read(b"\x01\x02\x03\x04", with_plugin(options={"step": 2}, factor=0.5))
+    assert made.values.tolist() == [[1, 2], [3, 4]]
+    with pytest.raises(RecordingError, match=r"acc\.dat holds 3 bytes: wanted pairs"):
+        read(b"123", with_plugin())
+
+
+def test_its_package_and_version_are_part_of_how_a_record_is_read(plugin: Path) -> None:
+    reading = with_plugins(description(with_plugin()).modalities["acc"].reading)
+    assert reading.streams["acc"].options == {"plugin": "pairs 1.0"}
+    other = description(with_plugin(options={"plugin": "pairs 0.9"})).modalities["acc"].reading
+    with pytest.raises(ConfigError, match=r"reader 'pairs' is of pairs 1\.0 here and was of"):
+        readable_as(other)
+
+
+def test_a_plug_in_that_is_not_there_is_named(plugin: Path) -> None:
+    with pytest.raises(ConfigError, match=r"reader 'csv' is none of delimited, .* 0 packages"):
+        read(b"", with_plugin("csv"))
+    with pytest.raises(ConfigError, match=r"'broken' of pairs_of_bytes:nothing cannot be imported"):
+        read(b"", with_plugin("broken"))
