@@ -26,20 +26,38 @@ import click
     show_default=True,
     help="Kind of file; repeatable.",
 )
-def figures(runs: tuple[Path, ...], output: Path, formats: tuple[str, ...]) -> None:
+@click.option(
+    "--paper",
+    is_flag=True,
+    show_default="off",
+    help="Draw Figures 4a to 4h, 5 and 6 of the paper, by these names, each a mean over seeds.",
+)
+def figures(runs: tuple[Path, ...], output: Path, formats: tuple[str, ...], paper: bool) -> None:
     """Draw what RUNS have found: accuracy, confusion matrices, classes, training curves.
 
-    RUNS are run folders, or folders that hold some. Needs matplotlib: pip install 'dmft[report]'.
+    RUNS are run folders, or folders that hold some, such as an experiment's. Needs matplotlib: pip
+    install 'dmft[report]'. Classes are drawn by F1 where the protocol quotes F1.
     """
     import shlex
     import sys
 
-    from dmft.reports.figures import write_figures
+    from dmft.reports.figures import write_figures, write_paper_figures
     from dmft.reports.load import load_runs
+    from pipeline.contract import ContractError
 
     loaded, skipped = load_runs(runs)
-    for path in write_figures(loaded, output, formats):
+    missing: list[str] = []
+    if paper:
+        written, missing = write_paper_figures(loaded, output, formats)
+        if not written:
+            listed = "\n  ".join(missing)
+            raise ContractError(f"no figure of the paper can be drawn:\n  {listed}")
+    else:
+        written = write_figures(loaded, output, formats)
+    for path in written:
         click.echo(str(path))
+    for line in missing:
+        click.echo(f"not drawn: {line}", err=True)
     for line in skipped:
         click.echo(f"not shown: {line}", err=True)
     click.echo(f"Next: dmft report {shlex.join(map(str, runs))}")

@@ -47,6 +47,7 @@ def run_data(run: Measured) -> dict[str, Any]:
     return {
         "name": run.name,
         "kind": run.info.spec.kind,
+        "metric": metrics.metric,
         "classes": run.info.spec.classes,
         "pooled": hits / max(n, 1),
         "interval": [round(bound, 5) for bound in wilson(hits, n)],

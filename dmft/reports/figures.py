@@ -7,7 +7,7 @@ styles that also tell series apart in black and white.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from dmft.reports.charts import WHOLE, run_data
 from dmft.reports.load import Measured
+from dmft.reports.paper_figures import F1, by_class, draw, load_paper_figures, percent_of_class
 from dmft.runs.spec import KINDS
 
 Run = Mapping[str, Any]
@@ -24,6 +25,10 @@ Run = Mapping[str, Any]
 INK, COLOURS = "#1b1f24", ("#1b1f24", "#0b6cb3", "#b8500f", "#00795c", "#9a3f86", "#7a6a00")
 GRID = "#e6e9ee"
 LINES = ("-", "--", ":", "-.")
+APART = 0.13
+"""Between the marks of one class, which else hide each other, in classes."""
+LEAST_SHOWN = 0.5
+"""Percent below which a cell has no number: it would be written as 0."""
 MARKS = ("D", "o", "^", "s", "X", "v")
 STYLE: Any = {
     "font.size": 8,
@@ -39,24 +44,59 @@ STYLE: Any = {
 
 def write_figures(runs: Sequence[Measured], folder: Path, formats: Sequence[str]) -> list[Path]:
     """Draw every figure of some runs; return the files, whose bytes depend on the runs alone."""
+    with mpl.rc_context(STYLE):
+        return _save(_figures([run_data(run) for run in runs]), folder, formats)
+
+
+def write_paper_figures(
+    runs: Sequence[Measured], folder: Path, formats: Sequence[str]
+) -> tuple[list[Path], list[str]]:
+    """Draw the paper's figures, means over seeds; return the files, and a line for each that
+    there are no runs for.
+    """
+    drawn, missing = list[tuple[str, Figure]](), []
+    with mpl.rc_context(STYLE):
+        for figure in load_paper_figures():
+            found = list(draw(figure, runs))
+            for one in found:
+                if figure.kind == "confusion":
+                    picture, line_end = confusion_figure(one.matrix, one.classes), "\n"
+                else:
+                    picture = class_figure(one.by_class, one.classes, one.measure)
+                    line_end = "; "
+                picture.suptitle(line_end.join(one.title), fontsize=8)
+                drawn.append((one.name, picture))
+            if not found:
+                made_by = " or ".join(f"dmft experiment {name}" for name in figure.experiments)
+                missing.append(f"{figure.name}: no run is a {figure.wanted}; make some: {made_by}")
+        return _save(drawn, folder, formats) if drawn else [], missing
+
+
+def _save(
+    figures: Iterable[tuple[str, Figure]], folder: Path, formats: Sequence[str]
+) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    with mpl.rc_context(STYLE):
-        for name, figure in _figures([run_data(run) for run in runs]):
-            for kind in formats:
-                path = folder / f"{re.sub('[^A-Za-z0-9_-]+', '-', name)}.{kind}"
-                # Without a date in it, the same runs give the same bytes.
-                plain = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
-                figure.savefig(path, dpi=300, metadata=plain.get(kind))
-                written.append(path)
+    for name, figure in figures:
+        for kind in formats:
+            path = folder / f"{re.sub('[^A-Za-z0-9_+-]+', '-', name)}.{kind}"
+            # Without a date in it, the same runs give the same bytes.
+            plain = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+            figure.savefig(path, dpi=300, metadata=plain.get(kind))
+            written.append(path)
     return written
 
 
 def _figures(runs: Sequence[Run]) -> Iterator[tuple[str, Figure]]:
     yield "accuracy", accuracy_figure(runs)
     for run in runs:
-        yield f"confusion-{run['name']}", confusion_figure(run)
-        yield f"class-accuracy-{run['name']}", class_figure(run)
+        whole = percent_of_class(run["confusion"][WHOLE])
+        values = {
+            name: by_class(counts, run["metric"]) for name, counts in run["confusion"].items()
+        }
+        measure = "F1" if run["metric"] == F1 else "accuracy"
+        yield f"confusion-{run['name']}", confusion_figure(whole, run["classes"])
+        yield f"class-{measure}-{run['name']}", class_figure(values, run["classes"], measure)
         if run["curves"]:
             yield f"training-{run['name']}", training_figure(run)
 
@@ -70,7 +110,7 @@ def accuracy_figure(runs: Sequence[Run]) -> Figure:
         axes.plot(bounds, [row, row], color=COLOURS[kind], linewidth=1.5)
         axes.plot(100 * run["pooled"], row, MARKS[kind], color=COLOURS[kind], markersize=4)
     labels = [
-        run["name"] if run["name"] == run["kind"] else f"{run['name']} ({run['kind']})"
+        run["name"] if run["name"].startswith(run["kind"]) else f"{run['name']} ({run['kind']})"
         for run in runs
     ]
     axes.set_yticks(range(len(runs)), labels)
@@ -80,40 +120,50 @@ def accuracy_figure(runs: Sequence[Run]) -> Figure:
     return figure
 
 
-def confusion_figure(run: Run) -> Figure:
-    """The confusion matrix in percent of the true class (the paper's Figure 4)."""
-    parts = np.nan_to_num(_percent_of_class(run["confusion"][WHOLE]))
+def confusion_figure(percent: Any, classes: Sequence[str]) -> Figure:
+    """The confusion matrix in percent of the true class (the paper's Figure 4).
+
+    Shapes: percent (K, K), a row for each true class; NaN where it has no records.
+    """
+    parts = np.nan_to_num(percent)
     K = len(parts)
     figure, axes = _sheet(1.6 + 0.2 * K, 1.6 + 0.2 * K)
     axes.imshow(parts, cmap="Blues", vmin=0, vmax=100)
-    for i, j in zip(*np.nonzero(parts), strict=True):
+    for i, j in zip(*np.nonzero(parts >= LEAST_SHOWN), strict=True):
         ink = "white" if parts[i, j] > 55 else INK
         where = {"ha": "center", "va": "center", "fontsize": 5.5}
         axes.text(j, i, f"{parts[i, j]:.0f}", color=ink, **where)
-    axes.set_xticks(range(K), run["classes"], rotation=90)
-    axes.set_yticks(range(K), run["classes"])
+    axes.set_xticks(range(K), classes, rotation=90)
+    axes.set_yticks(range(K), classes)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true class, in percent of its records")
     axes.spines[:].set_visible(True)
     return figure
 
 
-def class_figure(run: Run) -> Figure:
-    """Accuracy of each class by each modality beside the whole (Figures 5 and 6)."""
-    K = len(run["classes"])
-    figure, axes = _sheet(1.2 + 0.2 * max(K, 12), 2.6)
-    for kind, (name, counts) in enumerate(run["confusion"].items()):
+def class_figure(values: Mapping[str, Any], classes: Sequence[str], measure: str) -> Figure:
+    """Accuracy or F1 of each class by each modality beside the whole (Figures 5 and 6).
+
+    Shapes: values (K,) each, in percent; NaN for a class without records.
+    """
+    K = len(classes)
+    figure, axes = _sheet(1.2 + 0.2 * max(K, 12), 3.2)
+    for kind, (name, own) in enumerate(values.items()):
+        aside = APART * (kind - (len(values) - 1) / 2)
         axes.plot(
-            _percent_of_class(counts).diagonal(),
+            np.arange(K) + aside,
+            own,
             MARKS[kind % len(MARKS)],
             color=COLOURS[kind % len(COLOURS)],
             fillstyle="full" if kind == 0 else "none",
-            markersize=4.5,
+            markersize=4,
             label=name,
             zorder=9 - kind,
         )
-    axes.set_xticks(range(K), run["classes"], rotation=90)
-    axes.set_ylabel("accuracy (%)")
+    axes.set_xticks(range(K), classes, rotation=90)
+    axes.set_xlim(-0.7, K - 0.3)
+    axes.set_ylim(-4, 104)
+    axes.set_ylabel(f"{measure} (%)")
     axes.grid(color=GRID)
     axes.legend(ncols=5, loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
     return figure
@@ -135,13 +185,6 @@ def training_figure(run: Run) -> Figure:
     if len(run["curves"]) > 1:
         both[0].legend(frameon=False, fontsize=6)
     return figure
-
-
-def _percent_of_class(matrix: Sequence[Sequence[int]]) -> Any:
-    """A confusion matrix in percent of each row; NaN for a class without records."""
-    counts = np.array(matrix, dtype=float)
-    totals = counts.sum(axis=1, keepdims=True)
-    return np.divide(100 * counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
 
 
 def _sheet(width: float, height: float, n_columns: int = 1) -> tuple[Figure, Any]:

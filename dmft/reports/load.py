@@ -21,6 +21,7 @@ from dmft.evaluation.averages import mean_of_folds, natural_key
 from dmft.evaluation.metrics import RunMetrics, read_metrics
 from dmft.evaluation.predictions import read_predictions
 from dmft.evaluation.robustness import FaultScores, read_faults
+from dmft.reports.names import is_hash, run_names
 from dmft.runs.files import read_file
 from dmft.runs.folder import (
     EPOCHS_FILE,
@@ -121,7 +122,8 @@ def load_runs(folders: Sequence[Path]) -> tuple[tuple[Measured, ...], tuple[str,
     ]
     settings = list(dict.fromkeys(_setting_of(folds[0].info) for folds in ordered))
     ordered.sort(key=lambda folds: _rank(folds[0].info, settings))
-    names = _short_names([_naming_folder(folds) for folds in ordered])
+    infos = [folds[0].info for folds in ordered]
+    names = run_names(infos, [_naming_folder(folds) for folds in ordered])
     runs = [
         Measured(
             name=name,
@@ -212,23 +214,11 @@ def _group_of(run: Path, fold: MeasuredFold, groups: Mapping[str, list[MeasuredF
     return f"{run}" if info.spec.fold.name in names else key
 
 
-def _naming_folder(folds: Sequence[MeasuredFold]) -> Path:
-    """The folder that names a run."""
-    if len(folds) == 1:
-        return folds[0].folder
-    parent = folds[0].folder.parent
-    if (parent / FOLDS_FILE).exists():
-        return parent
-    info = folds[0].info
-    return parent / f"{info.spec.kind} {'+'.join(info.spec.modalities)} seed {info.spec.seed}"
-
-
-def _short_names(places: Sequence[Path]) -> list[str]:
-    """Last parts of the paths, as many as tell them apart; numbers where nothing does."""
-    resolved = [place.resolve().parts for place in places]
-    for depth in range(1, max(map(len, resolved)) + 1):
-        names = ["/".join(parts[-depth:]) for parts in resolved]
-        if len(set(names)) == len(set(resolved)):
-            break
-    repeats = pd.Series(names).groupby(names).cumcount()
-    return [f"{name} ({n + 1})" if n else name for name, n in zip(names, repeats, strict=True)]
+def _naming_folder(folds: Sequence[MeasuredFold]) -> Path | None:
+    """The folder that names a run; None where no person named one."""
+    folder = folds[0].folder
+    if (folder.parent / FOLDS_FILE).exists() and len(folds) > 1:
+        folder = folder.parent
+    elif len(folds) > 1:
+        return None
+    return None if is_hash(folder) else folder

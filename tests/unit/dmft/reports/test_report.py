@@ -17,7 +17,8 @@ from dmft.config import load_config
 from dmft.data import open_cache
 from dmft.evaluation.significance import bootstrap_macro_f1, mcnemar_p, wilson
 from dmft.reports.format import hits_of, interval
-from dmft.reports.load import _short_names, load_runs
+from dmft.reports.load import load_runs
+from dmft.reports.names import short_names
 from dmft.reports.page.html import render_report
 from dmft.reports.published import load_published
 from dmft.runs.files import write_json
@@ -82,7 +83,7 @@ def test_single_folds_of_one_run_become_one_run(place):
     (together,), _ = load_runs([place / "apart"])
     (teacher,), _ = load_runs([place / "runs/teacher"])
     assert together.metrics == teacher.metrics
-    assert together.name == "teacher skeleton+inertial seed 0"
+    assert together.name == "teacher S+I seed 0"
 
 
 def test_runs_of_one_name_are_told_apart_by_their_folders_or_by_number(place, tmp_path):
@@ -96,10 +97,10 @@ def test_runs_of_one_name_are_told_apart_by_their_folders_or_by_number(place, tm
             shutil.copytree(source, tmp_path / "grid" / f"{config}-{name}")
     runs, _ = load_runs([tmp_path / "grid"])
     assert [(run.name, len(run.folds)) for run in runs] == [
-        ("teacher skeleton+inertial seed 0", 2),
-        ("student skeleton+inertial seed 0", 2),
+        ("teacher S+I seed 0", 2),
+        ("student S+I seed 0", 2),
     ]
-    assert _short_names([tmp_path / "x", tmp_path / "x", tmp_path / "y"]) == ["x", "x (2)", "y"]
+    assert short_names([tmp_path / "x", tmp_path / "x", tmp_path / "y"]) == ["x", "x (2)", "y"]
 
 
 def test_runs_and_folds_stand_in_an_order_of_their_own_not_of_their_folders(place, tmp_path):

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import pytest
+from click.testing import CliRunner
 
+from cli import dmft
 from pipeline.contract import ConfigError
 from pipeline.encode.options import EncodeOptions, set_up
-from tests.fabricate import encode_here, manifest_of, record_ids, rehearse_here, write_raw
+from tests.fabricate import (
+    encode_here,
+    manifest_of,
+    record_ids,
+    rehearse_here,
+    save_manifest_of,
+    write_raw,
+)
 
 IDS = record_ids(4)
 
@@ -52,3 +61,18 @@ def test_what_is_refused_leaves_no_trace(raw, tmp_path):
     with pytest.raises(ConfigError, match=r"is not a cache \(it holds letter\.txt\)"):
         encode_here(raw, tmp_path / "folder")
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize("how", [(), ("--dry-run",)])
+def test_a_modality_that_the_manifest_lists_and_no_reader_reads_ends_the_command(
+    raw, tmp_path, how
+):
+    """Setting up once left it out and exited with 0."""
+    path = save_manifest_of(raw, tmp_path / "m.jsonl")
+    path.write_text(path.read_text().replace('"skeleton":[', '"radar":['))
+    command = ["encode", str(path), "--raw", str(raw), "--out", str(tmp_path / "c.zarr"), *how]
+    with pytest.raises(ConfigError, match=r"no reader for modality 'radar' of utd-mhad: have rgb"):
+        CliRunner().invoke(dmft, command, catch_exceptions=False)
+    assert not (tmp_path / "c.zarr").exists()
+    named = [*command, "--modalities", "inertial", "--workers", "0"]
+    assert CliRunner().invoke(dmft, named).exit_code == 0
