@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.commands.manifest_report import FORMS
+from pipeline.commands.manifest_report import FORMS, shown
 from pipeline.common.progress_bar import ProgressBar
 from pipeline.contract import ConfigError, DmftError
 from pipeline.manifests import Manifest, load_manifest, parse_manifest, shipped_manifest
@@ -117,13 +117,14 @@ def lock_command(files: tuple[Path, ...], shipped: bool) -> None:
     done = lock_shipped() if shipped else lock_files(wanted)
     for locked in done:
         if not shipped or locked.deed != "unchanged":
-            click.echo(f"{locked.file}: {locked.deed} in {locked.pins}")
+            click.echo(f"{shown(locked.file)}: {locked.deed} in {shown(locked.pins)}")
     if shipped:
-        click.echo(f"{done[0].pins}: {len(done)} files")
+        click.echo(f"{shown(done[0].pins)}: {len(done)} files")
         click.echo("Next: dmft manifest check")
     else:
         named = " ".join(dict.fromkeys(str(file) for file in files))
-        click.echo(f"Next: git add {done[0].pins}; dmft manifest check {named}")
+        pins = " ".join(dict.fromkeys(shown(locked.pins) for locked in done))
+        click.echo(f"Next: git add {pins}; dmft manifest check {named}")
 
 
 def _other(against: str, file: Path) -> Manifest:

@@ -23,7 +23,7 @@ def show_text(reports: Sequence[FileReport], other: Manifest | None) -> None:
     """A line a problem on standard output; the verdict on standard error where there are any."""
     for report in reports:
         for problem in report.problems:
-            before = f"{_shown(report.file)}: " if len(reports) > 1 else ""
+            before = f"{shown(report.file)}: " if len(reports) > 1 else ""
             click.echo(f"{before}{problem.kind}: {problem.where}: {problem.message}")
     _show_verdicts(reports, other)
 
@@ -43,7 +43,7 @@ def show_github(reports: Sequence[FileReport], other: Manifest | None) -> None:
             found = _LINE.fullmatch(problem.where)
             # What is wrong with a recording stands at the record that lists it, if one does.
             number = int(found[1]) if found else lines.get(problem.where, 1)
-            place = f"file={_property(_shown(report.file))},line={number}"
+            place = f"file={_property(shown(report.file))},line={number}"
             title = _property(f"{problem.kind} ({problem.where})")
             click.echo(f"::error {place},title={title}::{_data(problem.message)}")
     _show_verdicts(reports, other)
@@ -61,7 +61,7 @@ def _show_verdicts(reports: Sequence[FileReport], other: Manifest | None) -> Non
     """What was found of each manifest, and of each file with a problem; a sum of several."""
     for report in reports:
         if report.manifest is not None or report.problems or len(reports) == 1:
-            verdict = f"{_shown(report.file)}: {_verdict(report, other)}"
+            verdict = f"{shown(report.file)}: {_verdict(report, other)}"
             click.echo(verdict, err=bool(report.problems))
     if len(reports) > 1:
         n_pinned = sum(report.is_pinned for report in reports)
@@ -74,7 +74,8 @@ def _verdict(report: FileReport, other: Manifest | None) -> str:
     if report.problems:
         kinds = Counter(str(problem.kind) for problem in report.problems)
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
-        return f"{len(report.problems)} problems ({counts})"
+        n = len(report.problems)
+        return f"{n} problem{'' if n == 1 else 's'} ({counts})"
     found = []
     if report.manifest is not None:
         found.append(f"{len(report.manifest.records)} records")
@@ -105,7 +106,7 @@ def _as_object(report: FileReport, other: Manifest | None) -> dict[str, Any]:
     }
 
 
-def _shown(file: Path) -> str:
+def shown(file: Path) -> str:
     """A path as a person would type it here, and as GitHub finds it in the repository."""
     relative = os.path.relpath(file)
     return str(file) if relative.startswith("..") else relative

@@ -145,7 +145,7 @@ def pin_problems(content: bytes, pin: Pin, remedy: str) -> Iterator[Problem]:
     if pin.line_sums and now.n_lines != pin.n_lines:
         more = f", {now.n_lines} lines where {pin.n_lines} were pinned"
     elif len(suspects) > _MOST_LINES or not is_sure:
-        more = f", other lines between {suspects[0]} and {suspects[-1]}"
+        more = f", with changed lines between {suspects[0]} and {suspects[-1]}"
     where = f"line {suspects[0] if suspects else 1}"
     found = f"the file has SHA-256 {now.sha256}{more}: wanted {pin.sha256}"
     yield Problem(ProblemKind.PINNED, where, f"{found}. If the change is meant, run: {remedy}")

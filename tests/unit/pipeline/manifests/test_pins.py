@@ -46,7 +46,7 @@ def test_a_line_too_many_is_counted_and_many_changed_ones_are_between_two() -> N
     before = "\n".join("abcdefghi")
     assert "10 lines where 9 were pinned" in problems(before, before + "\n")[0][1]
     ((where, message),) = problems(before, before.upper())
-    assert (where, ", other lines between 1 and 9: wanted " in message) == ("line 1", True)
+    assert (where, ", with changed lines between 1 and 9: wanted " in message) == ("line 1", True)
 
 
 def test_a_changed_record_is_named_by_its_id() -> None:
