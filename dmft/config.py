@@ -29,6 +29,7 @@ from pipeline.common.settings import (
 from pipeline.contract import ConfigError
 
 GEOMETRIES = ("none", "points", "axes")
+STANDARDS = ("fold", "none")
 LOSSES = ("per_branch", "summed_softmax")
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("constant", "cosine")
@@ -48,11 +49,17 @@ class ModalityConfig:
     """Append the change from patch to patch (D more features)."""
     deviations: bool = False
     """Append the standard deviation inside each pooled window (D more features)."""
+    standardise: str = "fold"
+    """``fold``: by mean and deviation of the training fold; ``none``: as stored.
+
+    Deviation: the paper names no standardisation.
+    """
     geometry: str = "none"
     """How columns turn: ``points`` (x, y, z of joints, y up), ``axes`` (x, y, z of sensors)."""
 
     def __post_init__(self) -> None:
         require(self.n_patches >= 2, "n_patches", self.n_patches, "at least 2")
+        require(self.standardise in STANDARDS, "standardise", self.standardise, "fold or none")
         require(self.geometry in GEOMETRIES, "geometry", self.geometry, ", ".join(GEOMETRIES))
 
 
@@ -171,6 +178,12 @@ class DistillConfig:
     """
     scale_by_temperature: bool = True
     """Multiply the soft loss by temp squared. Deviation: it keeps its gradient at any temp."""
+    joint_teachers: bool = True
+    """In an experiment a student is taught by the teachers of all its seeds in turn.
+
+    Deviation: the paper has one teacher, that of the same seed. Several cost no more, and what one
+    has wrong by chance the others put right.
+    """
     transfer: bool = False
     """Teach on a second view of each batch, changed as ``[transfer]`` says, instead of the first.
 

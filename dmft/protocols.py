@@ -11,14 +11,17 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from dmft.data import Cache
 from pipeline.common.settings import parse_table, read_toml
 from pipeline.contract import ConfigError, ContractError, check_path_name
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dmft.data import Cache
 
 log = logging.getLogger(__name__)
 
@@ -208,6 +211,8 @@ def make_fold(rule: FoldRule, cache: Cache, protocol: str) -> Fold:
     Raises:
         ContractError: a side is empty, a record is on both sides, or a column is unknown.
     """
+    import torch
+
     rows: dict[str, np.ndarray] = {}
     for side, wanted in (("train", rule.train), ("test", rule.test)):
         chosen = np.ones(len(cache), dtype=bool)

@@ -77,7 +77,7 @@ def robustness(
 
 def robustness_text(reports: dict[str, RobustnessReport]) -> str:
     """Return a Markdown table: a line a fault, a column a run, and what the fault costs."""
-    from dmft.evaluation.robustness import FAULTS, INTACT
+    from dmft.evaluation.fault_scores import FAULTS, INTACT
 
     rows = list(dict.fromkeys(fault for report in reports.values() for fault in report.faults))
     names = [f"{'/'.join(report.kinds)} ({run})" for run, report in reports.items()]
@@ -95,6 +95,6 @@ def robustness_text(reports: dict[str, RobustnessReport]) -> str:
     n_runs = ", ".join(str(report.n_runs) for report in reports.values())
     metrics = ", ".join(dict.fromkeys(report.metric for report in reports.values()))
     lines += ["", f"Figures are {metrics}, means over {n_runs} runs (folds and seeds)."]
-    lines += [f"{fault.name}: {fault.meaning}." for fault in FAULTS]
+    lines += [f"{name}: {meaning}." for name, meaning in FAULTS.items()]
     lines.append("Teachers trained with augment.drop_modality lose less of a lost modality.")
     return "\n".join(lines)

@@ -174,6 +174,10 @@ def make_features(cache: Cache, config: RunConfig, train: Tensor) -> FeatureTran
     plans = plan_features(cache, config)
     standardizers = {}
     for column, (name, plan) in enumerate(plans.items()):
+        if plan.config.standardise == "none":
+            D = plan.output.n_features
+            standardizers[name] = Standardizer(torch.zeros(D), torch.ones(D))
+            continue
         chosen = train[cache.present[train, column]]
         standardizers[name] = fit_standardizer(
             (

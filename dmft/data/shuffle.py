@@ -9,12 +9,12 @@ buffer of blocks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from dmft.data.counter_rng import derive_seed
 from pipeline.contract import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,8 @@ class ShuffleBuffer:
 
         Shapes: rows (n,) int64.
         """
+        import torch
+
         return len(torch.unique(rows // self.n_records)) <= self.n_blocks
 
 
@@ -51,6 +53,10 @@ def epoch_order(
 
     Shapes: rows (n,) int64 on the host, ascending -> (n,).
     """
+    import torch
+
+    from dmft.data.counter_rng import derive_seed
+
     draws = torch.Generator().manual_seed(derive_seed(seed, epoch, "order"))
     if shuffle_buffer is None or shuffle_buffer.holds(rows):
         return rows[torch.randperm(len(rows), generator=draws)]

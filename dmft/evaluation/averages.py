@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
-import torch
 
 from dmft.evaluation.metrics import (
     Matrix,
@@ -58,13 +58,13 @@ def _mean(values: Sequence[Any]) -> Any:
 
 def _added(matrices: Sequence[Matrix]) -> Matrix:
     """Sum of confusion matrices."""
-    return plain(torch.tensor(matrices).sum(dim=0))
+    return plain(np.array(matrices).sum(axis=0))
 
 
 def mean_of_folds(folds: Sequence[RunMetrics]) -> RunMetrics:
     """Means over folds of what is quoted, and the figures of their summed confusion matrix."""
     mean = mean_scores(folds)
-    matrix = torch.tensor(mean.confusion)
+    matrix = np.array(mean.confusion)
     accuracies = [fold.accuracy for fold in folds]
     subsets = zip(*(fold.missing_modalities for fold in folds), strict=True)
     return dataclasses.replace(

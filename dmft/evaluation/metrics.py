@@ -10,15 +10,21 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from dmft.models import BRANCHES, modality_votes, overall_vote
+from dmft.models.config import BRANCHES
 from dmft.runs.files import read_json
 from pipeline.common.settings import parse_table
 from pipeline.contract import ConfigError, ContractError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Counts = NDArray[np.int64]
+"""Records by class (row) and prediction (column). Shapes: (K, K)."""
 
 Matrix = tuple[tuple[int, ...], ...]
 """A confusion matrix: a row for each true class, a column for each predicted one."""
@@ -34,7 +40,7 @@ class Scores:
     """Mean F1 over the classes that occur."""
 
     @classmethod
-    def of(cls, matrix: Tensor, **fields: Any) -> Self:
+    def of(cls, matrix: Counts, **fields: Any) -> Self:
         """Scores of a confusion matrix, and whatever else there is to say.
 
         Shapes: matrix (K, K).
@@ -186,6 +192,8 @@ def vote_metrics(
 
     Shapes: logits (B, M, 2, K), present (B, M), labels (B,).
     """
+    from dmft.models import modality_votes, overall_vote
+
     K = logits.shape[-1]
     voted = present.any(dim=1)
     matrix = confusion(labels[voted], overall_vote(logits, present, rule).argmax(dim=-1)[voted], K)
@@ -211,16 +219,17 @@ def vote_metrics(
     )
 
 
-def confusion(labels: Tensor, predicted: Tensor, n_classes: int) -> Tensor:
+def confusion(labels: Tensor, predicted: Tensor, n_classes: int) -> Counts:
     """Count records by class (row) and prediction (column).
 
-    Shapes: (B,), (B,) -> (K, K) int64.
+    Shapes: (B,), (B,) -> (K, K).
     """
-    cells = labels * n_classes + predicted
-    return torch.bincount(cells, minlength=n_classes * n_classes).view(n_classes, n_classes)
+    cells = (labels * n_classes + predicted).cpu().numpy()
+    counts: Counts = np.bincount(cells, minlength=n_classes * n_classes)
+    return counts.reshape(n_classes, n_classes)
 
 
-def accuracy(matrix: Tensor) -> float:
+def accuracy(matrix: Counts) -> float:
     """Part of the records on the diagonal; 0 where there are none.
 
     Shapes: (K, K).
@@ -228,28 +237,28 @@ def accuracy(matrix: Tensor) -> float:
     return float(matrix.diagonal().sum()) / max(int(matrix.sum()), 1)
 
 
-def macro_f1(matrix: Tensor) -> float:
+def macro_f1(matrix: Counts) -> float:
     """Mean F1 over the classes that occur among labels or predictions.
 
     Shapes: (K, K).
     """
-    correct = matrix.diagonal().double()
-    both = (matrix.sum(dim=0) + matrix.sum(dim=1)).double()
+    correct = matrix.diagonal().astype(np.float64)
+    both = (matrix.sum(axis=0) + matrix.sum(axis=1)).astype(np.float64)
     occurs = both > 0
-    return float((2 * correct[occurs] / both[occurs]).mean()) if bool(occurs.any()) else 0.0
+    return float((2 * correct[occurs] / both[occurs]).mean()) if occurs.any() else 0.0
 
 
-def class_accuracies(matrix: Tensor) -> tuple[float | None, ...]:
+def class_accuracies(matrix: Counts) -> tuple[float | None, ...]:
     """Accuracy of each class; None for a class without records.
 
     Shapes: (K, K).
     """
-    totals = matrix.sum(dim=1).tolist()
+    totals = matrix.sum(axis=1).tolist()
     correct = matrix.diagonal().tolist()
     return tuple(right / n if n else None for right, n in zip(correct, totals, strict=True))
 
 
-def plain(matrix: Tensor) -> Matrix:
+def plain(matrix: Counts) -> Matrix:
     """The matrix as plain data."""
     return tuple(map(tuple, matrix.tolist()))
 

@@ -20,42 +20,17 @@ from dmft.data import Cache
 from dmft.data.counter_rng import derive_seed
 from dmft.evaluation.averages import mean_scores
 from dmft.evaluation.evaluate import RunCaches
-from dmft.evaluation.metrics import Scores, confusion
-from dmft.models.config import require
+from dmft.evaluation.fault_scores import FAULT_NAMES, INTACT, REMOVED, FaultScores, SavedFaults
+from dmft.evaluation.metrics import confusion
 from dmft.protocols import Fold
-from dmft.runs.files import read_json, write_json
+from dmft.runs.files import write_json
 from dmft.runs.folder import ROBUSTNESS_FILE, read_info
-from dmft.runs.spec import RunInfo
 from dmft.runs.trained import TrainedRun, load_run, present_of
-from pipeline.common.settings import parse_table, to_table
-from pipeline.contract import ConfigError, ContractError
+from pipeline.common.settings import to_table
+from pipeline.contract import ContractError
 
-INTACT, REMOVED = "intact", "removed"
 BLOCK_RECORDS = 1024
 """Records that are changed at a time; swapping happens inside such a block."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultScores(Scores):
-    """Scores of records with one fault, or with none."""
-
-    n_records: int
-    """Test records that were measured."""
-    confidence: float
-    """Mean probability of what the vote chose."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SavedFaults:
-    """What ``robustness.json`` holds."""
-
-    model_sha256: str
-    """SHA-256 of the weights that were measured."""
-    faults: Mapping[str, FaultScores]
-    """By ``intact``, ``removed skeleton`` and so on."""
-
-    def __post_init__(self) -> None:
-        require(INTACT in self.faults, "faults", sorted(self.faults), f"{INTACT!r} among them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,18 +49,6 @@ class RobustnessReport:
     """Means by fault; records are added."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """A way for a modality to fail."""
-
-    name: str
-    """For tables."""
-    meaning: str
-    """In words."""
-    spoil: Callable[[Tensor, Tensor, torch.Generator], Tensor]
-    """Patches (B, P, D), std of each feature (D,) and a source of chance -> patches."""
-
-
 def _cut(patches: Tensor, std: Tensor, random: torch.Generator) -> Tensor:
     """The second half keeps the last value of the first."""
     half = max(patches.shape[1] // 2, 1)
@@ -94,25 +57,14 @@ def _cut(patches: Tensor, std: Tensor, random: torch.Generator) -> Tensor:
     )
 
 
-FAULTS = (
-    Fault(
-        name="noisy",
-        meaning="noise as large as each feature's own deviation",
-        spoil=lambda x, std, random: x + torch.randn(x.shape, generator=random) * std,
-    ),
-    Fault(name="cut", meaning="stuck at half time until the record's end", spoil=_cut),
-    Fault(
-        name="frozen",
-        meaning="stuck at its first value",
-        spoil=lambda x, std, random: x[:, :1].expand_as(x).clone(),
-    ),
-    Fault(
-        name="swapped",
-        meaning="of another record, as when clocks fail",
-        spoil=lambda x, std, random: x[torch.randperm(len(x), generator=random)],
-    ),
-)
-FAULT_NAMES = (REMOVED, *(fault.name for fault in FAULTS))
+SPOIL: Mapping[str, Callable[[Tensor, Tensor, torch.Generator], Tensor]] = {
+    "noisy": lambda x, std, random: x + torch.randn(x.shape, generator=random) * std,
+    "cut": _cut,
+    "frozen": lambda x, std, random: x[:, :1].expand_as(x).clone(),
+    "swapped": lambda x, std, random: x[torch.randperm(len(x), generator=random)],
+}
+"""Fault to what it does: patches (B, P, D), std of each feature (D,), a source of chance ->
+patches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,14 +95,15 @@ def spoilt(cache: Cache, fold: Fold, modality: str, fault: str, seed: int = 0) -
     if fault == REMOVED:
         present[fold.test, column] = False
     else:
-        spoil = next(known.spoil for known in FAULTS if known.name == fault)
         rows = fold.test[cache.present[fold.test, column]]
         if len(rows):
             patches = features[modality]
             std = _std(patches, fold.train[cache.present[fold.train, column]])
             random = torch.Generator().manual_seed(derive_seed(seed, column, fault))
             stored = (patches[some] for some in torch.split(rows, BLOCK_RECORDS))
-            replaced = [spoil(block.float(), std, random).to(block.dtype) for block in stored]
+            replaced = [
+                SPOIL[fault](block.float(), std, random).to(block.dtype) for block in stored
+            ]
             position = torch.full((len(cache),), -1)
             position[rows] = torch.arange(len(rows))
             features[modality] = SpoiltPatches(
@@ -197,28 +150,6 @@ def _measure(run: TrainedRun, cache: Cache, fold: Fold) -> FaultScores:
     confidence = float(votes.max(dim=-1).values.mean()) if len(votes) else 0.0
     matrix = confusion(labels, votes.argmax(dim=-1), votes.shape[-1])
     return FaultScores.of(matrix, n_records=len(votes), confidence=confidence)
-
-
-def read_faults(folder: Path, info: RunInfo) -> Mapping[str, FaultScores]:
-    """Figures by fault that were saved in a run's folder; empty where there are none.
-
-    Raises:
-        ContractError: the file is damaged, or of another run.
-    """
-    path = folder / ROBUSTNESS_FILE
-    if not path.exists():
-        return {}
-    mend = f"measure again with 'dmft robustness {folder}', or remove it"
-    table = read_json(path, "what 'dmft robustness' found")
-    if table.get("model_sha256") != info.finished.model_sha256:
-        raise ContractError(
-            f"{path} is of weights {str(table.get('model_sha256'))[:12]!r}, wanted "
-            f"{info.finished.model_sha256[:12]!r}: {mend}"
-        )
-    try:
-        return parse_table(SavedFaults, table, where=str(path)).faults
-    except ConfigError as error:
-        raise ContractError(f"{error}\nIt is damaged: {mend}") from error
 
 
 def robustness(

@@ -5,10 +5,25 @@ Read ``grid.py`` (what a file may say), ``plan.py`` (its rows and their keys), `
 end in).
 """
 
-from dmft.experiments.grid import Experiment, Grid, load_experiment, shipped_experiments
-from dmft.experiments.plan import PlannedRow, plan_rows
-from dmft.experiments.results import RESULTS_FILE, Result, load_results, read_results
-from dmft.experiments.runner import Outcome, RunCallback, run_experiment
+from typing import TYPE_CHECKING
+
+from pipeline.common.lazy import lazily
+
+if TYPE_CHECKING:
+    from dmft.experiments.grid import Experiment, Grid, load_experiment, shipped_experiments
+    from dmft.experiments.plan import PlannedRow, plan_rows
+    from dmft.experiments.results import RESULTS_FILE, Result, load_results, read_results
+    from dmft.experiments.runner import Outcome, RunCallback, run_experiment
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "grid": "Experiment Grid load_experiment shipped_experiments",
+            "plan": "PlannedRow plan_rows",
+            "results": "RESULTS_FILE Result load_results read_results",
+            "runner": "Outcome RunCallback run_experiment",
+        },
+    )
 
 __all__ = [
     "RESULTS_FILE",

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from dmft.data.cache import open_columns
 from dmft.evaluation.predictions import Predictions, read_predictions
 from dmft.evaluation.significance import (
     bootstrap_interval,
@@ -248,6 +247,8 @@ def _person_of(run: RunVotes) -> pd.Series[int] | None:
     """Record to person, from the cache if it is where it was and what it was."""
     path, fingerprint = run.cache
     try:
+        from dmft.data.cache import open_columns
+
         cache = open_columns(path)
     except ContractError as error:
         log.warning("no intervals over people: %s", error)

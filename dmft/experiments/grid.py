@@ -44,12 +44,6 @@ class Grid:
     """Changes to it, as ``training.epochs=20``."""
     set_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """More changes for one model alone: ``{ student = [...], distilled = [...] }``."""
-    joint_teachers: bool = True
-    """Each student is taught by the teachers of all ``seeds`` in turn, or by that of its own.
-
-    Deviation: the paper has one teacher. Several cost no more, and what one has wrong by chance
-    the others put right.
-    """
 
     def __post_init__(self) -> None:
         for name in ("protocols", "modalities", "models", "fusion", "folds", "seeds"):

@@ -11,14 +11,17 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from dmft.config import RunConfig, change_config, load_config
-from dmft.data import Cache
 from dmft.experiments.grid import MODELS, Experiment, Grid
 from dmft.models.config import require
 from dmft.protocols import Fold, Protocol, choose_folds, fold_rules, load_protocol
 from dmft.runs.spec import RunSpec
 from pipeline.contract import ContractError
+
+if TYPE_CHECKING:
+    from dmft.data import Cache
 
 FOLDER_DIGITS = 16
 
@@ -129,10 +132,11 @@ class _Planner:
                 unfused = {"fusion": "none" if fusion == "none" else "late", "fusion_tokens": 0}
                 yield row(model="student", config=self.configs["student"], seed=seed, **unfused)
             if "distilled" in self.grid.models:
-                seeds = self.grid.seeds if self.grid.joint_teachers else (seed,)
+                config = self.configs["distilled"]
+                seeds = self.grid.seeds if config.distill.joint_teachers else (seed,)
                 teachers = [teacher(seed=its_seed) for its_seed in seeds]
                 yield from teachers
-                keys, config = tuple(each.key for each in teachers), self.configs["distilled"]
+                keys = tuple(each.key for each in teachers)
                 yield row(model="distilled", config=config, seed=seed, teachers=keys, **fused)
 
     def _row(

@@ -16,22 +16,23 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dmft.data import Cache
 from dmft.evaluation.metrics import ModalityScores, read_metrics, values_of
 from dmft.evaluation.predictions import Predictions, read_predictions
 from dmft.evaluation.significance import calibration_error
 from dmft.experiments.plan import PlannedRow
 from dmft.runs.files import from_sealed_json, to_sealed_json
 from dmft.runs.folder import METRICS_FILE, PREDICTIONS_FILE, read_info
-from dmft.runs.trained import present_of
 from pipeline.common.settings import parse_table, to_table
 from pipeline.contract import ConfigError, ContractError
+
+if TYPE_CHECKING:
+    from dmft.data import Cache
 
 log = logging.getLogger(__name__)
 
@@ -239,6 +240,8 @@ def gather(
     Raises:
         ContractError: the run is not the row that was planned.
     """
+    from dmft.runs.trained import present_of
+
     relative = f"{RUNS_FOLDER}/{row.folder}"
     folder = out / relative
     info = read_info(folder)

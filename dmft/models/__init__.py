@@ -4,18 +4,36 @@ Read ``mstt.py``, ``mid_fusion.py`` and ``teacher.py`` in this order. Axis lette
 M modality, P patch, D width, T token, F fusion token, H head, K class.
 """
 
-from dmft.models.config import (
-    EncoderConfig,
-    InputShape,
-    ModelShape,
-    StudentConfig,
-    TeacherConfig,
-    VotingConfig,
-)
-from dmft.models.dropout import set_dropout_keys
-from dmft.models.heads import BRANCHES, modality_votes, overall_vote
-from dmft.models.student import Student
-from dmft.models.teacher import Teacher
+from typing import TYPE_CHECKING
+
+from pipeline.common.lazy import lazily
+
+if TYPE_CHECKING:
+    from dmft.models.config import (
+        BRANCHES,
+        EncoderConfig,
+        InputShape,
+        ModelShape,
+        StudentConfig,
+        TeacherConfig,
+        VotingConfig,
+    )
+    from dmft.models.dropout import set_dropout_keys
+    from dmft.models.heads import modality_votes, overall_vote
+    from dmft.models.student import Student
+    from dmft.models.teacher import Teacher
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "config": "BRANCHES EncoderConfig InputShape ModelShape StudentConfig TeacherConfig "
+            "VotingConfig",
+            "dropout": "set_dropout_keys",
+            "heads": "modality_votes overall_vote",
+            "student": "Student",
+            "teacher": "Teacher",
+        },
+    )
 
 __all__ = [
     "BRANCHES",

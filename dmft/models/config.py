@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pipeline.contract import ConfigError
 
+BRANCHES = ("spatial", "temporal")
+"""Of every modality, in the order of the logits."""
 NORMS = ("pre", "post")
 ACTIVATIONS = ("gelu", "relu")
 VOTES = ("sum", "product")

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from dmft.models.config import EncoderConfig
 from dmft.models.dropout import Dropout
 
-BRANCHES = ("spatial", "temporal")
-
 
 class BranchHead(nn.Module):
     """The linear layer on one branch's class token; under pre-norm a layer norm before it.

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dmft.evaluation.fault_scores import INTACT
 from dmft.evaluation.metrics import Scores
-from dmft.evaluation.robustness import INTACT
 from dmft.evaluation.significance import bootstrap_macro_f1, mcnemar_p, wilson
 from dmft.reports.format import hits_of
 from dmft.reports.load import Measured

@@ -18,9 +18,9 @@ from typing import Any
 import pandas as pd
 
 from dmft.evaluation.averages import mean_of_folds, natural_key
+from dmft.evaluation.fault_scores import FaultScores, read_faults
 from dmft.evaluation.metrics import RunMetrics, read_metrics
 from dmft.evaluation.predictions import read_predictions
-from dmft.evaluation.robustness import FaultScores, read_faults
 from dmft.reports.names import is_hash, run_names
 from dmft.runs.files import read_file
 from dmft.runs.folder import (

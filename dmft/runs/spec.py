@@ -13,15 +13,17 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dmft.config import RunConfig
-from dmft.data import Cache
 from dmft.data.shuffle import ShuffleBuffer
-from dmft.models import InputShape
+from dmft.models.config import InputShape
 from dmft.protocols import Fold, FoldRule, Protocol
 from pipeline.common.settings import difference, to_table
 from pipeline.contract import ConfigError, ContractError
+
+if TYPE_CHECKING:
+    from dmft.data import Cache
 
 KINDS = ("teacher", "student", "distilled")
 

@@ -96,6 +96,11 @@ def plan_distillation(
     """
     first = teachers[0].spec
     chosen = config or first.config
+    if len(teachers) > 1 and not chosen.distill.joint_teachers:
+        raise ConfigError(
+            f"distill.joint_teachers is false and there are {len(teachers)} teachers: give one, or "
+            "say --set distill.joint_teachers=true"
+        )
     if chosen.modality != first.config.modality:
         raise ConfigError(
             f"modality is {to_table(chosen)['modality']}: wanted the teacher's settings, "

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TOML with windows, strides, patches and normalisation.  [default: measured defaults]",
+    help="Windows, strides, patches and normalisation: a TOML file, or paper.  [default: measured "
+    "defaults]",
 )
 @click.option(
     "--set",
@@ -63,7 +63,8 @@ if TYPE_CHECKING:
     "--workers",
     "n_workers",
     type=click.IntRange(min=0),
-    help="Worker processes; 0 stays in this process.  [default: one a core, or one a GPU]",
+    help="Worker processes; 0 stays in this process.  [default: one a core, or one a GPU; none for "
+    "as long as starting them would take longer]",
 )
 @click.option("--scheduler", help="Address of a running Dask scheduler, such as tcp://host:8786.")
 @click.option(
@@ -96,7 +97,7 @@ def encode(
     raw: Path,
     out: str,
     modalities: str,
-    config: Path | None,
+    config: str | None,
     changes: tuple[str, ...],
     dry_run: bool,
     as_json: bool,

@@ -5,7 +5,9 @@ This is the function behind ``dmft encode`` and the encoder's Python interface.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,7 @@ from pipeline.contract import CacheSpec, CacheState, ConfigError, ModalitySpec
 from pipeline.encode.dry_run import DryRun, check_disk, dry_run
 from pipeline.encode.length_check import quarantine_disagreements
 from pipeline.encode.options import EncodeOptions, Setup, set_up
-from pipeline.encode.plan import Plan, make_plan
+from pipeline.encode.plan import ChunkTask, Plan, make_plan
 from pipeline.encode.progress import ProgressNote
 from pipeline.encode.worker import OnProgress, TaskReport, WorkerSettings, environment, run_here
 from pipeline.encoders.kinds import WEIGHTS
@@ -33,6 +35,8 @@ from pipeline.raw.tree import RawTree
 
 GPU_READ_BYTES_AHEAD = 1 << 30
 CPU_READ_BYTES_AHEAD = 128 << 20
+WORKERS_START_S = 4.0
+"""What it takes to start and stop workers."""
 GPU_READ_THREADS = 4
 """Reading threads of a worker of the user's own cluster, whose cores we do not know."""
 
@@ -175,7 +179,8 @@ def _run(
         note.add(n_records)
         callbacks.on_progress(n_records)
 
-    with closing(_reports(settings, setup, plan, callbacks, on_progress)) as reports:
+    is_wary = claim.was_left
+    with closing(_reports(settings, setup, plan, callbacks, on_progress, is_wary)) as reports:
         for report in reports:
             callbacks.on_report(report)
             if report.n_failed and setup.options.fail_fast:
@@ -189,17 +194,37 @@ def _reports(
     plan: Plan,
     callbacks: Callbacks,
     on_progress: OnProgress,
+    is_wary: bool,
 ) -> Generator[TaskReport, None, None]:
-    """The report of each task as it is done, here or on a cluster."""
+    """The report of each task as it is done, here or on a cluster.
+
+    ``is_wary``: the encode before this one was killed, maybe by a file that would end this process
+    as well; a worker that it ends costs that file alone.
+    """
     n_workers, scheduler = setup.n_workers(len(plan.tasks)), setup.options.scheduler
-    if n_workers == 0 and scheduler is None:
-        yield from run_here(plan.tasks, settings, on_progress)
-        return
+    tasks = deque(plan.tasks)
+    if scheduler is None and (n_workers == 0 or (setup.may_stay and not is_wary)):
+        yield from run_here(_quicker_here(tasks, n_workers), settings, on_progress)
+        if not tasks:
+            return
     from pipeline.encode.dask_run import cluster, run_tasks
 
     with cluster(n_workers, scheduler, setup.options.dashboard) as client:
         callbacks.on_dashboard(client.dashboard_link)
-        yield from run_tasks(client, plan.tasks, settings, on_progress)
+        yield from run_tasks(client, tasks, settings, on_progress)
+
+
+def _quicker_here(tasks: deque[ChunkTask], n_workers: int) -> Iterator[ChunkTask]:
+    """Take tasks for as long as starting workers would cost more than they would save."""
+    started, n_done = time.monotonic(), 0
+    while tasks:
+        n_left = sum(len(task.todo) for task in tasks)
+        seconds_left = (time.monotonic() - started) / max(n_done, 1) * n_left
+        if n_workers and seconds_left * (1 - 1 / n_workers) > WORKERS_START_S:
+            return
+        task = tasks.popleft()
+        n_done += len(task.todo)
+        yield task
 
 
 def _provenance(setup: Setup) -> dict[str, Any]:

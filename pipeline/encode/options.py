@@ -19,7 +19,7 @@ from pipeline.contract import ConfigError, ContractError, ModalitySpec
 from pipeline.encoders import weights
 from pipeline.encoders.config import EncodingConfig, FramesEncoding, ModalityEncoding
 from pipeline.encoders.described import check_body, own_encodings
-from pipeline.encoders.kinds import kind_of, to_note
+from pipeline.encoders.kinds import kind_noted, kind_of, to_note
 from pipeline.manifests import Manifest
 from pipeline.readers.plugins import with_plugins
 from pipeline.readers.registry import modalities_of, readable
@@ -37,7 +37,7 @@ class EncodeOptions:
     device: str = "auto"
     """``auto``, ``cpu`` or ``cuda``."""
     n_workers: int | None = None
-    """None for one a core, or one a GPU; 0 to stay in this process."""
+    """None for one a core or GPU, or none while that is quicker; 0 to stay in this process."""
     scheduler: str | None = None
     dashboard: str = "127.0.0.1:0"
     """Where Dask shows itself; port 0 takes one that is free."""
@@ -74,6 +74,12 @@ class Setup:
 
             n_gpus = torch.cuda.device_count()
         return max(1, min(n_gpus or n_cores(), n_tasks))
+
+    @property
+    def may_stay(self) -> bool:
+        """Whether this process may do what workers would start too late for: no frames, no wish."""
+        is_light = not any(kind_noted(s.encoding).needs_network for s in self.specs.values())
+        return is_light and self.options.n_workers is None
 
 
 def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) -> Setup:

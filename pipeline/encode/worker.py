@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -185,7 +185,7 @@ def _of_shape(encoded: Encoded, wanted: tuple[int, ...]) -> Encoded:
 
 
 def run_here(
-    tasks: Sequence[ChunkTask], settings: WorkerSettings, on_progress: OnProgress
+    tasks: Iterable[ChunkTask], settings: WorkerSettings, on_progress: OnProgress
 ) -> Iterator[TaskReport]:
     """Run every task in this process, without Dask: for debugging, and for stores in memory."""
     torch = sys.modules.get("torch")

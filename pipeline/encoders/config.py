@@ -1,14 +1,13 @@
 """Encoding configuration: windows, strides, patches and normalisation, a modality a table.
 
-Read strictly from TOML (``--config FILE``); what is not named keeps its measured default
-(``docs/explanation/encoding-defaults.md``). Machine settings such as workers and devices are not
-here: they change no number in a cache.
+Read strictly from TOML (``--config``, a file or a name in ``data_manifests/encodings``); what is
+not named keeps its measured default (``docs/explanation/encoding-defaults.md``). Machine settings
+such as workers and devices are not here: they change no number in a cache.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.common.settings import apply_changes, merge_tables, parse_table, to_table
+from pipeline.common.settings import (
+    apply_changes,
+    merge_tables,
+    parse_table,
+    read_toml,
+    to_table,
+)
 from pipeline.contract.errors import ConfigError
 from pipeline.signals.segments import to_patches
 
@@ -102,6 +107,11 @@ class FramesEncoding(ModalityEncoding):
 
     every: int = 1
     """Encode every n-th frame; 1 encodes all."""
+    average: Literal["features", "frames"] = "features"
+    """What a window averages: its frames, or the vectors that the network gives for them.
+
+    Reading: section 3.1 of the paper names the pooling after the network, 4.3 the segments first.
+    """
     image_size: int = 224
     """Side of the square that a whole frame is resized to before the network."""
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
@@ -195,14 +205,14 @@ class EncodingConfig:
 
 
 def load_config(
-    path: Path | None,
+    name_or_file: str | Path | None,
     changes: Sequence[str] = (),
     own: Mapping[str, ModalityEncoding] = MappingProxyType({}),
 ) -> EncodingConfig:
     """Read an encoding configuration, None for the defaults; apply ``section.key=value`` changes.
 
     Args:
-        path: A TOML file.
+        name_or_file: A TOML file, or the name of one that ships.
         changes: As a command line has them.
         own: Modalities of a described data set with their defaults: sections of the file too.
 
@@ -215,10 +225,8 @@ def load_config(
     """
     defaults = EncodingConfig().with_own(own)
     table: dict[str, Any] = to_table(defaults)
-    if path is not None:
-        try:
-            table = merge_tables(table, tomllib.loads(path.read_text(encoding="utf-8-sig")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{path}: {error}") from error
-    where = " with ".join([str(path or "the defaults"), ", ".join(changes)][: 1 + bool(changes)])
+    if name_or_file is not None:
+        table = merge_tables(table, read_toml(str(name_or_file), "encodings", "encoding"))
+    source = str(name_or_file or "the defaults")
+    where = " with ".join([source, ", ".join(changes)][: 1 + bool(changes)])
     return parse_table(type(defaults), apply_changes(table, changes), where=where)

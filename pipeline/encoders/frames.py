@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -29,6 +29,7 @@ from pipeline.contract import RecordingError
 from pipeline.encoders.config import FramesEncoding
 from pipeline.encoders.weights import Weights
 from pipeline.signals.clock import rows_by_clock
+from pipeline.signals.segments import averaged_frames
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -151,6 +152,8 @@ class _Recording(Generic[Key]):
         if self.error is not None:
             return self.error
         features = np.concatenate(self.features)
+        if encoding.average == "frames":  # a vector a window: what is left is to align them
+            return replace(encoding, window=1, stride=1).pool(features)
         rows = rows_by_clock(times_of(self.key))
         return encoding.pool(features if rows is None else features[rows])
 
@@ -196,6 +199,8 @@ def encode_frames(
         recording = _Recording(key)
         waiting.append(recording)
         try:
+            if encoding.average == "frames":
+                blocks = averaged_frames(blocks, window=encoding.window, stride=encoding.stride)
             for block in blocks:
                 prepared = network.prepare(block, encoding.image_size)
                 while len(prepared):

@@ -109,6 +109,8 @@ def to_note(
         del note["body"]
     if reader is not None:
         note[READER] = dict(reader)
+    if note.get("average") == "features":  # what every cache has that says nothing of it
+        del note["average"]
     return note
 
 

@@ -12,6 +12,7 @@ Pure arithmetic: this module reads no file and knows no modality.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -105,6 +106,37 @@ def _mean_of_interpolant(centres: NDArray[np.float64], n_patches: int) -> NDArra
     np.add.at(mean, (bins, right), widths * share)
     normalised: NDArray[np.float64] = mean / mean.sum(axis=1, keepdims=True)
     return normalised
+
+
+def averaged_frames(
+    blocks: Iterable[NDArray[np.uint8]], *, window: int, stride: int
+) -> Iterator[NDArray[np.uint8]]:
+    """The average picture of each window of a film, by the windows of :func:`window_starts`.
+
+    No more than a window and a block of frames are held.
+
+    Shapes: blocks (n, H, W) or (n, H, W, 3); yields the same, S in all.
+    """
+    held: NDArray[np.uint8] | None = None
+    first, start = 0, 0  # of the film: the first frame that is held, where the next window begins
+    last_end = 0
+    for block in blocks:
+        held = block if held is None else np.concatenate([held, block])
+        means = []
+        while start + window <= first + len(held):
+            means.append(_mean_frame(held[start - first : start - first + window]))
+            last_end, start = start + window, start + stride
+        kept = max(min(start, first + len(held) - window), first)
+        held, first = held[kept - first :], kept
+        if means:
+            yield np.stack(means)
+    if held is not None and last_end < first + len(held):
+        yield _mean_frame(held[-window:])[None]
+
+
+def _mean_frame(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    mean: NDArray[np.uint8] = np.rint(frames.mean(axis=0)).astype(np.uint8)
+    return mean
 
 
 def to_patches(

@@ -70,6 +70,7 @@ def wait(process, seconds: float) -> None:
 def test_workers_give_the_bits_that_one_process_gives(n_workers, whole, tmp_path):
     code, out, err = run(command(whole, tmp_path / "c", "--workers", n_workers, "--json"))
     assert code == 0, err
+    assert err.count("Dask's dashboard: http://") == 1, "also where there is no terminal"
     assert json.loads(out)["counts"]["skeleton"] == {"present": N_RECORDS, "absent": 0, "failed": 0}
     assert_whole(tmp_path / "c", whole)
 

@@ -45,7 +45,8 @@ def test_the_networks_of_skeleton_and_inertial_have_so_many_parameters(name, kin
 def test_a_short_training_ends_where_it_always_has(tmp_path):
     (tmp_path / "p.toml").write_text('name = "p"\n[leave_one_out]\nattribute = "subject"\n')
     cache = open_cache(write_cache(tmp_path / "c.zarr"))
-    config = load_config("paper", ["training.epochs=3", "encoder.dropout=0.0"])
+    fold = [f"modality.{name}.standardise=fold" for name in ("other", "inertial")]
+    config = load_config("paper", ["training.epochs=3", "encoder.dropout=0.0", *fold])
     train(cache, str(tmp_path / "p.toml"), tmp_path / "r", config=config, device="cpu")
     logits = load_run(tmp_path / "r").logits(cache, torch.tensor([0]))[0, :, :, 0]
     expected = torch.tensor([[0.6215, 0.6688], [0.5860, 0.6791]])

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dmft.evaluation.fault_scores import FAULTS
 from dmft.evaluation.metrics import majority_share
-from dmft.evaluation.robustness import FAULTS
 from dmft.evaluation.significance import bootstrap_macro_f1, wilson
 from dmft.reports import format as words
 from dmft.reports.charts import chart_data, matrices_of

@@ -138,7 +138,8 @@ def test_statistics_are_those_of_the_training_records_alone(tmp_path):
         write_cache(tmp_path / "c.zarr", absent={"a1_s1_t1/inertial": Presence.ABSENT})
     )
     train = torch.arange(24)
-    transform = make_features(cache, load_config("paper"), train)
+    config = load_config("paper", ["modality.inertial.standardise=fold"])
+    transform = make_features(cache, config, train)
     patches = {m: x[train] for m, x in cache.features.items()}
     features = transform.apply(patches, cache.present[train])
     seen = features["inertial"][cache.present[train, 1]]
@@ -147,9 +148,17 @@ def test_statistics_are_those_of_the_training_records_alone(tmp_path):
     assert not features["inertial"][0].any()
 
     cache.features["inertial"][24:] = 1e6
-    again = make_features(cache, load_config("paper"), train)
+    again = make_features(cache, config, train)
     one, other = (each.standardizers["inertial"].mean for each in (again, transform))
     assert torch.equal(one, other)
+
+
+def test_the_papers_features_are_the_stored_ones(tmp_path):
+    cache = open_cache(write_cache(tmp_path / "c.zarr", modalities={"inertial": (32, 6)}))
+    transform = make_features(cache, load_config("paper"), torch.arange(24))
+    stored = {"inertial": cache.features["inertial"][30:33] * 100}
+    features = transform.apply(stored, cache.present[30:33])
+    torch.testing.assert_close(features["inertial"], stored["inertial"], rtol=1e-6, atol=1e-5)
 
 
 def test_a_column_that_hardly_moves_is_not_blown_up():

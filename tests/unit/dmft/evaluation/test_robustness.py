@@ -12,7 +12,8 @@ from cli import dmft
 from dmft.config import load_config
 from dmft.data import open_cache
 from dmft.evaluation.evaluate import evaluate
-from dmft.evaluation.robustness import FAULT_NAMES, read_faults, robustness, spoilt
+from dmft.evaluation.fault_scores import FAULT_NAMES, read_faults
+from dmft.evaluation.robustness import robustness, spoilt
 from dmft.protocols import choose_folds, load_protocol
 from dmft.reports.load import load_runs
 from dmft.reports.page.html import render_report

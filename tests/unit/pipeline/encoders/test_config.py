@@ -49,7 +49,7 @@ def test_every_problem_of_a_file_is_named_at_once(tmp_path):
 def test_a_file_that_is_not_toml_is_refused(tmp_path):
     path = tmp_path / "c.toml"
     path.write_text("[inertial\n")
-    with pytest.raises(ConfigError, match=r"c\.toml: "):
+    with pytest.raises(ConfigError, match=r"c\.toml is not valid TOML: "):
         load_config(path)
 
 
