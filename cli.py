@@ -20,6 +20,7 @@ from pipeline.contract import DmftError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "manifest": ("pipeline.commands.manifest:manifest", "Build and check lists of recordings."),
+    "dataset": ("pipeline.commands.dataset:dataset", "Describe a data set of your own."),
     "synth": ("pipeline.commands.synth:synth", "Fabricate raw recordings to try things on."),
     "encode": ("pipeline.commands.encode:encode", "Raw recordings to a feature cache."),
     "cache": ("pipeline.commands.cache:cache", "Look into a feature cache and verify it."),

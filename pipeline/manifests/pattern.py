@@ -41,6 +41,24 @@ def build_pattern(
         ContractError: no recordings, two files of one stream for one record, a path that is read in
             two ways.
     """
+    listed, ignored = list_tree(description, raw)
+    return list_described(
+        description,
+        listed,
+        raw,
+        where=str(raw.root),
+        ignored=sorted(ignored),
+        progress=progress,
+        jobs=jobs,
+    )
+
+
+def list_tree(description: Description, raw: RawTree) -> tuple[list[Listed], list[tuple[str, str]]]:
+    """What the paths of a tree say, record after record, and the files that are none.
+
+    Raises:
+        ConfigError, ContractError: as :func:`build_pattern`.
+    """
     survey = raw.survey()
     problems = Problems(str(raw.root))
     for refusal in survey.refused:
@@ -79,15 +97,7 @@ def build_pattern(
                 paths={source: (path, path) for source, path in streams.items()},
             )
         )
-    return list_described(
-        description,
-        listed,
-        raw,
-        where=str(raw.root),
-        ignored=sorted(ignored),
-        progress=progress,
-        jobs=jobs,
-    )
+    return listed, ignored
 
 
 def place_files(

@@ -1,0 +1,159 @@
+"""``dmft dataset``: draft a description of a data set, and look at what it makes of the files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def dataset() -> None:
+    """Describe a data set of your own: draft its description, and check what it makes of it."""
+
+
+@dataset.command()
+@click.argument("raw", type=_FOLDER)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("dataset.toml"),
+    show_default=True,
+    help="The description to write.",
+)
+@click.option("--force", is_flag=True, show_default="off", help="Write over an existing file.")
+def init(raw: Path, output: Path, force: bool) -> None:
+    """Draft a description of the recordings in RAW, from their names and a few beginnings.
+
+    What is a guess is marked with '# ?': look through them, then run 'dmft dataset check'.
+    """
+    from pipeline.datasets.draft import draft
+    from pipeline.raw.tree import RawTree
+
+    if output.exists() and not force:
+        raise click.UsageError(f"{output} exists: choose another file, or write over it by --force")
+    tree = RawTree(raw)
+
+    def begin(path: str) -> bytes:
+        with tree.open(path) as (file, _):
+            return file.read(4096)
+
+    text = draft(raw.resolve().name, tree.walk(), begin)
+    output.write_text(text, encoding="utf-8")
+    click.echo(text)
+    click.echo(f"Next: look through the guesses in {output}, then")
+    click.echo(f"  dmft dataset check {output} --raw {raw}")
+
+
+@dataset.command()
+@click.argument("description", type=_FILE)
+@click.option("--raw", required=True, type=_FOLDER, help="The folder that the recordings lie in.")
+@click.option(
+    "--table",
+    "trials",
+    type=_FILE,
+    show_default="by the patterns of the description",
+    help="The table of trials.",
+)
+@click.option(
+    "--files",
+    "n_files",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Records of each modality to read.",
+)
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, path_type=Path),
+    show_default="none",
+    help="Also write a page with pictures.",
+)
+@click.option("--json", "as_json", is_flag=True, show_default="off", help="Answer in JSON.")
+def check(
+    description: Path,
+    raw: Path,
+    trials: Path | None,
+    n_files: int,
+    html: Path | None,
+    as_json: bool,
+) -> None:
+    """Read a few files as DESCRIPTION says and show what was understood.
+
+    Rates, lengths, ranges and first rows of each modality. Exit code 1 if a file cannot be read or
+    a number contradicts what is declared, as an acceleration of 1 at rest where m/s^2 are said.
+    """
+    from pipeline.datasets import load_description
+    from pipeline.manifests.pattern import list_tree
+    from pipeline.manifests.table import list_rows, read_trials
+    from pipeline.raw.tree import RawTree
+    from pipeline.view.dataset import write_dataset_page
+    from pipeline.view.look import look
+
+    own, tree = load_description(description), RawTree(raw)
+    ignored: list[tuple[str, str]] = []
+    if trials is not None:
+        listed = list_rows(own, read_trials(trials), str(trials))
+    else:
+        listed, ignored = list_tree(own, tree)
+    looks = look(own, listed, tree, n_files)
+    labels = sorted({each.label for each in listed})
+    n_warnings = sum(len(each.warnings) for each in looks)
+    if as_json:
+        content = {
+            "dataset": own.name,
+            "n_records": len(listed),
+            "labels": labels,
+            "n_ignored": len(ignored),
+            "modalities": [asdict(each) for each in looks],
+        }
+        click.echo(json.dumps(content, indent=2))
+    else:
+        shown = ", ".join(labels[:20]) + (", ..." if len(labels) > 20 else "")
+        click.echo(f"{own.name}: {len(listed)} records, {len(labels)} labels: {shown}")
+        for name in listed[0].fields if listed else ():
+            texts = sorted({each.fields.get(name, "") for each in listed} - {""})
+            shown = ", ".join(texts[:12]) + (", ..." if len(texts) > 12 else "")
+            click.echo(f"  {name}: {len(texts)} values: {shown}")
+        for path, reason in ignored[:5]:
+            click.echo(f"  ignored: {path}: {reason}")
+        if len(ignored) > 5:
+            click.echo(f"  and {len(ignored) - 5} more ignored")
+        for each in looks:
+            click.echo(f"{each.modality}: {each.says}; {each.n_records} records")
+            for stream in each.streams:
+                _print(stream)
+            for warning in each.warnings:
+                click.echo(f"  ! {warning}", err=True)
+    if html is not None:
+        n_bytes = write_dataset_page(own, looks, len(listed), html)
+        click.echo(f"{html}: {n_bytes / 1e6:.2f} MB", err=True)
+    sys.exit(1 if n_warnings else 0)
+
+
+def _print(stream: object) -> None:
+    from pipeline.view.look import Stream
+
+    assert isinstance(stream, Stream)
+    shape = " x ".join(map(str, stream.shape))
+    click.echo(
+        f"  {stream.path}: {stream.n_rows} rows of {shape}, {stream.seconds:.2f} s, "
+        f"{stream.rate_hz:.4g} Hz"
+    )
+    names = stream.columns or ("all",)
+    ranges = [
+        f"{name} {low:.4g} to {high:.4g}"
+        for name, low, high in zip(names, stream.least, stream.most, strict=False)
+    ]
+    more = f", and {len(ranges) - 9} more" if len(ranges) > 9 else ""
+    click.echo(f"    {', '.join(ranges[:9])}{more}")
+    for time_s, *row in stream.first:
+        shown = " ".join(f"{number:.4g}" for number in row[:9])
+        click.echo(f"    {time_s:8.3f} s  {shown}{' ...' if len(row) > 9 else ''}")

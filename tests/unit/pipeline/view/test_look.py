@@ -1,0 +1,86 @@
+"""``dmft dataset``: what was understood, and what contradicts what is declared."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from cli import dmft
+
+DESCRIPTION = """
+name = "toys"
+pattern = "{label}_{child}.csv"
+
+[modality.wrist]
+kind = "series"
+reader = "delimited"
+columns = ["x", "y", "z"]
+rate_hz = 50
+unit = "UNIT"
+"""
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    root = tmp_path / "raw"
+    root.mkdir()
+    for child in ("anna", "bert"):
+        rows = np.random.default_rng(0).normal((0, 0, 1), 0.1, (40, 3))
+        text = "x,y,z\n" + "".join(",".join(f"{n:.3f}" for n in row) + "\n" for row in rows)
+        (root / f"wave_{child}.csv").write_text(text)
+    return root
+
+
+def checked(raw: Path, unit: str, *more: str) -> Result:
+    file = raw.parent / "dataset.toml"
+    file.write_text(DESCRIPTION.replace("UNIT", unit))
+    return CliRunner().invoke(dmft, ["dataset", "check", str(file), "--raw", str(raw), *more])
+
+
+def test_what_was_understood_is_shown(raw: Path) -> None:
+    page = raw.parent / "look.html"
+    done = checked(raw, "g", "--html", str(page))
+    assert done.exit_code == 0, done.output
+    assert "toys: 2 records, 1 labels: wave" in done.output
+    assert "child: 2 values: anna, bert" in done.output
+    assert "wave_anna.csv: 40 rows of 3, 0.78 s, 50 Hz" in done.output
+    assert "wave_anna.csv: 40 rows of 3" in page.read_text()
+    content = json.loads(checked(raw, "g", "--json").stdout)
+    assert content["modalities"][0]["streams"][0]["columns"] == ["x", "y", "z"]
+
+
+def test_gravity_of_another_unit_is_told(raw: Path) -> None:
+    done = checked(raw, "m/s^2")
+    assert done.exit_code == 1
+    assert "the median magnitude is 1.0" in done.stderr
+    assert "as if in g, and m/s^2 is declared, in which gravity is 9.81" in done.stderr
+    assert checked(raw, "mg").exit_code == 1
+
+
+def test_a_file_that_cannot_be_read_is_told_and_the_others_are_shown(raw: Path) -> None:
+    (raw / "wave_bert.csv").write_text("x,y,z\n1,2,three\n")
+    done = checked(raw, "g")
+    assert done.exit_code == 1
+    assert "wave_bert.csv line 2, column 'z': 'three' is no finite number" in done.stderr
+    assert "wave_anna.csv: 40 rows" in done.stdout
+
+
+def test_a_table_is_looked_at_as_well(raw: Path) -> None:
+    trials = raw.parent / "trials.csv"
+    trials.write_text("label,wrist\nwave,wave_anna.csv\n")
+    assert "toys: 1 records" in checked(raw, "g", "--table", str(trials)).output
+    trials.write_text("label,hip\nwave,wave_anna.csv\n")
+    done = checked(raw, "g", "--table", str(trials))
+    assert "there is no column 'wrist': its columns are 'label', 'hip'" in str(done.exception)
+
+
+def test_a_draft_is_written_once(raw: Path) -> None:
+    file = raw.parent / "draft.toml"
+    command = ["dataset", "init", str(raw), "-o", str(file)]
+    assert CliRunner().invoke(dmft, command).exit_code == 0
+    assert "pattern = " in file.read_text()
+    assert CliRunner().invoke(dmft, command).exit_code == 2
