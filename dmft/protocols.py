@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from dmft.data import Cache
+from dmft.group_folds import group_folds
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +38,10 @@ class FoldRule:
 
     name: str
     """Unique in its protocol; names the fold's folder."""
-    train: Mapping[str, tuple[int, ...]]
-    """Records to learn from: attribute to the values that it may have, all of which must fit."""
-    test: Mapping[str, tuple[int, ...]]
+    train: Mapping[str, tuple[int | str, ...]]
+    """Records to learn from: attribute to the values that it may have, all of which must fit. In a
+    file texts too, of an attribute that was texts; of a cache numbers alone."""
+    test: Mapping[str, tuple[int | str, ...]]
     """Records to be measured on, likewise."""
 
     def __post_init__(self) -> None:
@@ -61,6 +64,49 @@ class LeaveOneOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupFolds:
+    """Some folds of whole groups: every value of an attribute is in the test of one of them."""
+
+    attribute: str
+    """Column of the cache, such as subject."""
+    k: int
+    """How many folds."""
+    stratified: bool = True
+    """Whether classes are spread over the folds as evenly as whole groups allow."""
+    seed: int = 0
+    """Lays groups that are alike out otherwise."""
+
+    def __post_init__(self) -> None:
+        if self.k < 2:
+            raise ConfigError(f"k is {self.k}: wanted at least 2 folds")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldOut:
+    """A fold for each list of values, which are tested on; all others are for training."""
+
+    attribute: str
+    """Column of the cache, such as subject."""
+    test: tuple[tuple[int | str, ...], ...]
+    """Lists of values, of an attribute of texts as texts."""
+
+    def __post_init__(self) -> None:
+        if not self.test or not all(self.test):
+            raise ConfigError(f"test is {[list(v) for v in self.test]}: wanted lists of values")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnFolds:
+    """Folds as a column of the table of trials has them.
+
+    ``train`` and ``test`` in it make one fold; any other values one each, which is tested on.
+    """
+
+    attribute: str
+    """The column, such as fold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
     """A protocol file."""
 
@@ -73,15 +119,26 @@ class Protocol:
     description: str = ""
     """For people."""
     folds: tuple[FoldRule, ...] = ()
-    """The folds, or none and ``leave_one_out``."""
+    """The folds, or none and one of those below."""
     leave_one_out: LeaveOneOut | None = None
-    """Instead of ``folds``."""
+    """Instead of ``folds``: every value of an attribute is one."""
+    group_folds: GroupFolds | None = None
+    """Instead of ``folds``: some, of whole groups."""
+    hold_out: HoldOut | None = None
+    """Instead of ``folds``: one for each list of test values."""
+    column: ColumnFolds | None = None
+    """Instead of ``folds``: as a column says."""
+    group: str = ""
+    """An attribute of which no value may be on both sides of a fold, such as subject."""
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
             raise ConfigError(f"metric is {self.metric!r}: wanted accuracy or macro_f1")
-        if bool(self.folds) == (self.leave_one_out is not None):
-            raise ConfigError("folds or leave_one_out: wanted exactly one of them")
+        ways = ("folds", "leave_one_out", "group_folds", "hold_out", "column")
+        if len(said := [way for way in ways if getattr(self, way)]) != 1:
+            raise ConfigError(
+                f"{' and '.join(said) or 'no folds'}: wanted one of {', '.join(ways)}"
+            )
         names = [fold.name for fold in self.folds]
         if len(set(names)) != len(names):
             raise ConfigError(f"folds are named {names}: wanted different names")
@@ -117,7 +174,7 @@ def load_protocol(name_or_file: str) -> Protocol:
 
 
 def fold_rules(protocol: Protocol, cache: Cache) -> tuple[FoldRule, ...]:
-    """Return the protocol's folds, those of ``leave_one_out`` spelt out for this cache.
+    """Return the protocol's folds, spelt out for this cache in numbers.
 
     Raises:
         ContractError: the protocol is for another data set, or for a column the cache lacks.
@@ -127,23 +184,90 @@ def fold_rules(protocol: Protocol, cache: Cache) -> tuple[FoldRule, ...]:
             f"protocol {protocol.name} is for {protocol.dataset!r} and {cache.path} holds "
             f"{cache.spec.dataset!r}: choose another protocol, or write one in a TOML file"
         )
-    if protocol.leave_one_out is None:
-        return protocol.folds
-    attribute = protocol.leave_one_out.attribute
-    values = sorted({int(v) for v in _column(cache, attribute, protocol.name)} - {NOT_GIVEN})
+    if protocol.folds:
+        return tuple(_in_numbers(rule, cache, protocol.name) for rule in protocol.folds)
+    way = protocol.leave_one_out or protocol.group_folds or protocol.hold_out or protocol.column
+    assert way is not None
+    attribute = way.attribute
+    column = _column(cache, attribute, protocol.name)
+    values = sorted({int(value) for value in column} - {NOT_GIVEN})
     if len(values) < 2:
         raise ContractError(
             f"protocol {protocol.name} leaves one {attribute} out and {cache.path} has only "
             f"{values}: wanted at least two"
         )
+    texts = _texts(cache, attribute)
+    tests: list[tuple[str, tuple[int, ...]]]
+    tests = [(_shown(value, texts), (value,)) for value in values]
+    if isinstance(way, GroupFolds):
+        if way.k > len(values):
+            raise ContractError(
+                f"protocol {protocol.name} wants {way.k} folds of whole {attribute}s and "
+                f"{cache.path} has {len(values)}: wanted at most as many"
+            )
+        given = column != NOT_GIVEN
+        labels = np.asarray(cache.labels)[given]
+        made = group_folds(column[given], labels, way.k, stratified=way.stratified, seed=way.seed)
+        tests = [(str(number), fold) for number, fold in enumerate(made, start=1)]
+    elif isinstance(way, HoldOut):
+        tests = [
+            (
+                "+".join(map(str, wanted)) if len(wanted) <= 4 else str(number),
+                _numbers(wanted, attribute, cache, protocol.name),
+            )
+            for number, wanted in enumerate(way.test, start=1)
+        ]
+    elif isinstance(way, ColumnFolds) and {"train", "test"} <= set(texts):
+        train, test = (texts.index(side) for side in ("train", "test"))
+        return (FoldRule(name=attribute, train={attribute: (train,)}, test={attribute: (test,)}),)
     return tuple(
         FoldRule(
-            name=f"{attribute}-{value}",
-            train={attribute: tuple(v for v in values if v != value)},
-            test={attribute: (value,)},
+            name=f"{attribute}-{name}",
+            train={attribute: tuple(value for value in values if value not in test)},
+            test={attribute: test},
         )
-        for value in values
+        for name, test in tests
     )
+
+
+def _texts(cache: Cache, attribute: str) -> list[str]:
+    """What the numbers of an attribute stand for; none where they are numbers themselves."""
+    description = cache.spec.provenance.get("description")
+    values = description.get("values", {}) if isinstance(description, Mapping) else {}
+    return [str(text) for text in values.get(attribute, ())]
+
+
+def _shown(value: int, texts: list[str]) -> str:
+    """A value in the name of a fold."""
+    text = texts[value] if 0 <= value < len(texts) else str(value)
+    return re.sub(r"[^\w.+-]", "_", text)[:60]
+
+
+def _numbers(
+    wanted: tuple[int | str, ...], attribute: str, cache: Cache, protocol: str
+) -> tuple[int, ...]:
+    """Values of an attribute as a cache has them."""
+    texts = _texts(cache, attribute)
+    for value in wanted:
+        if isinstance(value, str) and value not in texts:
+            known = ", ".join(texts[:12]) + (", ..." if len(texts) > 12 else "")
+            raise ContractError(
+                f"protocol {protocol} names {attribute} {value!r}: {cache.path} has "
+                f"{known or 'numbers there'}"
+            )
+    return tuple(texts.index(v) if isinstance(v, str) else v for v in wanted)
+
+
+def _in_numbers(rule: FoldRule, cache: Cache, protocol: str) -> FoldRule:
+    """A rule with the numbers for its texts."""
+    sides = {
+        side: {
+            name: _numbers(values, name, cache, protocol)
+            for name, values in getattr(rule, side).items()
+        }
+        for side in ("train", "test")
+    }
+    return FoldRule(name=rule.name, train=sides["train"], test=sides["test"])
 
 
 def choose_folds(protocol: Protocol, cache: Cache, which: str | None) -> tuple[Fold, ...]:
@@ -159,7 +283,7 @@ def choose_folds(protocol: Protocol, cache: Cache, which: str | None) -> tuple[F
     """
     rules = fold_rules(protocol, cache)
     if which == "all":
-        return tuple(_made(rule, cache, protocol.name) for rule in rules)
+        return tuple(_made(rule, cache, protocol.name, protocol.group) for rule in rules)
     names = [rule.name for rule in rules]
     if which is None:
         chosen = 0
@@ -172,12 +296,28 @@ def choose_folds(protocol: Protocol, cache: Cache, which: str | None) -> tuple[F
             f"protocol {protocol.name} has no fold {which!r}: wanted one of {', '.join(names)}, "
             f"a number from 0 to {len(names) - 1}, or all"
         )
-    return (_made(rules[chosen], cache, protocol.name),)
+    return (_made(rules[chosen], cache, protocol.name, protocol.group),)
 
 
-def _made(rule: FoldRule, cache: Cache, protocol: str) -> Fold:
+def _check_groups(fold: Fold, cache: Cache, protocol: str, group: str) -> None:
+    """Refuse a fold with a group on both sides."""
+    if not group:
+        return
+    column = _column(cache, group, protocol)
+    both = sorted(set(column[fold.train].tolist()) & set(column[fold.test].tolist()) - {NOT_GIVEN})
+    if both:
+        texts = _texts(cache, group)
+        shown = ", ".join(_shown(value, texts) for value in both[:8])
+        raise ContractError(
+            f"protocol {protocol}, fold {fold.name}: {group} {shown} is on both sides, "
+            f"{len(both)} in all, and no {group} may be"
+        )
+
+
+def _made(rule: FoldRule, cache: Cache, protocol: str, group: str = "") -> Fold:
     """Apply a rule, and warn of what makes its figures mean less than they seem to."""
     fold = make_fold(rule, cache, protocol)
+    _check_groups(fold, cache, protocol, group)
     where = f"protocol {protocol}, fold {rule.name}"
     for side, wanted in (("train", rule.train), ("test", rule.test)):
         for attribute, values in wanted.items():

@@ -78,16 +78,19 @@ def test_a_protocol_that_is_not_toml_is_named(tmp_path):
     ("text", "message"),
     [
         ('name = "x"\nfoldz = []\n' + LEAVE_ONE_OUT[14:], "foldz is not a setting"),
-        ('name = "x"\n', "folds or leave_one_out: wanted exactly one"),
-        (FIFTY + '[leave_one_out]\nattribute = "subject"\n', "wanted exactly one of them"),
+        ('name = "x"\n', "no folds: wanted one of folds, leave_one_out, group"),
+        (
+            FIFTY + '[leave_one_out]\nattribute = "subject"\n',
+            "folds and leave_one_out: wanted one of",
+        ),
         (LEAVE_ONE_OUT.replace("loso", "x") + 'metrics = "f1"\n', "metrics is not a setting"),
         ('metric = "f1"\n' + LEAVE_ONE_OUT, "metric is 'f1': wanted accuracy or macro_f1"),
         (FIFTY.replace("by-trial", "odd-even"), r"folds are named \['odd-even', 'odd-even'\]"),
         (FIFTY.replace("[1, 3]", "[]"), r"train is \{'subject': \(\)\}: wanted values"),
         (FIFTY.replace("{subject = [2, 4]}", "{}"), r"test is \{\}: wanted values"),
         (
-            FIFTY.replace("[2, 4]", '["2"]'),
-            r"folds\[0\]\.test\.subject\[0\] is '2': wanted a whole",
+            FIFTY.replace("[2, 4]", "[2.5]"),
+            r"folds\[0\]\.test\.subject\[0\] is 2\.5: wanted a whole",
         ),
         ("[leave_one_out]\nattribute = 'subject'\n", "name is missing"),
     ],
@@ -157,3 +160,64 @@ def test_a_fold_that_means_little_is_warned_of(cache, caplog):
     usual = FoldRule(name="usual", train={"subject": (1, 2)}, test={"subject": (4,)})
     choose_folds(Protocol(name="p", folds=(usual,)), cache, None)
     assert not caplog.text
+
+
+def described(cache):
+    """The cache as of a described data set whose subjects have names."""
+    values = {"values": {"subject": ["zero", "anna", "bert", "cleo", "dora"]}}
+    return replace(cache, spec=replace(cache.spec, provenance={"description": values}))
+
+
+def test_groups_are_laid_out_whole_into_some_folds(cache, tmp_path):
+    text = 'name = "k"\ngroup = "subject"\n[group_folds]\nattribute = "subject"\nk = 3\n'
+    folds = choose_folds(protocol(tmp_path, text), cache, "all")
+    assert [fold.name for fold in folds] == ["subject-1", "subject-2", "subject-3"]
+    assert sorted(row for fold in folds for row in fold.test.tolist()) == list(range(len(cache)))
+    for fold in folds:
+        tested = set(cache.columns["subject"][fold.test].tolist())
+        assert not tested & set(cache.columns["subject"][fold.train].tolist())
+    with pytest.raises(
+        ContractError, match=r"wants 5 folds of whole subjects and .* has 4: wanted at"
+    ):
+        choose_folds(protocol(tmp_path, text.replace("3", "5")), cache, None)
+    with pytest.raises(ConfigError, match="k is 1: wanted at least 2 folds"):
+        protocol(tmp_path, text.replace("3", "1"))
+
+
+def test_lists_of_test_values_are_folds(cache, tmp_path):
+    text = 'name = "h"\n[hold_out]\nattribute = "subject"\ntest = [[1, 2], ["bert"]]\n'
+    folds = choose_folds(protocol(tmp_path, text), described(cache), "all")
+    assert [fold.name for fold in folds] == ["subject-1+2", "subject-bert"]
+    assert [fold.rule.test for fold in folds] == [{"subject": (1, 2)}, {"subject": (2,)}]
+    with pytest.raises(ContractError, match=r"h names subject 'bert': .* has numbers there"):
+        choose_folds(protocol(tmp_path, text), cache, None)
+    with pytest.raises(ConfigError, match=r"test is \[\[\]\]: wanted lists of values"):
+        protocol(tmp_path, text.replace('[1, 2], ["bert"]', "[]"))
+
+
+def test_texts_stand_in_rules_and_in_the_names_of_folds(cache, tmp_path):
+    own = described(cache)
+    names = [fold.name for fold in choose_folds(protocol(tmp_path, LEAVE_ONE_OUT), own, "all")]
+    assert names == ["subject-anna", "subject-bert", "subject-cleo", "subject-dora"]
+    rules = protocol(tmp_path, FIFTY.replace("[2, 4]", '["bert", 4]'))
+    assert choose_folds(rules, own, None)[0].rule.test == {"subject": (2, 4)}
+    with pytest.raises(ContractError, match=r"names subject 'eve': .* has zero, anna, bert"):
+        choose_folds(protocol(tmp_path, FIFTY.replace("[2, 4]", '["eve"]')), own, None)
+
+
+def test_a_column_may_say_the_fold(cache, tmp_path):
+    text = 'name = "c"\n[column]\nattribute = "trial"\n'
+    folds = choose_folds(protocol(tmp_path, text), cache, "all")
+    assert len(folds) == len(set(cache.columns["trial"].tolist()))
+    sides = {"description": {"values": {"trial": ["none", "test", "train"]}}}
+    own = replace(cache, spec=replace(cache.spec, provenance=sides))
+    (fold,) = choose_folds(protocol(tmp_path, text), own, "all")
+    assert (fold.rule.train, fold.rule.test) == ({"trial": (2,)}, {"trial": (1,)})
+
+
+def test_a_group_on_both_sides_is_refused(cache, tmp_path):
+    text = 'name = "g"\ngroup = "subject"\n[leave_one_out]\nattribute = "trial"\n'
+    with pytest.raises(
+        ContractError, match="fold trial-1: subject 1, 2, 3, 4 is on both sides, 4 in"
+    ):
+        choose_folds(protocol(tmp_path, text), cache, None)
