@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     "--weights",
     default="imagenet",
     show_default=True,
-    help="ResNet-50 for colour and depth: imagenet, a .safetensors or .pth FILE, or random:SEED.",
+    help="Of the network for frames: imagenet, a .safetensors or .pth FILE, or random:SEED.",
 )
 @click.option(
     "--device",

@@ -20,6 +20,7 @@ from pipeline.encoders import weights
 from pipeline.encoders.config import EncodingConfig, FramesEncoding, ModalityEncoding
 from pipeline.encoders.described import check_body, own_encodings
 from pipeline.encoders.kinds import kind_noted, kind_of, to_note
+from pipeline.encoders.networks import width_of
 from pipeline.manifests import Manifest
 from pipeline.readers.plugins import with_plugins
 from pipeline.readers.registry import modalities_of, readable
@@ -93,10 +94,14 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
     description = manifest.described
     config = options.config.with_own(own_encodings(description))
     encodings = {name: config.of(name) for name in _modalities(manifest, options.modalities)}
-    device, weights_sha256 = "cpu", None
+    device, hashes = "cpu", dict[str, str]()
     if any(kind_of(encoding).needs_network for encoding in encodings.values()):
         device = _device(options.device, options.scheduler)
-        weights_sha256 = weights.load_weights(options.weights).sha256
+        for encoding in encodings.values():
+            if isinstance(encoding, FramesEncoding) and encoding.network not in hashes:
+                width_of(encoding.network, encoding.image_size)
+                loaded = weights.load_weights(options.weights, encoding.network)
+                hashes[encoding.network] = loaded.sha256
     if location.startswith("memory://") and (options.n_workers != 0 or options.scheduler):
         raise ConfigError(
             f"--out {location} lies in the memory of one process: encode into it with --workers 0 "
@@ -117,7 +122,7 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
         location=location,
         options=options,
         specs={
-            name: _spec(manifest, name, encoding, weights_sha256, stored.get(name))
+            name: _spec(manifest, name, encoding, hashes, stored.get(name))
             for name, encoding in encodings.items()
         },
         device=device,
@@ -178,7 +183,7 @@ def _spec(
     manifest: Manifest,
     modality: str,
     encoding: ModalityEncoding,
-    weights_sha256: str | None,
+    hashes: Mapping[str, str],
     stored: ModalitySpec | None,
 ) -> ModalitySpec:
     kind, own, noted = kind_of(encoding), manifest.described, None
@@ -193,10 +198,14 @@ def _spec(
             "configuration"
         )
     is_timed = source.gives is Streams
+    weights_sha256, width = None, 0
+    if isinstance(encoding, FramesEncoding):
+        weights_sha256 = hashes[encoding.network]
+        width = width_of(encoding.network, encoding.image_size)
     spec = ModalitySpec(
         name=modality,
         n_patches=encoding.patches,
-        n_features=kind.network_features or len(source.columns),
+        n_features=width or len(source.columns),
         dtype=kind.dtype,
         records_per_chunk=1,
         encoding=to_note(encoding, weights_sha256=weights_sha256, is_timed=is_timed, reader=noted),

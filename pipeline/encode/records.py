@@ -232,7 +232,7 @@ class Encoders:
     """Where it runs; None for a GPU where there is one."""
     n_threads: int = 1
     max_bytes_ahead: int = 256 << 20
-    _networks: dict[tuple[str, str], FrameNetwork] = field(default_factory=dict, repr=False)
+    _networks: dict[tuple[Any, ...], FrameNetwork] = field(default_factory=dict, repr=False)
 
     def encoder(self, modality: str, note: Mapping[str, Any], tree: RawTree) -> Encoder:
         """The encoder of one modality.
@@ -263,9 +263,12 @@ class Encoders:
         from pipeline.encoders.frames import FrameNetwork
         from pipeline.encoders.weights import load_weights
 
-        wanted, dtype = note[WEIGHTS], note["dtype"]
-        if (wanted, dtype) not in self._networks:
-            loaded = load_weights(self.weights)
+        encoding, wanted = encoding_noted(note), note[WEIGHTS]
+        assert isinstance(encoding, FramesEncoding)
+        assert encoding.dtype != "auto"
+        key = (wanted, encoding.dtype, encoding.mean, encoding.std)
+        if key not in self._networks:
+            loaded = load_weights(self.weights, encoding.network)
             if loaded.sha256 != wanted:
                 raise ConfigError(
                     f"weights {self.weights!r} are not those that {modality} was encoded with: "
@@ -273,5 +276,11 @@ class Encoders:
                     "Give those with --weights, and the same file to every worker"
                 )
             device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-            self._networks[wanted, dtype] = FrameNetwork(loaded, device=device, dtype=dtype)
-        return self._networks[wanted, dtype]
+            self._networks[key] = FrameNetwork(
+                loaded,
+                device=device,
+                dtype=encoding.dtype,
+                mean=encoding.mean,
+                std=encoding.std,
+            )
+        return self._networks[key]

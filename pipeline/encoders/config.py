@@ -103,7 +103,7 @@ class SkeletonEncoding(ModalityEncoding):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FramesEncoding(ModalityEncoding):
-    """How frames of any sort pass the ResNet-50 and are pooled."""
+    """How frames of any sort pass a network and are pooled."""
 
     every: int = 1
     """Encode every n-th frame; 1 encodes all."""
@@ -116,22 +116,32 @@ class FramesEncoding(ModalityEncoding):
     """Side of the square that a whole frame is resized to before the network."""
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     """Arithmetic of the network; auto takes bfloat16 where the device does it natively."""
+    network: str = "resnet50"
+    """Any of torchvision's classification networks by name, without its last layer. Some take one
+    ``image_size`` only; ``--weights`` are to be this network's."""
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    """Of red, green and blue from 0 to 1, as the network was trained: taken away."""
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    """Likewise: divided by."""
 
     def __post_init__(self) -> None:
         ModalityEncoding.__post_init__(self)
         _at_least_1(every=self.every)
+        for what, three in (("mean", self.mean), ("std", self.std)):
+            if len(three) != 3 or (what == "std" and min(three) <= 0):
+                raise ConfigError(f"{what} is {list(three)}: wanted three numbers, one a colour")
         if not 32 <= self.image_size <= 1024:
             raise ConfigError(f"image_size is {self.image_size}: wanted 32 to 1024")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColourEncoding(FramesEncoding):
-    """How colour frames pass the ResNet-50 and are pooled."""
+    """How colour frames pass a network and are pooled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DepthEncoding(FramesEncoding):
-    """How depth frames become grey, pass the ResNet-50 and are pooled."""
+    """How depth frames become grey, pass a network and are pooled."""
 
     near_mm: int = 500
     """This distance and nearer is brightest."""

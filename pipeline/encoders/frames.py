@@ -1,4 +1,4 @@
-"""Colour and depth frames to patches through a ResNet-50 without its classifier (paper 3.1).
+"""Colour and depth frames to patches through a network without its classifier (paper 3.1).
 
 Frames go to the device as bytes and are resized and normalised there. Frames of many records
 share batches of one fixed, padded shape: nothing recompiles, and a frame's numbers do not depend
@@ -12,7 +12,7 @@ The device is an argument: the same code runs on a CPU.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 
@@ -27,6 +27,7 @@ from torchvision.transforms.v2.functional import resize
 
 from pipeline.contract import RecordingError
 from pipeline.encoders.config import FramesEncoding
+from pipeline.encoders.networks import RESNET50, empty_network, without_last_layer
 from pipeline.encoders.weights import Weights
 from pipeline.signals.clock import rows_by_clock
 from pipeline.signals.segments import averaged_frames
@@ -51,7 +52,7 @@ def resolve_dtype(device: torch.device) -> Literal["bfloat16", "float32"]:
 
 
 class FrameNetwork:
-    """A ResNet-50 trunk on one device, fed blocks of frames and read in fixed batches."""
+    """A network's trunk on one device, fed blocks of frames and read in fixed batches."""
 
     def __init__(
         self,
@@ -60,6 +61,8 @@ class FrameNetwork:
         device: torch.device,
         dtype: Literal["bfloat16", "float32"],
         batch: int | None = None,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
     ) -> None:
         """Build the network once a worker.
 
@@ -68,14 +71,18 @@ class FrameNetwork:
             device: Where the arithmetic runs.
             dtype: Its precision.
             batch: Frames a forward pass; None takes the device's measured best.
+            mean: Of the pictures that it was trained on, by colour.
+            std: Likewise.
         """
         self.device = device
         self.dtype = getattr(torch, dtype)
         self.batch = batch or (256 if device.type == "cuda" else 16)
-        self.trunk = _fold(weights).to(device, self.dtype)
+        self._is_resnet50 = weights.network == RESNET50
+        trunk = _fold(weights) if self._is_resnet50 else _headless(weights)
+        self.trunk = trunk.to(device, self.dtype)
         self.trunk.to(memory_format=torch.channels_last)
-        self._mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1)
-        self._std = torch.tensor(IMAGENET_STD, device=device).view(1, 3, 1, 1)
+        self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
+        self._std = torch.tensor(std, device=device).view(1, 3, 1, 1)
 
     @torch.inference_mode()
     def prepare(self, frames: Block, size: int) -> Tensor:
@@ -95,10 +102,10 @@ class FrameNetwork:
         """One vector a frame.
 
         Shapes: images (batch, 3, size, size) as :meth:`prepare` makes them; returns
-        (batch, 2048) float32.
+        (batch, D) float32.
         """
         features: Tensor = self.trunk(images)
-        return features.float().mean(dim=(2, 3))
+        return features.float().mean(dim=(2, 3)) if self._is_resnet50 else features.float()
 
     def empty_batch(self, size: int) -> Tensor:
         """A batch of black frames to fill, in the network's layout."""
@@ -129,6 +136,13 @@ def _fold(weights: Weights) -> nn.Sequential:
     )
 
 
+def _headless(weights: Weights) -> nn.Module:
+    """Any other network up to what its last layer is given."""
+    network = without_last_layer(empty_network(weights.network), weights.network)
+    network.load_state_dict(dict(weights.state))
+    return network.eval().requires_grad_(False)
+
+
 @dataclass(slots=True)
 class _Recording(Generic[Key]):
     """Features of one record as they come back from the device."""
@@ -148,7 +162,7 @@ class _Recording(Generic[Key]):
     def result(
         self, encoding: FramesEncoding, times_of: Callable[[Key], NDArray[np.float64]]
     ) -> NDArray[np.float32] | RecordingError:
-        """Its patches (P, 2048), or why there are none."""
+        """Its patches (P, D), or why there are none."""
         if self.error is not None:
             return self.error
         features = np.concatenate(self.features)
@@ -170,7 +184,7 @@ def encode_frames(
     whose blocks were drawn. A recording whose blocks raise is handed back as its error; its
     neighbours are unaffected.
 
-    Shapes: blocks (n, H, W, 3) or (n, H, W) uint8; yields (key, (P, 2048)).
+    Shapes: blocks (n, H, W, 3) or (n, H, W) uint8; yields (key, (P, D)).
     """
     waiting: deque[_Recording[Key]] = deque()
     staging = network.empty_batch(encoding.image_size)

@@ -20,6 +20,7 @@ from pipeline.contract import ConfigError, ContractError
 from pipeline.encoders.config import (
     ColourEncoding,
     DepthEncoding,
+    FramesEncoding,
     ModalityEncoding,
     SeriesEncoding,
     SkeletonEncoding,
@@ -27,7 +28,6 @@ from pipeline.encoders.config import (
 from pipeline.encoders.pixels import colour_pixels, depth_pixels
 from pipeline.encoders.series import encode_series
 from pipeline.encoders.skeleton import encode_skeleton
-from pipeline.encoders.weights import N_FEATURES
 
 VERSION, WEIGHTS, READER = "encoder_version", "weights_sha256", "reader"
 """What a cache notes beside a modality's settings; how files are read where a description says it.
@@ -45,13 +45,8 @@ class Kind:
     encode: Callable[[NDArray[Any], Any], NDArray[Any]]
     """Values (T, ...) and settings to patches (P, D). Where the kind needs a network: a block of
     raw frames and settings to the bytes (n, H, W) or (n, H, W, 3) that the network sees."""
-    network_features: int | None = None
-    """D of the network that its frames pass; None where none is needed and D is the reader's."""
-
-    @property
-    def needs_network(self) -> bool:
-        """Whether frames pass a ResNet-50."""
-        return self.network_features is not None
+    needs_network: bool = False
+    """Whether frames pass a network, which then says D; else D is the reader's."""
 
     @property
     def dtype(self) -> Literal["float16", "float32"]:
@@ -60,11 +55,19 @@ class Kind:
 
 
 KINDS = (
-    Kind(settings=ColourEncoding, version=1, encode=colour_pixels, network_features=N_FEATURES),
-    Kind(settings=DepthEncoding, version=1, encode=depth_pixels, network_features=N_FEATURES),
+    Kind(settings=ColourEncoding, version=1, encode=colour_pixels, needs_network=True),
+    Kind(settings=DepthEncoding, version=1, encode=depth_pixels, needs_network=True),
     Kind(settings=SkeletonEncoding, version=1, encode=encode_skeleton),
     Kind(settings=SeriesEncoding, version=1, encode=encode_series),
 )
+
+
+_LATER = {
+    "body": None,
+    **{name: to_table(FramesEncoding())[name] for name in ("network", "mean", "std")},
+}
+"""Settings that came later, with what they are where a cache does not note them: what was encoded
+before keeps its keys."""
 
 
 def kind_of(encoding: ModalityEncoding) -> Kind:
@@ -105,8 +108,9 @@ def to_note(
         note[WEIGHTS] = weights_sha256
     if not is_timed:
         note.pop("rate_hz", None)
-    if "body" in note and note["body"] is None:
-        del note["body"]
+    for name, usual in _LATER.items():
+        if name in note and note[name] == usual:
+            del note[name]
     if reader is not None:
         note[READER] = dict(reader)
     if note.get("average") == "features":  # what every cache has that says nothing of it

@@ -1,4 +1,4 @@
-"""ResNet-50 weights by name: ``imagenet``, a file, or ``random:SEED``; always with their hash.
+"""A network's weights by name: ``imagenet``, a file, or ``random:SEED``; always with their hash.
 
 Files are read as safetensors, or as a PyTorch checkpoint with ``weights_only``: nothing that a
 file carries is run.
@@ -14,61 +14,64 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.contract import ConfigError
+from pipeline.encoders.networks import RESNET50, empty_network, last_layer
 
 if TYPE_CHECKING:
     import torch
 
-N_FEATURES = 2048
-"""D of a ResNet-50 without its classifier."""
-_CLASSIFIER = ("fc.weight", "fc.bias")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """A ResNet-50's parameters and buffers without the classifier."""
+    """A network's parameters and buffers without the classifier."""
 
     name: str
     """As asked for: ``imagenet``, ``random:SEED`` or the file's name."""
     state: Mapping[str, torch.Tensor]
     sha256: str
     """Over names, shapes and values, so a file's format does not matter."""
+    network: str = RESNET50
+    """Whose they are."""
 
 
-def load_weights(name: str) -> Weights:
+def load_weights(name: str, network: str = RESNET50) -> Weights:
     """Find weights by name.
 
     Args:
-        name: ``imagenet`` (torchvision's IMAGENET1K_V2, downloaded once), ``random:SEED``, or the
-            path of a ``.safetensors`` or ``.pth`` file.
+        name: ``imagenet`` (torchvision's best of that network, downloaded once), ``random:SEED``,
+            or the path of a ``.safetensors`` or ``.pth`` file.
+        network: Whose weights, as torchvision calls it.
 
     Raises:
-        ConfigError: no such weights, no network to fetch them, or not a ResNet-50.
+        ConfigError: no such weights, no connection to fetch them, or not that network's.
     """
     import torch
 
     shown = name
     if name == "imagenet":
-        state = _imagenet()
+        state = _imagenet(network)
     elif match := re.fullmatch(r"random:(\d{1,18})", name):
-        from torchvision.models import resnet50
-
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(match.group(1)))
-            state = resnet50(weights=None).state_dict()
+            state = empty_network(network).state_dict()
     elif name.startswith("random"):
         raise ConfigError(f"weights {name!r}: wanted random:SEED with a whole number, as random:0")
     else:
         state = _from_file(Path(name))
         shown = Path(name).name
-    state = {key: value for key, value in state.items() if key not in _CLASSIFIER}
-    _check_is_resnet50(state, name)
-    return Weights(name=shown, state=state, sha256=_hash(state))
+    with torch.device("meta"):
+        empty = empty_network(network)
+    wanted = empty.state_dict()
+    last = last_layer(empty, network)
+    classifier = (f"{last}.weight", f"{last}.bias")
+    state = {key: value for key, value in state.items() if key not in classifier}
+    _check_is(network, state, {k: v for k, v in wanted.items() if k not in classifier}, name)
+    return Weights(name=shown, state=state, sha256=_hash(state), network=network)
 
 
-def _imagenet() -> dict[str, torch.Tensor]:
-    from torchvision.models import ResNet50_Weights
+def _imagenet(network: str) -> dict[str, torch.Tensor]:
+    from torchvision.models import get_model_weights
 
-    weights = ResNet50_Weights.IMAGENET1K_V2
+    weights = get_model_weights(network).DEFAULT
     try:
         state: dict[str, torch.Tensor] = weights.get_state_dict(progress=True, check_hash=True)
     except (OSError, RuntimeError) as error:
@@ -107,16 +110,12 @@ def _from_file(path: Path) -> dict[str, torch.Tensor]:
     }
 
 
-def _check_is_resnet50(state: Mapping[str, torch.Tensor], name: str) -> None:
-    import torch
-    from torchvision.models import resnet50
-
-    with torch.device("meta"):
-        wanted = resnet50(weights=None).state_dict()
-    problems = [
-        f"{key} is missing" for key in wanted if key not in state and key not in _CLASSIFIER
-    ]
-    problems += [f"{key} is not a ResNet-50's" for key in state if key not in wanted]
+def _check_is(
+    network: str, state: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], name: str
+) -> None:
+    called = "ResNet-50" if network == RESNET50 else network
+    problems = [f"{key} is missing" for key in wanted if key not in state]
+    problems += [f"{key} is not a {called}'s" for key in state if key not in wanted]
     problems += [
         f"{key} has shape {tuple(value.shape)}, wanted {tuple(wanted[key].shape)}"
         for key, value in state.items()
@@ -128,7 +127,7 @@ def _check_is_resnet50(state: Mapping[str, torch.Tensor], name: str) -> None:
         ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise ConfigError(f"weights {name!r} are not a ResNet-50: {'; '.join(problems[:3])}{more}")
+        raise ConfigError(f"weights {name!r} are not a {called}: {'; '.join(problems[:3])}{more}")
 
 
 def _hash(state: Mapping[str, torch.Tensor]) -> str:
