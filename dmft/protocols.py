@@ -11,11 +11,12 @@ import hashlib
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dmft.shared_files import shared_rows, shared_text
 from pipeline.common.settings import parse_table, read_toml
 from pipeline.contract import ConfigError, ContractError, check_path_name
 
@@ -43,6 +44,8 @@ class FoldRule:
     file texts too, of an attribute that was texts; of a cache numbers alone."""
     test: Mapping[str, tuple[int | str, ...]]
     """Records to be measured on, likewise."""
+    hide_shared: bool = False
+    """Take a modality from the test records whose raw file of it a training record has too."""
 
     def __post_init__(self) -> None:
         try:
@@ -130,6 +133,9 @@ class Protocol:
     """Instead of ``folds``: as a column says."""
     group: str = ""
     """An attribute of which no value may be on both sides of a fold, such as subject."""
+    hide_shared: bool = False
+    """Take a modality from the test records whose raw file of it a training record has too, as
+    when one sensor recording goes with the films of four cameras."""
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
@@ -158,6 +164,10 @@ class Fold:
     """Shapes: (n,) int64, rows of the cache."""
     split_hash: str = field(default="")
     """SHA-256 of the record identities on both sides."""
+    shared: Mapping[str, int] = field(default_factory=dict)
+    """Modality to the test records of which some raw file is a training record's too."""
+    hidden: Mapping[str, Tensor] = field(default_factory=dict)
+    """Modality to the test records that count as having none of it. Shapes: (n,) int64 each."""
 
 
 def load_protocol(name_or_file: str) -> Protocol:
@@ -174,6 +184,17 @@ def load_protocol(name_or_file: str) -> Protocol:
 
 
 def fold_rules(protocol: Protocol, cache: Cache) -> tuple[FoldRule, ...]:
+    """Return the protocol's folds, those that a rule stands for spelt out for this cache.
+
+    Raises:
+        ContractError: the protocol is for another data set, or for a column the cache lacks.
+    """
+    hide = protocol.hide_shared
+    rules = _rules(protocol, cache)
+    return tuple(replace(rule, hide_shared=hide or rule.hide_shared) for rule in rules)
+
+
+def _rules(protocol: Protocol, cache: Cache) -> tuple[FoldRule, ...]:
     """Return the protocol's folds, spelt out for this cache in numbers.
 
     Raises:
@@ -336,6 +357,14 @@ def _made(rule: FoldRule, cache: Cache, protocol: str, group: str = "") -> Fold:
             "%s: %d of the %d test classes are never trained on and cannot be recognised: %s",
             *(where, len(unseen), len(measured), ", ".join(unseen[:5])),
         )
+    if fold.hidden:
+        counts = ", ".join(f"{len(rows):,} of {name}" for name, rows in fold.hidden.items())
+        log.warning("%s: hidden from test records, being trained on: %s", where, counts)
+    if fold.shared:
+        log.warning(
+            "%s: %s: such figures say nothing of new recordings (--forbid-shared refuses them)",
+            *(where, shared_text(fold)),
+        )
     for side, classes in (("train", learnt), ("test", measured)):
         if len(classes) == 1 and len(cache.spec.classes) > 1:
             log.warning(
@@ -375,12 +404,15 @@ def make_fold(rule: FoldRule, cache: Cache, protocol: str) -> Fold:
     for side in ("train", "test"):
         digest.update(f"{side}\n".encode())
         digest.update("\n".join(sorted(cache.record_ids[i] for i in rows[side])).encode())
+    shared = shared_rows(cache, rows["train"], rows["test"])
     return Fold(
         name=rule.name,
         rule=rule,
         train=torch.from_numpy(rows["train"]),
         test=torch.from_numpy(rows["test"]),
         split_hash=digest.hexdigest(),
+        shared={name: len(own) for name, own in shared.items() if not rule.hide_shared},
+        hidden={n: torch.from_numpy(own) for n, own in shared.items() if rule.hide_shared},
     )
 
 

@@ -75,6 +75,7 @@ def parse_together(context: click.Context, parameter: click.Parameter, text: str
 @click.option("--config", help="Instead of the file's: default, paper, or a TOML file.")
 @options.changes("Beside the file's; repeatable.")
 @options.device("train")
+@options.forbid_shared
 @trust_option
 @click.option("--list", "only_list", is_flag=True, help="Show what would be done, and stop.")
 def experiment(
@@ -91,6 +92,7 @@ def experiment(
     changes: tuple[str, ...],
     device: str,
     trust: bool,
+    forbid_shared: bool,
     only_list: bool,
 ) -> None:
     """Train every model of FILE on CACHE; without FILE, name the experiments that are shipped.
@@ -119,7 +121,7 @@ def experiment(
         modalities=modalities,
         protocols=protocols,
     )
-    rows = plan_rows(asked, open_columns(cache, trust=trust), device)
+    rows = plan_rows(asked, open_columns(cache, trust=trust), device, may_share=not forbid_shared)
     if only_list:
         for row in rows:
             click.echo(f"{row.folder}  {row.title}")

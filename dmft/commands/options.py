@@ -34,6 +34,11 @@ SEED = click.IntRange(0, 2**63 - 1)
 CACHE = CachePath(path_type=Path)
 
 run_folder = click.option("--out", required=True, type=PATH, help="The run's folder.")
+forbid_shared = click.option(
+    "--forbid-shared",
+    is_flag=True,
+    help="Refuse folds of which a test record shares a raw file with a training record.",
+)
 json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 json_output = click.option("-o", "--output", type=PATH, help="Also write the JSON to a file.")
 

@@ -28,6 +28,7 @@ from dmft.commands.memory import memory_option, trust_option
     "--seed", type=options.SEED, default=0, show_default=True, help="Source of everything random."
 )
 @options.run_folder
+@options.forbid_shared
 @click.option(
     "--config", default="default", show_default=True, help="default, paper, or a TOML file."
 )
@@ -44,6 +45,7 @@ def train(
     model: str,
     seed: int,
     out: Path,
+    forbid_shared: bool,
     config: str,
     changes: tuple[str, ...],
     device: str,
@@ -75,6 +77,7 @@ def train(
             fold=fold,
             seed=seed,
             device=device,
+            may_share=not forbid_shared,
             callback=callback,
         )
     click.echo(figures_text(figures))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from pipeline.contract import (
     Presence,
     feature_array,
     presence_array,
+    source_array,
 )
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,9 @@ class Cache:
     """Shapes: {m: (N, P, D)} in the stored type; rows of absent records are zero."""
     present: Tensor
     """Shapes: (N, M) bool, in the order of ``modalities``."""
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Modality to the hashes of each record's raw files, ``"0a1b... 9f8e..."``; a cache that was
+    encoded before they were noted says nothing of them."""
     shuffle_buffer: ShuffleBuffer | None = None
     """What there is room for while patches stay on the disk; None where all are in memory."""
     residency: str = ""
@@ -192,6 +196,11 @@ def open_cache(
         columns={c: _read(group, c, path).astype(np.int64) for c in spec.columns},
         features=features,
         present=torch.from_numpy(present),
+        sources={
+            name: tuple(str(each) for each in _read(group, source_array(name), path))
+            for name in spec.modalities
+            if source_array(name) in group
+        },
         shuffle_buffer=shuffle_buffer,
         residency=residency,
     )

@@ -26,6 +26,7 @@ from dmft.runs.files import write_json
 from dmft.runs.folder import METRICS_FILE, PREDICTIONS_FILE, fold_folders
 from dmft.runs.spec import RunInfo
 from dmft.runs.trained import TrainedRun, check_cache_fits, load_run, present_of
+from dmft.shared_files import seen_by
 from pipeline.common.settings import to_table
 from pipeline.contract import ContractError
 
@@ -157,4 +158,5 @@ class RunCaches:
                 "Name a cache with --cache to measure on it all the same."
             )
         check_cache_fits(info.spec, cache)
-        return cache, make_fold(info.spec.fold, cache, info.source.protocol.name)
+        fold = make_fold(info.spec.fold, cache, info.source.protocol.name)
+        return seen_by(fold, cache), fold

@@ -16,8 +16,16 @@ from typing import TYPE_CHECKING
 from dmft.config import RunConfig, change_config, load_config
 from dmft.experiments.grid import MODELS, Experiment, Grid
 from dmft.models.config import require
-from dmft.protocols import Fold, Protocol, choose_folds, fold_rules, load_protocol
+from dmft.protocols import (
+    Fold,
+    Protocol,
+    choose_folds,
+    fold_rules,
+    load_protocol,
+    make_fold,
+)
 from dmft.runs.spec import RunSpec
+from dmft.shared_files import forbid_shared
 from pipeline.contract import ContractError
 
 if TYPE_CHECKING:
@@ -70,10 +78,13 @@ class PlannedRow:
         return f"{self.model}{fusion}, {self.protocol.name} {self.fold}, {what}, seed {self.seed}"
 
 
-def plan_rows(experiment: Experiment, cache: Cache, device: str) -> tuple[PlannedRow, ...]:
+def plan_rows(
+    experiment: Experiment, cache: Cache, device: str, *, may_share: bool = True
+) -> tuple[PlannedRow, ...]:
     """Return the rows of an experiment on a cache, teachers before their students.
 
     Of the cache only its description and columns are read, so one loaded modality is enough.
+    ``may_share``: also rows whose test records share raw files with training records.
 
     Raises:
         ConfigError: a protocol, fold or configuration cannot be used.
@@ -81,7 +92,7 @@ def plan_rows(experiment: Experiment, cache: Cache, device: str) -> tuple[Planne
     """
     rows: dict[str, PlannedRow] = {}
     for grid in experiment.grids:
-        for row in _Planner(grid, cache, device).rows():
+        for row in _Planner(grid, cache, device, may_share).rows():
             rows.setdefault(row.key, row)
     return tuple(sorted(rows.values(), key=lambda row: row.model == "distilled"))
 
@@ -89,7 +100,8 @@ def plan_rows(experiment: Experiment, cache: Cache, device: str) -> tuple[Planne
 class _Planner:
     """Expands one grid."""
 
-    def __init__(self, grid: Grid, cache: Cache, device: str) -> None:
+    def __init__(self, grid: Grid, cache: Cache, device: str, may_share: bool) -> None:
+        self.may_share = may_share
         self.grid, self.cache, self.device = grid, cache, device
         self.changes = {m: (*grid.set, *grid.set_for.get(m, ())) for m in MODELS}
         self.configs = {m: load_config(grid.config, self.changes[m]) for m in MODELS}
@@ -104,6 +116,9 @@ class _Planner:
             n_folds = len(fold_rules(protocol, self.cache))
             folds = {f.name: f for w in grid.folds for f in choose_folds(protocol, self.cache, w)}
             for wanted, fold in itertools.product(grid.modalities, folds.values()):
+                if not self.may_share:
+                    seen = described(self.cache, wanted)
+                    forbid_shared([make_fold(fold.rule, seen, protocol.name)])
                 for seed, fusion in itertools.product(grid.seeds, grid.fusion):
                     alone = [(m,) for m in wanted] if fusion == "none" else [wanted]
                     for modalities in alone:

@@ -14,7 +14,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dmft.data.coverage import Coverage
 from dmft.evaluation.metrics import ModalityScores, read_metrics, values_of
 from dmft.evaluation.predictions import Predictions, read_predictions
 from dmft.evaluation.significance import calibration_error
@@ -121,6 +122,10 @@ class Result:
     """Weights that are learnt."""
     saved_bytes: int
     """Size of the weights' file."""
+    coverage: Coverage | None = None
+    """How much of the published data set the cache holds; None where that is not known."""
+    shared: Mapping[str, int] = field(default_factory=dict)
+    """Modality to the test records of which some raw file is a training record's too."""
     seconds_per_epoch: float
     """Median; of rows computed as one, each one's share."""
     together: int = 1
@@ -282,6 +287,8 @@ def gather(
         subjects=_by_subject(predictions, measured, cache),
         n_parameters=info.finished.n_parameters,
         saved_bytes=info.finished.saved_bytes,
+        coverage=info.source.coverage,
+        shared=info.source.shared,
         seconds_per_epoch=info.finished.seconds_per_epoch,
         together=together,
         run=relative,

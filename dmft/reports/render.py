@@ -20,9 +20,16 @@ FIGURES = {
     "+- folds": "fold_std",
 }
 """Heading of a figure to its column."""
-TEXT = ("protocol", "modalities", "method", "of", "runs", "recipe", "note")
+TEXT = (
+    *("protocol", "modalities", "method", "of", "runs", "recipe", "of the data set", "beware"),
+    "note",
+)
 """Columns that are set to the left."""
 NONE = "-"
+NOT_WHOLE = (
+    "A published figure is of the whole data set and of every fold. There is a difference only "
+    "where ours is of the same recordings, by their checksums where those are published."
+)
 
 
 def render(table: PaperTable, form: str) -> str:
@@ -58,6 +65,8 @@ def _cells(table: PaperTable) -> pd.DataFrame:
             },
             "runs": [_runs(line) for _, line in lines.iterrows()],
             "recipe": lines["recipe"],
+            "of the data set": lines["coverage"],
+            "beware": lines["shared"],
             "note": lines["note"],
         }
     )
@@ -91,6 +100,8 @@ def _markdown(table: PaperTable) -> str:
     lines = [f"## {table.title}", "", f"Figures in {table.unit}.", ""]
     for row in ([*cells], ruler, *cells.to_numpy().tolist()):
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
+    if not table.lines["is_whole"].all() and table.has_ours and table.lines["source"].any():
+        lines += ["", NOT_WHOLE]
     sources = [source for source in table.lines["source"].unique() if source]
     if sources:
         lines += ["", "Sources: " + "; ".join(sources) + "."]

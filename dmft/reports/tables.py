@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,13 @@ LABEL_DIGITS = 6
 MODEL = ["protocol", "modalities", "model", "fusion", "fusion_tokens"]
 """What our own tables have lines for, each recipe apart."""
 FIGURES = ("mean", "seed_std", "fold_std", "n_seeds", "n_folds", "n_folds_wanted")
-NOTHING = {"recipe": "", **dict.fromkeys(FIGURES, np.nan)}
+NOTHING = {
+    "recipe": "",
+    "coverage": "",
+    "shared": "",
+    "is_whole": False,
+    **dict.fromkeys(FIGURES, np.nan),
+}
 """What stands for ours where nothing was measured."""
 UNPUBLISHED = {"published": np.nan, "difference": np.nan, "source": "", "note": ""}
 """What stands for the paper's figure in tables that it does not have."""
@@ -37,7 +43,9 @@ class PaperTable:
     """In the paper's order: ``protocol``, ``modalities``, ``method``, ``fusion_tokens`` (0 where
     the table is not about it), ``what`` (the measure or the modality, where the table has several),
     ``published``, ``source`` and ``note``; of ours an :class:`dmft.evaluation.averages.Average`,
-    ``recipe`` and ``n_folds_wanted``, and their ``difference``. What there is not is NaN."""
+    ``recipe``, ``n_folds_wanted``, ``coverage`` (of the published data set, in words), ``is_whole``
+    and ``shared`` (what both sides share, in words), and their ``difference`` where they may be
+    compared. What there is not is NaN."""
     experiments: tuple[str, ...] = ()
     """Shipped experiments that make ours."""
 
@@ -67,7 +75,7 @@ def build_tables(published: Published, results: pd.DataFrame) -> tuple[PaperTabl
                 "fusion_tokens": figure.fusion_tokens,
                 "what": _what(figure) if several else "",
                 "published": figure.value,
-                "difference": ours["mean"] - figure.value,
+                "difference": _difference(ours, figure),
                 "source": published.sources[figure.source],
                 "note": figure.note,
                 **ours,
@@ -85,6 +93,13 @@ def build_tables(published: Published, results: pd.DataFrame) -> tuple[PaperTabl
             )
         )
     return (*tables, *_own_tables(results))
+
+
+def _difference(ours: Mapping[str, Any], figure: PublishedFigure) -> float:
+    """Ours less the published, where both are of the same recordings; sizes are of no recording."""
+    is_of_data = figure.measure != "saved_megabytes"
+    is_like = ours["is_whole"] and ours["n_folds"] == ours["n_folds_wanted"] and not ours["shared"]
+    return ours["mean"] - figure.value if is_like or not is_of_data else np.nan
 
 
 def _what(figure: PublishedFigure) -> str:
@@ -149,7 +164,16 @@ def _ours(runs: pd.DataFrame) -> dict[str, Any]:
     """Columns of ours, of the ``value`` of some runs of one recipe."""
     n_folds = int(runs["n_folds"].iloc[0])
     mean = dataclasses.asdict(average(runs, n_folds))
-    return {**mean, "recipe": runs["label"].iloc[0], "n_folds_wanted": n_folds}
+    coverage = runs["coverage"].iloc[0]
+    shared = {name: n for of_run in runs["shared"] for name, n in of_run.items()}
+    return {
+        **mean,
+        "recipe": runs["label"].iloc[0],
+        "n_folds_wanted": n_folds,
+        "coverage": "" if coverage is None else str(coverage),
+        "is_whole": coverage is not None and coverage.is_whole,
+        "shared": f"recordings of both sides share files of {', '.join(shared)}" if shared else "",
+    }
 
 
 def _own_tables(results: pd.DataFrame) -> Iterator[PaperTable]:

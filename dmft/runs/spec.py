@@ -13,9 +13,11 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dmft.config import RunConfig
+from dmft.data.coverage import Coverage, coverage_of
 from dmft.data.shuffle import ShuffleBuffer
 from dmft.models.config import InputShape
 from dmft.protocols import Fold, FoldRule, Protocol
@@ -134,6 +136,10 @@ class RunSource:
     """Folders of the teachers of a distilled student."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package to its version, of the software that trained it."""
+    coverage: Coverage | None = None
+    """How much of the published data set the cache holds; None where no list of it ships."""
+    shared: Mapping[str, int] = field(default_factory=dict)
+    """Modality to the test records of which some raw file is a training record's too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +173,12 @@ class RunInfo:
 
     @classmethod
     def of(
-        cls, cache: Cache, spec: RunSpec, protocol: Protocol, teachers: Sequence[str] = ()
+        cls,
+        cache: Cache,
+        spec: RunSpec,
+        protocol: Protocol,
+        teachers: Sequence[str] = (),
+        shared: Mapping[str, int] = MappingProxyType({}),
     ) -> RunInfo:
         """What there is to say of a run on a cache before it is trained."""
         weights = cache.spec.provenance.get("weights")
@@ -180,6 +191,8 @@ class RunInfo:
             description=dict(cache.spec.provenance.get("description") or {}),
             teachers=tuple(teachers),
             versions=software_versions(),
+            coverage=coverage_of(cache, cache.modalities),
+            shared=dict(shared),
         )
         return cls(spec=spec, source=source, cache_path=str(cache.path.resolve()))
 

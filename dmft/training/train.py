@@ -37,6 +37,7 @@ from dmft.runs.folder import (
 )
 from dmft.runs.spec import RunInfo, RunOutcome, RunSpec
 from dmft.runs.trained import TrainedRun, build_model, load_run, save_model
+from dmft.shared_files import forbid_shared, seen_by
 from dmft.training.device import resolve_device
 from dmft.training.log import Callback, RunLogger
 from dmft.training.loop import Learner
@@ -78,6 +79,7 @@ def train(
     fold: str | None = None,
     seed: int = 0,
     device: str = "auto",
+    may_share: bool = True,
     callback: Callback | None = None,
 ) -> RunMetrics:
     """Train a teacher or a student on one fold, or on all of them; return the figures.
@@ -95,13 +97,17 @@ def train(
         fold: One fold's name, ``all``, or None for the first.
         seed: Source of everything random.
         device: ``auto``, ``cpu`` or ``cuda``.
+        may_share: Train also where test records share raw files with training records.
         callback: Told how it goes.
 
     Raises:
         ConfigError: the protocol, fold or device cannot be used.
-        ContractError: the folder holds another run, or the fold cannot be made.
+        ContractError: the folder holds another run, the fold cannot be made, or its sides share.
     """
     rules = load_protocol(protocol) if isinstance(protocol, str) else protocol
+    folds = choose_folds(rules, cache, fold)
+    if not may_share:
+        forbid_shared(folds)
     plans = {
         chosen.name: functools.partial(
             plan_training,
@@ -114,7 +120,7 @@ def train(
             on=resolve_device(device),
             callback=callback,
         )
-        for chosen in choose_folds(rules, cache, fold)
+        for chosen in folds
     }
     return train_folds(Path(out), plans, many=fold == "all")
 
@@ -137,6 +143,7 @@ def plan_training(
     Raises:
         ConfigError: the weights of a distillation are not those of the cache's branches.
     """
+    cache = seen_by(fold, cache)
     spec = RunSpec.of(
         cache,
         fold,
@@ -151,7 +158,13 @@ def plan_training(
     return Training(
         cache=cache,
         fold=fold,
-        info=RunInfo.of(cache, spec, protocol, [str(run.folder.resolve()) for run in teachers]),
+        info=RunInfo.of(
+            cache,
+            spec,
+            protocol,
+            teachers=[str(run.folder.resolve()) for run in teachers],
+            shared=fold.shared,
+        ),
         folder=folder,
         objective=taught or hard_objective(config),
         transform=teachers[0].transform if teachers else make_features(cache, config, fold.train),

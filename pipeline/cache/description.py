@@ -18,6 +18,7 @@ from pipeline.contract import (
     feature_array,
     length_array,
     presence_array,
+    source_array,
 )
 from pipeline.manifests import Manifest, parse_manifest
 
@@ -110,5 +111,5 @@ def write_records(objects: Objects, manifest: Manifest) -> None:
 def delete_modality(objects: Objects, name: str) -> None:
     """Remove everything that is stored of a modality, its ledger first."""
     objects.delete(f"{LEDGER_PREFIX}/{name}")
-    for array in (feature_array(name), presence_array(name), length_array(name)):
+    for array in (f(name) for f in (feature_array, presence_array, length_array, source_array)):
         objects.delete(array)

@@ -23,12 +23,14 @@ from pipeline.cache.ledger import Entry
 from pipeline.cache.writer import CacheStore
 from pipeline.common.checksums import CRC_BYTES, Checksums
 from pipeline.contract import (
+    SOURCE_DIGITS,
     CacheSpec,
     CacheState,
     ContractError,
     Presence,
     length_array,
     presence_array,
+    source_array,
 )
 
 
@@ -48,6 +50,8 @@ def finish(store: CacheStore, provenance: Mapping[str, Any]) -> CacheSpec:
         table[length_array(name)] = np.array(
             [e.length if e.presence == Presence.PRESENT else 0 for e in entries[name]], np.int32
         )
+        sources = [" ".join(s.sha256[:SOURCE_DIGITS] for s in e.sources) for e in entries[name]]
+        table[source_array(name)] = np.array(sources, dtype=object)
         for record, entry in zip(store.records, entries[name], strict=True):
             digest.update(f"{name} {record.id} {record.label} {entry.digest}\n".encode())
     for record in store.records:
@@ -66,6 +70,11 @@ def finish(store: CacheStore, provenance: Mapping[str, Any]) -> CacheSpec:
     write_sums(store.objects, replace(checksums, sha256=sha256))
     store.spec = complete
     return complete
+
+
+def has_sources(store: CacheStore) -> bool:
+    """Whether the record table says which files each row was made from."""
+    return all(store.objects.read(f"{source_array(m)}/zarr.json") for m in store.spec.modalities)
 
 
 def _all_entries(store: CacheStore, modality: str) -> list[Entry]:

@@ -10,6 +10,7 @@ from pipeline.contract.cache import (
     CACHE_FORMAT,
     LEDGER_PREFIX,
     SCHEMA_VERSION,
+    SOURCE_DIGITS,
     CacheSpec,
     CacheState,
     ModalitySpec,
@@ -17,6 +18,7 @@ from pipeline.contract.cache import (
     feature_array,
     length_array,
     presence_array,
+    source_array,
 )
 from pipeline.contract.errors import ConfigError, ContractError, DmftError, RecordingError, refuse
 from pipeline.contract.records import Record, StreamRef, check_modality_name, check_path_name
@@ -26,6 +28,7 @@ __all__ = [
     "CACHE_FORMAT",
     "LEDGER_PREFIX",
     "SCHEMA_VERSION",
+    "SOURCE_DIGITS",
     "CacheSpec",
     "CacheState",
     "ConfigError",
@@ -42,4 +45,5 @@ __all__ = [
     "length_array",
     "presence_array",
     "refuse",
+    "source_array",
 ]

@@ -9,6 +9,9 @@ array              shape               meaning
                                        ``record``, ``m_patch``, ``m_feature``
 ``m_presence``     (N,) uint8          a :class:`Presence` code
 ``m_length``       (N,) int32          raw length T of the stream in samples or frames; 0 absent
+``m_source``       (N,) string         the files that the row was made from: the first
+                                       :data:`SOURCE_DIGITS` digits of each one's SHA-256, in
+                                       order, with spaces between them; empty where absent
 ``record_id``      (N,) string         unique; Zarr's variable-length UTF-8
 ``label``          (N,) int32          index into ``classes``
 attribute columns  (N,) int32          ``subject``, ``trial``, ...: as listed in ``columns``;
@@ -34,6 +37,8 @@ CACHE_ATTRIBUTE = "dmft"
 SCHEMA_VERSION = 1
 LEDGER_PREFIX = ".ledger"
 
+SOURCE_DIGITS = 16
+"""Of a raw file's SHA-256: enough to tell all files of a data set apart."""
 RESERVED_COLUMNS = frozenset({"record_id", "label"})
 
 
@@ -72,6 +77,11 @@ def presence_array(modality: str) -> str:
 def length_array(modality: str) -> str:
     """Name of the (N,) array of raw stream lengths of a modality."""
     return f"{modality}_length"
+
+
+def source_array(modality: str) -> str:
+    """Name of the (N,) array of the raw files' hashes of a modality."""
+    return f"{modality}_source"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

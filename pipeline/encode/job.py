@@ -17,7 +17,7 @@ from pipeline.cache.checksums import is_sealed
 from pipeline.cache.ledger import Failure
 from pipeline.cache.lock import Claim, locked
 from pipeline.cache.repair import repair
-from pipeline.cache.seal import finish
+from pipeline.cache.seal import finish, has_sources
 from pipeline.cache.verify import count_states
 from pipeline.cache.writer import CacheStore
 from pipeline.common.cores import n_cores
@@ -96,7 +96,8 @@ def encode(
             callbacks.on_repair(repair(setup.location, manifest, setup.specs))
         store, plan = _look(setup)
         check_disk(store, plan)
-        if not plan.tasks and store.spec.state == CacheState.COMPLETE and is_sealed(store.objects):
+        is_complete = store.spec.state == CacheState.COMPLETE and is_sealed(store.objects)
+        if not plan.tasks and is_complete and has_sources(store):
             if claim.was_left:  # by one that was killed in its last instant
                 store.objects.sweep()
             callbacks.on_plan(plan)

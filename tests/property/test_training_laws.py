@@ -25,7 +25,7 @@ class Table:
     def __init__(self, subjects):
         self.path, self.spec = "table", SimpleNamespace(dataset="any")
         self.record_ids = tuple(f"r{i}" for i in range(len(subjects)))
-        self.columns = {"subject": np.array(subjects)}
+        self.columns, self.modalities = {"subject": np.array(subjects)}, ()
 
     def __len__(self):
         return len(self.record_ids)

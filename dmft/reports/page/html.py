@@ -55,6 +55,12 @@ def render_report(
         run_names=[f"{run.name} ({run.info.spec.kind})" for run in runs],
         n_models=sum(len(run.folds) for run in runs),
         skipped=skipped,
+        shared=[
+            f"{run.name}, {fold.info.spec.fold.name}: {n:,} by {modality}"
+            for run in runs
+            for fold in run.folds
+            for modality, n in fold.info.source.shared.items()
+        ],
         title=title or f"{only}{' and '.join(protocols)}",
         made=f"{datetime.now(tz=UTC):%Y-%m-%d %H:%M UTC} by dmft {software_versions()['dmft']}",
         settings=settings,

@@ -5,11 +5,13 @@ import dataclasses
 import io
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from cli import dmft
+from dmft.data.coverage import Coverage
 from dmft.evaluation.metrics import ModalityScores, Scores
 from dmft.experiments.results import (
     Result,
@@ -41,6 +43,9 @@ model = "teacher"
 value = 90.0
 source = "paper"
 """
+
+
+WHOLE = Coverage(n_records=9, n_records_published=9, n_subjects=3, n_subjects_published=3)
 
 
 def result(seed=0, fold="f0", **changes):
@@ -84,6 +89,7 @@ def result(seed=0, fold="f0", **changes):
         run="runs/x",
         predictions="runs/x/predictions.json",
         versions={},
+        coverage=WHOLE,
         finished_at="2026-01-01T00:00:00+00:00",
     )
     return dataclasses.replace(made, **changes)
@@ -105,6 +111,33 @@ def tables_of(results, text=PUBLISHED):
 
 def first(results, text=PUBLISHED):
     return tables_of(results, text)[0].lines.iloc[0]
+
+
+def test_there_is_a_difference_only_where_ours_is_of_the_same_recordings():
+    whole = [result(fold=f"f{fold}", accuracy=0.87) for fold in range(2)]
+    assert first(whole).difference == pytest.approx(-3)
+
+    def changed(**changes):
+        return [dataclasses.replace(each, **changes) for each in whole]
+
+    part = dataclasses.replace(WHOLE, n_records=4, n_subjects=2)
+    for other in (
+        changed(coverage=part),
+        changed(coverage=dataclasses.replace(WHOLE, n_differ=1)),
+        changed(coverage=dataclasses.replace(WHOLE, n_others=1)),
+        changed(coverage=None),
+        changed(shared={"inertial": 9}),
+        whole[:1],
+    ):
+        line = first(other)
+        assert line["mean"] == pytest.approx(87)
+        assert np.isnan(line.difference)
+    table = tables_of(changed(coverage=part, shared={"inertial": 9}))[0]
+    text = render(table, "markdown")
+    assert "2 of 3 people, 4 of 9 records, checksums agree" in text
+    assert "recordings of both sides share files of inertial" in text
+    assert "There is a difference only where ours is of the same recordings" in text
+    assert "There is a difference only" not in render(tables_of(whole)[0], "markdown")
 
 
 def test_ours_is_a_mean_over_folds_then_seeds_with_both_spreads():
