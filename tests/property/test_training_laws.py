@@ -23,7 +23,7 @@ class Table:
     """Stands in for a cache: what a protocol looks at."""
 
     def __init__(self, subjects):
-        self.path, self.spec = "table", SimpleNamespace(dataset="any")
+        self.path, self.spec = "table", SimpleNamespace(dataset="any", provenance={})
         self.record_ids = tuple(f"r{i}" for i in range(len(subjects)))
         self.columns, self.modalities = {"subject": np.array(subjects)}, ()
 

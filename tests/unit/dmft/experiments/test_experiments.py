@@ -157,7 +157,7 @@ def test_fusions_are_tokens_the_vote_alone_or_each_modality_alone(place, cache):
 
 
 def test_a_distilled_row_brings_its_teachers_and_comes_after_them(place, cache):
-    more = 'models = ["distilled"]\nset = ["distill.joint_teachers=false"]\n'
+    more = 'models = ["distilled"]\nset_for = { distilled = ["distill.joint_teachers=false"] }\n'
     one, other, *students = rows_of(place, cache, more, seeds=(0, 1))
     assert [t.model for t in (one, other)] == ["teacher", "teacher"]
     assert [s.teachers for s in students] == [(one.key,), (other.key,)]
