@@ -74,7 +74,8 @@ class Places:
                     of_trial=tuple((n, v) for n, v in facts if n in self._common),
                     is_shared=self.description.may_share(source[0]),
                 )
-        wanted = ", ".join(repr(pattern.text) for pattern in self.patterns.values()) or "none"
+        texts = dict.fromkeys(repr(pattern.text) for pattern in self.patterns.values())
+        wanted = ", ".join(texts) or "none"
         raise ContractError(
             f"{path} is of none of the patterns of {self.description.name} ({wanted}): say what it "
             f"is, as {'|'.join(self.description.modalities)}={PurePosixPath(path).name}"

@@ -58,9 +58,12 @@ def info(location: str, as_json: bool) -> None:
     spec = store.spec
     click.echo(f"{location}: {spec.state}, {spec.n_records} records of {spec.dataset}, ", nl=False)
     click.echo(f"{len(spec.classes)} classes, {n_bytes / 1e6:,.1f} MB")
+    named = spec.provenance.get("description", {}).get("values", {})
     for name in spec.columns:
         values = sorted({record.attributes.get(name, -1) for record in store.records})
-        shown = ", ".join(map(str, values[:12])) + (", ..." if len(values) > 12 else "")
+        texts = named.get(name, [])
+        texts = [texts[v] if 0 <= v < len(texts) else str(v) for v in values[:12]]
+        shown = ", ".join(texts) + (", ..." if len(values) > 12 else "")
         click.echo(f"  {name:10} {len(values):4} values: {shown}")
     for name, modality in spec.modalities.items():
         state = ", ".join(f"{n} {what}" for what, n in counts[name].items())

@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,15 @@ class Description:
     def label_texts(self) -> tuple[str, ...]:
         """How labels may be written, where the description says; else empty."""
         return (*self.top.classes, *self.top.rename) if self.top.classes else ()
+
+    def is_recording(self, path: str) -> bool:
+        """Whether a pattern reads a path that is not excluded."""
+        if any(fnmatchcase(path, glob) for glob in self.top.exclude):
+            return False
+        try:
+            return any(p.find(path) is not None for p in self.patterns.values())
+        except ContractError:  # read in two ways, but read
+            return True
 
     def may_share(self, modality: str) -> bool:
         """Whether records may list the same file of a modality."""

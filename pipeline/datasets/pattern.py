@@ -14,6 +14,10 @@ from dataclasses import dataclass, field
 
 from pipeline.contract import ConfigError, ContractError
 
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
+"""How names of pictures end."""
+FRAME = "frame"
+"""The field that numbers the frames of one recording."""
 _FIELD = re.compile(r"\{([^{}]*)\}|(\*\*/?)")
 _FIELD_NAME = re.compile(r"_|[a-z][a-z0-9_]*")
 _KINDS = {"": "[^/]+", "d": "[0-9]{1,9}", "w": "[a-zA-Z0-9_]+"}
@@ -83,6 +87,11 @@ class Pattern:
             _greedy=re.compile(greedy + end, re.IGNORECASE),
         )
 
+    @property
+    def is_of_frames(self) -> bool:
+        """Whether each file is a frame of a recording: ``{frame:d}`` is in it."""
+        return FRAME in self.names
+
     def find(self, path: str) -> dict[str, str] | None:
         """What a path says, name to text, numbers without leading zeros; None if not of the form.
 
@@ -101,6 +110,12 @@ class Pattern:
                 "has no other characters"
             )
         return one
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A key to sort names by, in which numbers count as numbers."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p]
 
 
 def _literal(literal: str, text: str) -> str:

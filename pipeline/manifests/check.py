@@ -147,6 +147,12 @@ def _extra(manifest: Manifest, paths: tuple[str, ...], listed: set[str]) -> Iter
 
     Nor are shared files of trials that no camera filmed: ``build`` leaves those out.
     """
+    own = manifest.described
+    if own is not None:
+        for path in paths:
+            if path not in listed and own.is_recording(path):
+                yield Problem(ProblemKind.EXTRA, path, "is a recording that no record lists")
+        return
     layout = LAYOUTS.get(manifest.dataset)
     if layout is None:
         return

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from pipeline.contract import ContractError, Record, StreamRef, check_path_name
 from pipeline.datasets.description import VALUES, Description
@@ -117,7 +118,9 @@ def list_described(
                 id=names[number],
                 label=label,
                 attributes={name: column[number] for name, column in numbers.items()},
-                streams={m: tuple(refs) for m, refs in streams.items()},
+                streams={
+                    m: tuple(sorted(refs, key=attrgetter("name"))) for m, refs in streams.items()
+                },
             )
         )
     table = {key: entry for key, entry in description.table.items() if key != VALUES}

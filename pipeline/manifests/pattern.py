@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 from pipeline.contract import ConfigError, ContractError
 from pipeline.datasets.description import Description
+from pipeline.datasets.pattern import FRAME
 from pipeline.manifests.build import Build, Progress
 from pipeline.manifests.described import Listed, Problems, list_described
 from pipeline.raw.tree import RawTree
@@ -135,8 +136,14 @@ def place_files(
         if len(matching) > 1:
             problems.add(f"{path} is {' and '.join(m for m, _ in matching)} by the patterns")
         for source, found in list(matching.items())[:1]:
+            if patterns[source].is_of_frames:
+                frame = found.pop(FRAME)
+                source = (
+                    source[0],
+                    f"{source[1]}_{int(frame):06d}" if frame.isdecimal() else frame,
+                )
             facts = tuple(found.items())
-            other = facts_of[source].setdefault(facts, path)
+            other = facts_of.setdefault(source, {}).setdefault(facts, path)
             if other != path:
                 problems.add(
                     f"{path} and {other} are both {source[0]} of one record: wanted a part of the "

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from pipeline.contract import ContractError, check_modality_name
 from pipeline.datasets.description import Description
+from pipeline.datasets.pattern import PICTURES, natural
 from pipeline.manifests.build import Build, Progress
 from pipeline.manifests.described import Listed, Problems, list_described
 from pipeline.raw.tree import RawTree
@@ -49,7 +51,7 @@ def build_table(
             problem by its row and column.
     """
     table = read_trials(trials)
-    listed = list_rows(description, table, str(trials))
+    listed = with_frames(description, list_rows(description, table, str(trials)), raw)
     return list_described(description, listed, raw, where=str(trials), progress=progress, jobs=jobs)
 
 
@@ -116,6 +118,43 @@ def list_rows(
             )
         )
     return listed
+
+
+def with_frames(description: Description, listed: Sequence[Listed], raw: RawTree) -> list[Listed]:
+    """The same, with the pictures in it for each path of pictures that is a folder.
+
+    Raises:
+        ContractError: a folder without pictures.
+    """
+    pictured = {
+        (name, stream)
+        for name, modality in description.modalities.items()
+        for stream, source in modality.reading.streams.items()
+        if source.reader == "images"
+    }
+    if not any(pictured & each.paths.keys() for each in listed):
+        return list(listed)
+    inside: dict[str, list[str]] = {}
+    for path in raw.walk():
+        folder, _, name = path.rpartition("/")
+        if name.lower().endswith(PICTURES) and not name.startswith("."):
+            inside.setdefault(folder, []).append(path)
+    made = []
+    for each in listed:
+        paths: dict[tuple[str, str], tuple[str, str]] = {}
+        for source, (path, said) in each.paths.items():
+            if source not in pictured or path not in inside:
+                paths[source] = (path, said)
+                continue
+            for number, picture in enumerate(sorted(inside[path], key=natural), start=1):
+                paths[source[0], f"{source[1]}_{number:06d}"] = (picture, said)
+        made.append(replace(each, paths=paths, record=each.record or _record_of(each)))
+    return made
+
+
+def _record_of(each: Listed) -> str:
+    """A record's name by its first path, which may be a folder."""
+    return next(iter(each.paths.values()), ("", ""))[0]
 
 
 def _plain(path: str) -> str:

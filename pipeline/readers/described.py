@@ -38,6 +38,8 @@ def readable_as(reading: Reading) -> Readable:
     columns = reading.column_names
     if reading.kind in ("depth", "colour"):
         (source,) = reading.streams.values()
+        if source.reader == "images":
+            return Readable(read=partial(_read_pictures, reading, source), gives=Frames)
         read = read_video if source.reader == "video" else partial(_read_frames, reading, source)
         return Readable(read=of_one_file(read), gives=Frames)
     for source in reading.streams.values():
@@ -180,15 +182,19 @@ def _name(source: Source, column: int) -> str:
     return names[column] if column < len(names) else str(column + 1)
 
 
+def _read_pictures(reading: Reading, source: Source, opened: Sequence[Opened]) -> Frames:
+    from pipeline.readers.images import read_images
+
+    if empty := [ref.path for content, ref in opened if not content]:
+        raise RecordingError(f"{empty[0]} is empty: wanted a picture", stage="open", path=empty[0])
+    return read_images(opened, reading.kind, source)
+
+
 def _read_frames(reading: Reading, source: Source, content: bytes, ref: StreamRef) -> Frames:
     """Frames of an array file, in blocks.
 
     Shapes: blocks of frames (n, H, W) uint16 millimetres or (n, H, W, 3) uint8, times_s (n,).
     """
-    if source.reader == "images":
-        from pipeline.readers.images import read_images
-
-        return read_images(content, ref, reading.kind, source)
     stored = read_named_array(content, source, source.key, ref)
     array = oriented(stored, source, reading.kind, ref)
     n_frames, channels = len(array), list(array.shape[3:])

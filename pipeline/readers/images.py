@@ -1,4 +1,4 @@
-"""A sequence of pictures in one archive (.zip): colour frames, or depth in 16-bit PNG.
+"""A sequence of pictures, in files or in one archive (.zip): colour frames, or 16-bit depth.
 
 Pictures are taken in the order of their names, in which numbers count as numbers. All have one
 size, and none is larger than a frame of a film may be.
@@ -7,29 +7,34 @@ size, and none is larger than a frame of a film may be.
 from __future__ import annotations
 
 import io
-import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import RecordingError, StreamRef
+from pipeline.datasets.pattern import PICTURES, natural
 from pipeline.datasets.reading import Kind, Source
 from pipeline.readers.limits import Limits
+from pipeline.readers.readable import Opened
 from pipeline.readers.video import MAX_PIXELS
 from pipeline.signals.recording import Frames
 
 BLOCK_FRAMES = 16
 MAX_PICTURES = 100_000
 MAX_PICTURE_BYTES = 256 << 20
-_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "PPM")
 
 
-def read_images(content: bytes, ref: StreamRef, kind: Kind, source: Source) -> Frames:
-    """Frames of an archive of pictures.
+Picture = tuple[str, Callable[[], bytes]]
+"""Name of a picture and what gives its bytes."""
+
+
+def read_images(opened: Sequence[Opened], kind: Kind, source: Source) -> Frames:
+    """Frames of pictures, each a file, or of one archive of them.
 
     Shapes: blocks of frames (n, H, W, 3) uint8 RGB or (n, H, W) uint16 millimetres, times_s (n,).
 
@@ -37,41 +42,42 @@ def read_images(content: bytes, ref: StreamRef, kind: Kind, source: Source) -> F
         RecordingError: no archive, no pictures, not ``ref.n_frames`` of them, more than a film may
             have; from a block, a picture that cannot be read or is of another size.
     """
+    content, ref = opened[0]
+    if len(opened) > 1 or not content.startswith(b"PK"):
+        pictures = [(other.path, partial(bytes, each)) for each, other in opened]
+        return Frames(n_frames=len(opened), blocks=_blocks(pictures, ref, kind, source))
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise ref.refuse(f"is no .zip of pictures: {error}", "open") from error
     members = [m for m in archive.infolist() if _is_picture(m.filename)]
-    members.sort(key=lambda member: _natural(member.filename))
+    members.sort(key=lambda member: natural(member.filename))
     if not 0 < len(members) <= MAX_PICTURES:
         raise ref.refuse(
-            f"holds {len(members)} pictures ({', '.join(_ENDINGS)}): wanted 1 to {MAX_PICTURES}"
+            f"holds {len(members)} pictures ({', '.join(PICTURES)}): wanted 1 to {MAX_PICTURES}"
         )
     if ref.n_frames not in (None, len(members)):
         raise ref.refuse(f"holds {len(members)} pictures where the manifest lists {ref.n_frames}")
-    return Frames(n_frames=len(members), blocks=_blocks(archive, members, ref, kind, source))
+    packed = [(m.filename, partial(_unpacked, archive, m, ref)) for m in members]
+    return Frames(n_frames=len(members), blocks=_blocks(packed, ref, kind, source))
 
 
 def _blocks(
-    archive: zipfile.ZipFile,
-    members: list[zipfile.ZipInfo],
-    ref: StreamRef,
-    kind: Kind,
-    source: Source,
+    found: Sequence[Picture], ref: StreamRef, kind: Kind, source: Source
 ) -> Iterator[tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.float64]]]:
     from pipeline.readers.described import in_millimetres
 
     assert source.rate_hz is not None
     size: tuple[int, ...] | None = None
-    for start in range(0, len(members), BLOCK_FRAMES):
+    for start in range(0, len(found), BLOCK_FRAMES):
         pictures = []
-        for member in members[start : start + BLOCK_FRAMES]:
-            picture = _picture(archive, member, ref, kind)
+        for name, content in found[start : start + BLOCK_FRAMES]:
+            picture = _picture(name, content(), ref, kind)
             size = size or picture.shape
             limit = Limits.of_environment().pixels
-            if picture.shape != size or size[0] * size[1] * len(members) > limit:
+            if picture.shape != size or size[0] * size[1] * len(found) > limit:
                 raise ref.refuse(
-                    f"holds {member.filename} of {picture.shape} beside {size}: wanted pictures of "
+                    f"holds {name} of {picture.shape} beside {size}: wanted pictures of "
                     f"one size, and at most {limit} pixels in all"
                 )
             pictures.append(picture)
@@ -81,39 +87,36 @@ def _blocks(
         yield block, np.arange(start, start + len(block)) / source.rate_hz
 
 
-def _picture(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, ref: StreamRef, kind: Kind
-) -> NDArray[Any]:
-    from PIL import Image
-
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, ref: StreamRef) -> bytes:
     if member.file_size > MAX_PICTURE_BYTES:
         raise ref.refuse(f"declares {member.file_size} bytes of {member.filename}: too many")
     try:
         with archive.open(member) as file:
-            content = file.read(member.file_size + 1)
+            return file.read(member.file_size + 1)
+    except Exception as error:  # as many types as there are ways to damage an archive
+        raise ref.refuse(f"holds {member.filename}, which cannot be read: {error}") from error
+
+
+def _picture(name: str, content: bytes, ref: StreamRef, kind: Kind) -> NDArray[Any]:
+    from PIL import Image
+
+    try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ref.refuse(
-                    f"holds {member.filename} of {image.size}: wanted at most {MAX_PIXELS} pixels"
+                    f"holds {name} of {image.size}: wanted at most {MAX_PIXELS} pixels"
                 )
             if kind == "colour":
                 return np.asarray(image.convert("RGB"))
             if image.mode not in ("I;16", "I;16B", "I", "L"):
-                raise ref.refuse(
-                    f"holds {member.filename} in mode {image.mode}: wanted depth in one channel"
-                )
+                raise ref.refuse(f"holds {name} in mode {image.mode}: wanted depth in one channel")
             return np.asarray(image)
     except RecordingError:
         raise
     except Exception as error:  # as many types as there are ways to damage a picture
-        raise ref.refuse(f"holds {member.filename}, which cannot be read: {error}") from error
+        raise ref.refuse(f"holds {name}, which cannot be read: {error}") from error
 
 
 def _is_picture(name: str) -> bool:
     last = name.rsplit("/", 1)[-1]
-    return last.lower().endswith(_ENDINGS) and not last.startswith(".")
-
-
-def _natural(name: str) -> list[tuple[int, int, str]]:
-    parts = re.split(r"([0-9]+)", name)
-    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p]
+    return last.lower().endswith(PICTURES) and not last.startswith(".")

@@ -47,6 +47,7 @@ def test_codes_of_an_unknown_kind_go_from_their_tree_to_a_teacher(tmp_path: Path
     assert f"{n_files} records of wrist-codes" in out
     assert f"{len(ACTIVITIES)} classes" in out
     assert "subject: 16 values: f1, f2" in out
+    run("manifest", "check", manifest, "--raw", raw)
     (tmp_path / "dataset.toml").unlink()  # the manifest carries it, and then the cache
     encode = ("encode", manifest, "--raw", raw, "--out", cache, "--workers", "0")
     run(*encode)

@@ -216,3 +216,21 @@ def test_files_of_the_same_content_are_found(raw: RawTree) -> None:
 def test_excluded_files_are_passed_over(raw: RawTree) -> None:
     built = by_pattern(raw, "wrist/{label}.csv", exclude=["*/c.csv"])
     assert built.ignored == (("wrist/c.csv", "excluded by the description"),)
+
+
+@pytest.mark.parametrize("how", ["table", "pattern"])
+def test_a_folder_of_pictures_is_one_recording(raw: RawTree, how: str) -> None:
+    for number in (1, 2, 10):
+        file = raw.root / "films" / "a" / f"f{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"%d" % number)
+    film = {"kind": "depth", "reader": "images", "rate_hz": 5}
+    if how == "table":
+        made = table(raw, "label,film\nx,films/a\n", modality={"film": film}).manifest
+    else:
+        film |= {"pattern": "films/{label}/f{frame:d}.png"}
+        made = by_pattern(raw, "", modality={"film": film}).manifest
+    (record,) = made.records
+    refs = record.streams["film"]
+    assert [ref.path for ref in refs] == [f"films/a/f{n}.png" for n in (1, 2, 10)]
+    assert [ref.name for ref in refs] == sorted(ref.name for ref in refs)

@@ -347,6 +347,9 @@ def test_pictures_are_frames_in_the_order_of_their_numbers() -> None:
     assert found[:, 0, 0].tolist() == [700, 900]
     grey = png(np.full((2, 2), 7, np.uint8))
     assert frames(pictures(f1=grey), "colour", reader="images").tolist() == [[[[7] * 3] * 2] * 2]
+    table = series(kind="depth", columns=[], reader="images")
+    files = {"acc_000001": png(one), "acc_000002": png(ten)}
+    assert [block[:, 0, 0].tolist() for block, _ in read(files, table).blocks] == [[700, 900]]
     with pytest.raises(RecordingError, match=r"holds f2\.png of \(2, 2\) beside \(2, 3\)"):
         frames(pictures(f1=png(one), f2=grey), "depth", reader="images")
     with pytest.raises(RecordingError, match=r"holds f1\.png, which cannot be read"):
@@ -354,7 +357,7 @@ def test_pictures_are_frames_in_the_order_of_their_numbers() -> None:
     with pytest.raises(RecordingError, match=r"holds 0 pictures"):
         frames(pictures(), "depth", reader="images")
     with pytest.raises(RecordingError, match=r"is no \.zip of pictures"):
-        frames(b"no", "depth", reader="images")
+        frames(b"PKno", "depth", reader="images")
 
 
 # -- plug-ins -------------------------------------------------------------------------------------
