@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from dmft.config import TrainingConfig
 from dmft.runs.tensors import parts_of, read_tensors, write_tensors
+from dmft.training.optimizer import make_optimizer
 from pipeline.contract import ContractError
 
 log = logging.getLogger(__name__)
@@ -67,16 +67,3 @@ class TrainingState:
             self.average[name].copy_(tensor)
         self.done = int(header["epoch"])
         log.info("going on after epoch %d", self.done)
-
-
-def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Adam, or AdamW that does not decay biases, norms and learnt tokens."""
-    if config.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), lr=config.learning_rate, foreach=True)
-    decayed = [p for p in model.parameters() if p.dim() == 2]
-    others = [p for p in model.parameters() if p.dim() != 2]
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, foreach=True)

@@ -32,9 +32,10 @@ def resolve_device(name: str) -> torch.device:
 @contextmanager
 def deterministic() -> Iterator[None]:
     """Deterministic kernels, put back to what they were at the end."""
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # torch.use_deterministic_algorithms does the same and imports PyTorch's compiler to tell it.
+    before = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("warn")
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.set_deterministic_debug_mode(before)

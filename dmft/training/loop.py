@@ -124,8 +124,7 @@ class Learner:
         """Move the weights along the gradients that they have, and note the step's figures."""
         training = self.config.training
         self.rate = learning_rate(training, step.number, self.n_steps)
-        for group in self.state.optimizer.param_groups:
-            group["lr"] = self.rate
+        self.state.optimizer.learning_rate = self.rate
         if training.clip_norm > 0:
             nn.utils.clip_grad_norm_(self.model.parameters(), training.clip_norm)
         self.state.optimizer.step()
@@ -184,7 +183,7 @@ def fit(learner: Learner) -> None:
             for step in learner.steps():
                 logits = learner.model(step.batch.features, step.batch.present)
                 loss = learner.objective(logits, step.batch)
-                learner.state.optimizer.zero_grad(set_to_none=True)
+                learner.state.optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 learner.learn(step, logits, loss)
             learner.end_epoch(time.perf_counter() - began)
