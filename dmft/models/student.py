@@ -1,4 +1,4 @@
-"""The lite student: one shallow MSTT a modality and its heads, no exchange between modalities."""
+"""The lite student: an MSTT a modality and its heads, no exchange between modalities."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.common.cores import n_cores
 from pipeline.common.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def _tree_options(known: str, default: str, files: str = "") -> Callable[[Any], 
 
     files = f"Which files to write, with commas between{files}."
     seed = "Draws people, trials and what is irregular; the same seed writes the same bytes."
-    jobs = "Processes; changes no file.  [default: one a core]"
+    jobs = "Processes; changes no file.  [default: one a core, where that is quicker]"
     force = "Write into OUT although it holds something already."
     folder = click.Path(file_okay=False, path_type=Path)
     options = (
@@ -89,7 +88,7 @@ def _fabricate(
     started = time.monotonic()
     with ProgressBar() as bar:
         bar.start("fabricating", total=n_trials, unit="trials")
-        written = write(n_jobs=jobs or n_cores(), progress=lambda _: bar.advance())
+        written = write(n_jobs=jobs, progress=lambda _: bar.advance())
     click.echo(
         f"{n_trials} {trials}; {written.n_bytes / 1e6:.1f} MB) in {out} "
         f"after {time.monotonic() - started:.0f} s"

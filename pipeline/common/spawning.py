@@ -1,4 +1,4 @@
-"""Child processes that do not run their parent's script again.
+"""Child processes: when they pay, and how they do not run their parent's script again.
 
 Python starts a spawned process by importing the script that the parent runs, so that a script
 without an ``if __name__ == "__main__":`` guard would do everything once more in each. What our
@@ -9,9 +9,15 @@ from __future__ import annotations
 
 import multiprocessing.spawn
 import threading
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+WORKERS_START_S = 4.0
+"""What it takes to start and stop processes that import what we need."""
+Item = TypeVar("Item")
 
 _LOCK = threading.Lock()
 _original = multiprocessing.spawn.get_preparation_data
@@ -39,3 +45,26 @@ def spawning() -> Iterator[None]:
             _n_inside -= 1
             if not _n_inside:
                 multiprocessing.spawn.get_preparation_data = _original
+
+
+def quicker_here(
+    items: deque[Item], n_workers: int, size_of: Callable[[Item], int] = lambda _: 1
+) -> Iterator[Item]:
+    """Take items for as long as starting workers would cost more than they would save.
+
+    Each is to be worked off before the next is asked for; what is left is the workers'.
+
+    Args:
+        items: What there is to do, in order.
+        n_workers: How many there would be; 0 if there are to be none whatever it takes.
+        size_of: How much of the work an item is.
+    """
+    started, done = time.monotonic(), 0
+    while items:
+        left = sum(map(size_of, items))
+        seconds_left = (time.monotonic() - started) / max(done, 1) * left
+        if n_workers and seconds_left * (1 - 1 / n_workers) > WORKERS_START_S:
+            return
+        item = items.popleft()
+        done += size_of(item)
+        yield item

@@ -5,9 +5,8 @@ This is the function behind ``dmft encode`` and the encoder's Python interface.
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +21,12 @@ from pipeline.cache.verify import count_states
 from pipeline.cache.writer import CacheStore
 from pipeline.common.cores import n_cores
 from pipeline.common.settings import difference, to_table
+from pipeline.common.spawning import quicker_here
 from pipeline.contract import CacheSpec, CacheState, ConfigError, ModalitySpec
 from pipeline.encode.dry_run import DryRun, check_disk, dry_run
 from pipeline.encode.length_check import quarantine_disagreements
 from pipeline.encode.options import EncodeOptions, Setup, set_up
-from pipeline.encode.plan import ChunkTask, Plan, make_plan
+from pipeline.encode.plan import Plan, make_plan
 from pipeline.encode.progress import ProgressNote
 from pipeline.encode.worker import OnProgress, TaskReport, WorkerSettings, environment, run_here
 from pipeline.encoders.kinds import WEIGHTS
@@ -35,8 +35,6 @@ from pipeline.raw.tree import RawTree
 
 GPU_READ_BYTES_AHEAD = 1 << 30
 CPU_READ_BYTES_AHEAD = 128 << 20
-WORKERS_START_S = 4.0
-"""What it takes to start and stop workers."""
 GPU_READ_THREADS = 4
 """Reading threads of a worker of the user's own cluster, whose cores we do not know."""
 
@@ -205,7 +203,8 @@ def _reports(
     n_workers, scheduler = setup.n_workers(len(plan.tasks)), setup.options.scheduler
     tasks = deque(plan.tasks)
     if scheduler is None and (n_workers == 0 or (setup.may_stay and not is_wary)):
-        yield from run_here(_quicker_here(tasks, n_workers), settings, on_progress)
+        here = quicker_here(tasks, n_workers, lambda task: len(task.todo))
+        yield from run_here(here, settings, on_progress)
         if not tasks:
             return
     from pipeline.encode.dask_run import cluster, run_tasks
@@ -213,19 +212,6 @@ def _reports(
     with cluster(n_workers, scheduler, setup.options.dashboard) as client:
         callbacks.on_dashboard(client.dashboard_link)
         yield from run_tasks(client, tasks, settings, on_progress)
-
-
-def _quicker_here(tasks: deque[ChunkTask], n_workers: int) -> Iterator[ChunkTask]:
-    """Take tasks for as long as starting workers would cost more than they would save."""
-    started, n_done = time.monotonic(), 0
-    while tasks:
-        n_left = sum(len(task.todo) for task in tasks)
-        seconds_left = (time.monotonic() - started) / max(n_done, 1) * n_left
-        if n_workers and seconds_left * (1 - 1 / n_workers) > WORKERS_START_S:
-            return
-        task = tasks.popleft()
-        n_done += len(task.todo)
-        yield task
 
 
 def _provenance(setup: Setup) -> dict[str, Any]:

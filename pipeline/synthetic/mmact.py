@@ -147,7 +147,7 @@ def write_tree(
     irregular: Sequence[str] = (),
     share: float = 0.1,
     link_films: bool = False,
-    n_jobs: int = 1,
+    n_jobs: int | None = 1,
     progress: Progress = lambda n_bytes: None,
 ) -> Written:
     """Write a raw tree of fabricated trials; the files do not depend on ``n_jobs``.

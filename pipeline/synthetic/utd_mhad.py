@@ -167,7 +167,7 @@ def write_tree(
     trials: Sequence[UtdTrial],
     modalities: Sequence[str] = tuple(FOLDERS),
     *,
-    n_jobs: int = 1,
+    n_jobs: int | None = 1,
     progress: Progress = lambda n_bytes: None,
 ) -> Written:
     """Write a raw tree of fabricated records; the files do not depend on ``n_jobs``.
