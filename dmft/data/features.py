@@ -146,7 +146,9 @@ def plan_features(cache: Cache, config: RunConfig) -> dict[str, FeaturePlan]:
         spec = cache.modality_spec(name)
         stored = InputShape(n_patches=spec.n_patches, n_features=spec.n_features)
         wanted = config.of_modality(name)
-        geometry = find_geometry(wanted.geometry, stored.n_features, spec.feature_names)
+        reader = spec.encoding.get("reader")
+        parents = reader.get("parents") if isinstance(reader, Mapping) else None
+        geometry = find_geometry(wanted.geometry, stored.n_features, spec.feature_names, parents)
         plan = FeaturePlan(stored=stored, config=wanted, geometry=geometry)
         if plan.n_patches < plan.config.n_patches:
             log.warning(

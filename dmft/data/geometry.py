@@ -7,7 +7,7 @@ Read from the names that the cache gives its columns. It draws nothing and chang
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -68,8 +68,12 @@ class Geometry:
         )
 
 
-def find_geometry(kind: str, n_columns: int, names: Sequence[str] = ()) -> Geometry | None:
+def find_geometry(
+    kind: str, n_columns: int, names: Sequence[str] = (), parents: Mapping[str, str] | None = None
+) -> Geometry | None:
     """Find a modality's points or axes; None where it has none.
+
+    ``parents`` is what each joint hangs on, where the data set's description says it.
 
     Columns without names are taken for triples where 3 divides their number; columns that are in
     no triple, such as angles and masks, are left alone.
@@ -91,7 +95,7 @@ def find_geometry(kind: str, n_columns: int, names: Sequence[str] = ()) -> Geome
     bones, lengths = torch.eye(len(stems)), torch.zeros(len(stems), dtype=torch.int64)
     numbers: dict[str, int] = {}
     for number, stem in enumerate(stems):
-        parent = _parent_of(stem, stems) if kind == "points" else None
+        parent = _parent_of(stem, stems, parents) if kind == "points" else None
         if parent is not None:
             bones[number, stems.index(parent)] = -1
             either = _SIDE.sub("", stem)
@@ -107,7 +111,9 @@ def find_geometry(kind: str, n_columns: int, names: Sequence[str] = ()) -> Geome
     )
 
 
-def _parent_of(stem: str, stems: Sequence[str]) -> str | None:
+def _parent_of(stem: str, stems: Sequence[str], parents: Mapping[str, str] | None) -> str | None:
+    if parents:
+        return parents.get(stem)
     person = match[0] if (match := _PERSON.match(stem)) else ""
     joint = stem.removeprefix(person)
     side = match[0] if (match := _SIDE.match(joint)) else ""

@@ -55,6 +55,10 @@ class Head:
     """Whether the records of one trial, its views, may list the same file."""
     joints: tuple[str, ...] = ()
     """Of a skeleton, in the order of the columns."""
+    parents: Mapping[str, str] = field(default_factory=dict)
+    """Of a skeleton, joint to the one that it hangs on; training then turns and stretches limbs."""
+    dimensions: int = 3
+    """Of a skeleton, numbers a joint: x, y and z, or 2 for joints in a picture."""
     body: Body | None = None
     """Of a skeleton, which of the joints are its hips and shoulders."""
     encoding: Mapping[str, Any] = field(default_factory=dict)
@@ -259,7 +263,13 @@ def _modality(
     if head is None or len(sources) < len(tables or [name]):
         return None
     try:
-        reading = Reading(kind=head.kind, streams=sources, joints=head.joints)
+        reading = Reading(
+            kind=head.kind,
+            streams=sources,
+            joints=head.joints,
+            parents=head.parents,
+            dimensions=head.dimensions,
+        )
     except ConfigError as error:
         problems.append(f"{path}: {error}")
         return None

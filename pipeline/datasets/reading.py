@@ -192,6 +192,10 @@ class Reading:
     """Stream to its file; a stream of the modality's own name where there is one."""
     joints: tuple[str, ...] = ()
     """Of a skeleton, in the order of the columns."""
+    parents: Mapping[str, str] = field(default_factory=dict)
+    """Joint to the one that it hangs on; a joint without one is a root."""
+    dimensions: int = 3
+    """Numbers a joint: x, y and z, or x and y alone, as of joints in a picture; z is then 0."""
     version: int = READING_VERSION
 
     def __post_init__(self) -> None:
@@ -212,6 +216,19 @@ class Reading:
             raise ConfigError(f"a {self.kind} has {len(self.streams)} streams: wanted one")
         if (self.kind == "skeleton") != bool(self.joints):
             raise ConfigError(f"joints of a {self.kind}: wanted names of a skeleton's joints")
+        if self.dimensions not in (2, 3):
+            raise ConfigError(f"dimensions is {self.dimensions}: wanted 2 or 3")
+        for child, parent in self.parents.items():
+            if not {child, parent} <= set(self.joints):
+                raise ConfigError(
+                    f"parents: {child} on {parent}: wanted two of {list(self.joints)}"
+                )
+            seen, at = {child}, parent
+            while at in self.parents:
+                if at in seen:
+                    raise ConfigError(f"parents: {child} hangs on itself")
+                seen.add(at)
+                at = self.parents[at]
         if len(set(self.joints)) < len(self.joints):
             raise ConfigError(f"joints are {list(self.joints)}: wanted each name once")
         if len(self.streams) > 1 and not all(
@@ -235,11 +252,11 @@ class Reading:
         allowed = [axes, {"time", "column"}] if self.kind == "skeleton" else [axes]
         if source.order and set(source.order) not in allowed:
             raise ConfigError(f"order is {list(source.order)}: wanted {list(ORDERS[self.kind])}")
-        wanted = 3 * len(self.joints)
+        wanted = self.dimensions * len(self.joints)
         if self.kind == "skeleton" and source.columns and len(source.columns) != wanted:
             raise ConfigError(
                 f"{len(source.columns)} columns for {len(self.joints)} joints: wanted {wanted}, "
-                "x, y and z of each"
+                f"{'x, y and z' if self.dimensions == 3 else 'x and y'} of each"
             )
 
     @property
@@ -267,6 +284,8 @@ class Reading:
             "version": self.version,
             "streams": {name: _sparse(source) for name, source in self.streams.items()},
             **({"joints": list(self.joints)} if self.joints else {}),
+            **({"parents": dict(self.parents)} if self.parents else {}),
+            **({"dimensions": self.dimensions} if self.dimensions != 3 else {}),
         }
 
     @classmethod

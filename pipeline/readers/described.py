@@ -102,14 +102,15 @@ def _signal(content: bytes, ref: StreamRef, reading: Reading, source: Source) ->
             check_rate(times_s, source.rate_hz, ref.path)
     if ref.n_frames is not None and len(values) != ref.n_frames:
         raise ref.refuse(f"holds {len(values)} rows where the manifest lists {ref.n_frames}")
-    wanted = len(reading.joints) * 3 or len(source.columns)
+    wanted = len(reading.joints) * reading.dimensions or len(source.columns)
     if values.shape[1] != wanted:
         raise ref.refuse(f"holds {values.shape[1]} numbers a row: wanted {wanted}")
     values = values.astype(np.float32)
     if source.unwrap:
         values = np.unwrap(values.astype(np.float64), axis=0).astype(np.float32)
     if reading.joints:
-        values = values.reshape(len(values), -1, 3)
+        values = values.reshape(len(values), -1, reading.dimensions)
+        values = np.pad(values, ((0, 0), (0, 0), (0, 3 - reading.dimensions)))
     return Signal(values=np.ascontiguousarray(values), times_s=times_s)
 
 

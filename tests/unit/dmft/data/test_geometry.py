@@ -98,3 +98,10 @@ def test_a_tilt_keeps_all_distances_and_a_shear_does_not():
     assert (tilted[..., 1] - patches.view(5, 4, -1, 3)[..., 1]).abs().max() > 0.1
     sheared = augmented(geometry, patches, shear_points=0.3).view(5, 4, -1, 3)
     assert (sheared.norm(dim=-1) / norms - 1).abs().max() > 0.1
+
+
+def test_what_joints_hang_on_may_be_said():
+    names = [f"{joint}_{axis}" for joint in ("base", "tip") for axis in "xyz"]
+    geometry = find_geometry("points", 6, names, {"tip": "base"})
+    assert geometry.bones.tolist() == [[1, 0], [-1, 1]]
+    assert find_geometry("points", 6, names).bones.tolist() == [[1, 0], [0, 1]]

@@ -113,3 +113,24 @@ def test_a_file_that_is_no_toml_is_named(tmp_path: Path) -> None:
     file.write_text("name = ")
     with pytest.raises(ConfigError, match=r"dataset\.toml cannot be read: Invalid value"):
         load_description(file)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"parents": {"l": "neck"}}, r"parents: l on neck: wanted two of \['hip', 'l', 'r'\]"),
+        ({"parents": {"l": "r", "r": "l"}}, r"parents: l hangs on itself"),
+        ({"dimensions": 4}, r"dimensions is 4: wanted 2 or 3"),
+        ({"joints": ["hip", "hip"]}, r"joints are \['hip', 'hip'\]: wanted each name once"),
+        ({"columns": [1, 2]}, r"2 columns for 3 joints: wanted 9, x, y and z of each"),
+    ],
+)
+def test_joints_that_cannot_be_are_refused(more: dict[str, Any], message: str) -> None:
+    skeleton = {"kind": "skeleton", "reader": "npy", "rate_hz": 30, "joints": ["hip", "l", "r"]}
+    with pytest.raises(ConfigError, match=message):
+        description({"name": "toys", "modality": {"pose": {**skeleton, **more}}})
+    made = description(
+        {"name": "toys", "modality": {"pose": {**skeleton, "parents": {"l": "hip"}}}}
+    )
+    reading = made.modalities["pose"].reading
+    assert Reading.of_note(reading.to_note()) == reading

@@ -296,6 +296,8 @@ def test_a_skeleton_is_joints_in_space() -> None:
     assert made.values.tolist() == flat.reshape(2, 2, 3).tolist()
     text = "a,b,c,d,e,f\n0,1,2,3,4,5\n"
     assert read(text.encode(), series(kind="skeleton", **JOINTS)).values.shape == (1, 2, 3)
+    flat_joints = series(kind="skeleton", reader="npy", dimensions=2, **JOINTS)
+    assert read(npy(flat[:, :4]), flat_joints).values[0].tolist() == [[0, 1, 0], [2, 3, 0]]
     with pytest.raises(RecordingError, match="holds 3 numbers a row: wanted 6"):
         read(npy(flat[:, :3]), skeleton)
 
