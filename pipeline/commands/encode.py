@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     "--weights",
     default="imagenet",
     show_default=True,
-    help="Of the network for frames: imagenet, a .safetensors or .pth FILE, or random:SEED.",
+    help="Of the network for frames: imagenet, a .safetensors, .pth or .onnx FILE, or random:SEED.",
 )
 @click.option(
     "--device",

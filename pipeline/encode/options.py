@@ -21,6 +21,7 @@ from pipeline.encoders.config import EncodingConfig, FramesEncoding, ModalityEnc
 from pipeline.encoders.described import check_body, own_encodings
 from pipeline.encoders.kinds import kind_noted, kind_of, to_note
 from pipeline.encoders.networks import width_of
+from pipeline.encoders.onnx_network import ONNX
 from pipeline.manifests import Manifest
 from pipeline.readers.plugins import with_plugins
 from pipeline.readers.registry import modalities_of, readable
@@ -99,7 +100,7 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
         device = _device(options.device, options.scheduler)
         for encoding in encodings.values():
             if isinstance(encoding, FramesEncoding) and encoding.network not in hashes:
-                width_of(encoding.network, encoding.image_size)
+                width_of(encoding.network, encoding.image_size, options.weights)
                 loaded = weights.load_weights(options.weights, encoding.network)
                 hashes[encoding.network] = loaded.sha256
     if location.startswith("memory://") and (options.n_workers != 0 or options.scheduler):
@@ -115,14 +116,15 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
         if isinstance(encoding, FramesEncoding) and encoding.dtype == "auto":
             # What it meant when the cache was begun: going on elsewhere must not start anew.
             meant = stored[name].encoding.get("dtype") if name in stored else None
-            encodings[name] = replace(encoding, dtype=meant or _best_dtype(device))
+            best: Any = "float32" if encoding.network == ONNX else _best_dtype(device)
+            encodings[name] = replace(encoding, dtype=meant or best)
     return Setup(
         manifest=manifest,
         raw=str(Path(raw).absolute()),
         location=location,
         options=options,
         specs={
-            name: _spec(manifest, name, encoding, hashes, stored.get(name))
+            name: _spec(manifest, name, encoding, hashes, stored.get(name), options.weights)
             for name, encoding in encodings.items()
         },
         device=device,
@@ -185,6 +187,7 @@ def _spec(
     encoding: ModalityEncoding,
     hashes: Mapping[str, str],
     stored: ModalitySpec | None,
+    weights_name: str,
 ) -> ModalitySpec:
     kind, own, noted = kind_of(encoding), manifest.described, None
     if own is not None:
@@ -201,7 +204,7 @@ def _spec(
     weights_sha256, width = None, 0
     if isinstance(encoding, FramesEncoding):
         weights_sha256 = hashes[encoding.network]
-        width = width_of(encoding.network, encoding.image_size)
+        width = width_of(encoding.network, encoding.image_size, weights_name)
     spec = ModalitySpec(
         name=modality,
         n_patches=encoding.patches,

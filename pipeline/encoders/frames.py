@@ -28,6 +28,7 @@ from torchvision.transforms.v2.functional import resize
 from pipeline.contract import RecordingError
 from pipeline.encoders.config import FramesEncoding
 from pipeline.encoders.networks import RESNET50, empty_network, without_last_layer
+from pipeline.encoders.onnx_network import ONNX, onnx_network
 from pipeline.encoders.weights import Weights
 from pipeline.signals.clock import rows_by_clock
 from pipeline.signals.segments import averaged_frames
@@ -78,8 +79,11 @@ class FrameNetwork:
         self.dtype = getattr(torch, dtype)
         self.batch = batch or (256 if device.type == "cuda" else 16)
         self._is_resnet50 = weights.network == RESNET50
-        trunk = _fold(weights) if self._is_resnet50 else _headless(weights)
-        self.trunk = trunk.to(device, self.dtype)
+        self._graph = onnx_network(weights.path) if weights.network == ONNX else None
+        self.trunk: nn.Module = nn.Identity()
+        if self._graph is None:
+            self.trunk = _fold(weights) if self._is_resnet50 else _headless(weights)
+        self.trunk = self.trunk.to(device, self.dtype)
         self.trunk.to(memory_format=torch.channels_last)
         self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, device=device).view(1, 3, 1, 1)
@@ -104,6 +108,8 @@ class FrameNetwork:
         Shapes: images (batch, 3, size, size) as :meth:`prepare` makes them; returns
         (batch, D) float32.
         """
+        if self._graph is not None:
+            return torch.from_numpy(self._graph(images.float().cpu().contiguous().numpy()))
         features: Tensor = self.trunk(images)
         return features.float().mean(dim=(2, 3)) if self._is_resnet50 else features.float()
 

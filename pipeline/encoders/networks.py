@@ -8,9 +8,13 @@ that end otherwise are refused. The ResNet-50, the default, has a faster form of
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pipeline.contract import ConfigError
+from pipeline.encoders.onnx_network import ONNX, onnx_network
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,7 +37,7 @@ def check_network(name: str) -> None:
         alike = difflib.get_close_matches(name, known, n=6, cutoff=0.4) or known[:6]
         raise ConfigError(
             f"network is {name!r}: wanted one of torchvision's {len(known)} classification "
-            f"networks, such as {', '.join(alike)}"
+            f"networks or onnx, such as {', '.join(alike)}"
         )
 
 
@@ -80,8 +84,8 @@ def without_last_layer(network: nn.Module, name: str) -> nn.Module:
 
 
 @lru_cache(maxsize=16)
-def width_of(name: str, image_size: int) -> int:
-    """Length of a frame's vector; nothing is computed.
+def width_of(name: str, image_size: int, weights: str = "") -> int:
+    """Length of a frame's vector; nothing is computed but of a graph, which is in ``weights``.
 
     Example:
         >>> width_of("resnet18", 224)
@@ -94,6 +98,9 @@ def width_of(name: str, image_size: int) -> int:
 
     if name == RESNET50:
         return 2048
+    if name == ONNX:
+        black = np.zeros((1, 3, image_size, image_size), np.float32)
+        return int(onnx_network(str(Path(weights).absolute()))(black).shape[1])
     with torch.device("meta"):
         network = without_last_layer(empty_network(name), name)
         try:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.contract import ConfigError
 from pipeline.encoders.networks import RESNET50, empty_network, last_layer
+from pipeline.encoders.onnx_network import ONNX, onnx_network
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,8 @@ class Weights:
     """Over names, shapes and values, so a file's format does not matter."""
     network: str = RESNET50
     """Whose they are."""
+    path: str = ""
+    """Of a graph that holds its weights itself."""
 
 
 def load_weights(name: str, network: str = RESNET50) -> Weights:
@@ -44,6 +47,15 @@ def load_weights(name: str, network: str = RESNET50) -> Weights:
     Raises:
         ConfigError: no such weights, no connection to fetch them, or not that network's.
     """
+    if network == ONNX:
+        graph = onnx_network(str(Path(name).absolute()))
+        return Weights(
+            name=graph.path.name,
+            state={},
+            sha256=graph.sha256,
+            network=network,
+            path=str(graph.path),
+        )
     import torch
 
     shown = name

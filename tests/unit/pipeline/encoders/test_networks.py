@@ -92,3 +92,44 @@ def test_colours_have_three_numbers() -> None:
 def test_auxiliary_layers_are_not_the_last() -> None:
     with torch.device("meta"):
         assert last_layer(empty_network("googlenet"), "googlenet") == "fc"
+
+
+@pytest.fixture
+def graph(tmp_path) -> str:
+    """A graph that gives the mean of each colour, and of each colour's square."""
+    onnx = pytest.importorskip("onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    nodes = [
+        helper.make_node("Mul", ["x", "x"], ["xx"]),
+        helper.make_node("Concat", ["x", "xx"], ["y"], axis=1),
+    ]
+    given = helper.make_tensor_value_info("x", kind, [2, 3, 32, 32])
+    made = helper.make_tensor_value_info("y", kind, [2, 6, 32, 32])
+    built = helper.make_graph(nodes, "means", [given], [made])
+    model = helper.make_model(built, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, tmp_path / "means.onnx")
+    return str(tmp_path / "means.onnx")
+
+
+def test_a_graph_of_ones_own_takes_the_frames(graph: str) -> None:
+    assert width_of("onnx", 32, graph) == 6
+    weights = load_weights(graph, "onnx")
+    assert (weights.name, len(weights.sha256)) == ("means.onnx", 64)
+    zero, one = (0.0,) * 3, (1.0,) * 3
+    network = FrameNetwork(
+        weights, device=torch.device("cpu"), dtype="float32", batch=5, mean=zero, std=one
+    )
+    frames = np.full((3, 40, 40, 3), 51, np.uint8)
+    encoding = ColourEncoding(patches=3, image_size=32, network="onnx")
+    ((_, features),) = encode_frames([("a", iter([frames]))], network, encoding)
+    np.testing.assert_allclose(features, [[0.2] * 3 + [0.04] * 3] * 3, rtol=1e-5)
+
+
+def test_a_graph_that_cannot_be_is_refused(graph: str, tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"means\.onnx takes no pictures of \(64, 64\)"):
+        width_of("onnx", 64, graph)
+    with pytest.raises(ConfigError, match=r"weights '.*imagenet' are no \.onnx file"):
+        load_weights("imagenet", "onnx")
+    (tmp_path / "no.onnx").write_bytes(b"no")
+    with pytest.raises(ConfigError, match=r"no\.onnx' are no graph of one input"):
+        load_weights(str(tmp_path / "no.onnx"), "onnx")
