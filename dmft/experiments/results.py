@@ -122,6 +122,8 @@ class Result:
     """Weights that are learnt."""
     saved_bytes: int
     """Size of the weights' file."""
+    fabricated: bool = False
+    """Whether the recordings are of nobody."""
     coverage: Coverage | None = None
     """How much of the published data set the cache holds; None where that is not known."""
     shared: Mapping[str, int] = field(default_factory=dict)
@@ -287,6 +289,7 @@ def gather(
         subjects=_by_subject(predictions, measured, cache),
         n_parameters=info.finished.n_parameters,
         saved_bytes=info.finished.saved_bytes,
+        fabricated=info.source.fabricated,
         coverage=info.source.coverage,
         shared=info.source.shared,
         seconds_per_epoch=info.finished.seconds_per_epoch,

@@ -149,14 +149,16 @@ def beside_published(settings: Sequence[Setting], published: Published) -> Itera
             ]
             ours = [scores.score(setting.metric) for scores in measured]
             coverage, shared = run.info.source.coverage, run.info.source.shared
-            is_whole = coverage is not None and coverage.is_whole and not shared
+            known = str(coverage) if coverage else "not known"
+            is_fabricated = run.info.source.fabricated
+            is_whole = coverage is not None and coverage.is_whole and not (shared or is_fabricated)
             yield {
                 "setting": setting,
                 "of": of,
                 "published": value / 100,
                 "ours": ours,
                 "mean": statistics.fmean(ours),
-                "coverage": str(coverage) if coverage else "not known",
+                "coverage": "fabricated recordings" if is_fabricated else known,
                 "difference": statistics.fmean(ours) - value / 100 if is_whole else None,
                 "where": "; ".join([where, *dict.fromkeys(f.note for f in figures if f.note)]),
             }

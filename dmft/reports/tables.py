@@ -164,14 +164,15 @@ def _ours(runs: pd.DataFrame) -> dict[str, Any]:
     """Columns of ours, of the ``value`` of some runs of one recipe."""
     n_folds = int(runs["n_folds"].iloc[0])
     mean = dataclasses.asdict(average(runs, n_folds))
-    coverage = runs["coverage"].iloc[0]
+    coverage, is_fabricated = runs["coverage"].iloc[0], bool(runs["fabricated"].any())
+    known = "" if coverage is None else str(coverage)
     shared = {name: n for of_run in runs["shared"] for name, n in of_run.items()}
     return {
         **mean,
         "recipe": runs["label"].iloc[0],
         "n_folds_wanted": n_folds,
-        "coverage": "" if coverage is None else str(coverage),
-        "is_whole": coverage is not None and coverage.is_whole,
+        "coverage": "fabricated recordings" if is_fabricated else known,
+        "is_whole": coverage is not None and coverage.is_whole and not is_fabricated,
         "shared": f"recordings of both sides share files of {', '.join(shared)}" if shared else "",
     }
 

@@ -136,6 +136,8 @@ class RunSource:
     """Folders of the teachers of a distilled student."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package to its version, of the software that trained it."""
+    fabricated: bool = False
+    """Whether the cache says that its recordings are of nobody."""
     coverage: Coverage | None = None
     """How much of the published data set the cache holds; None where no list of it ships."""
     shared: Mapping[str, int] = field(default_factory=dict)
@@ -191,6 +193,7 @@ class RunInfo:
             description=dict(cache.spec.provenance.get("description") or {}),
             teachers=tuple(teachers),
             versions=software_versions(),
+            fabricated=bool(cache.spec.provenance.get("fabricated")),
             coverage=coverage_of(cache, cache.modalities),
             shared=dict(shared),
         )

@@ -216,10 +216,12 @@ def _reports(
 
 def _provenance(setup: Setup) -> dict[str, Any]:
     frames = next((s.encoding for s in setup.specs.values() if WEIGHTS in s.encoding), {})
-    provenance = {
+    provenance: dict[str, Any] = {
         "manifest_sha256": setup.manifest.sha256,
         "environment": environment(setup.device, frames),
     }
+    if setup.manifest.fabricated:
+        provenance["fabricated"] = True
     if frames:  # else the weights of an earlier encode stand
         name = Path(setup.options.weights).name
         provenance["weights"] = {"name": name, "sha256": frames[WEIGHTS]}

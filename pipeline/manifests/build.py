@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from pipeline.common.cores import n_cores
@@ -113,6 +113,7 @@ def build(
             for n_bytes, sha256 in [digests[path]]
         ],
     )
+    manifest = replace(manifest, fabricated=raw.is_fabricated)
     modalities = manifest.modalities
     return Build(
         manifest=manifest,

@@ -127,7 +127,11 @@ def list_described(
     if values:
         table[VALUES] = values
     manifest = Manifest(
-        dataset=description.name, classes=classes, records=tuple(records), description=table
+        dataset=description.name,
+        classes=classes,
+        records=tuple(records),
+        description=table,
+        fabricated=raw.is_fabricated,
     )
     present = manifest.modalities
     lacking = [(r.id, tuple(m for m in present if m not in r.streams)) for r in records]

@@ -101,7 +101,11 @@ def parse_manifest(content: bytes) -> tuple[Manifest | None, list[Problem]]:
     if problems:
         return None, problems
     made = Manifest(
-        dataset=dataset, classes=classes, records=tuple(records), description=description
+        dataset=dataset,
+        classes=classes,
+        records=tuple(records),
+        description=description,
+        fabricated=header.get("fabricated", False),
     )
     return made, []
 
@@ -119,6 +123,7 @@ class _Header(TypedDict):
     classes: list[str]
     n_records: int
     description: NotRequired[dict[str, Any]]
+    fabricated: NotRequired[bool]
 
 
 @with_config(_STRICT)

@@ -70,6 +70,8 @@ class Manifest:
     records: tuple[Record, ...]
     description: Mapping[str, Any] | None = None
     """What the data set's ``dataset.toml`` says; None where the readers are known by its name."""
+    fabricated: bool = False
+    """Whether the recordings are of nobody; figures on them stand beside no published ones."""
 
     def __post_init__(self) -> None:
         problems = list(header_problems(self.dataset, self.classes, self.description))
@@ -89,6 +91,7 @@ class Manifest:
                 "classes": list(self.classes),
                 "n_records": len(self.records),
                 **({"description": self.description} if self.description is not None else {}),
+                **({"fabricated": True} if self.fabricated else {}),
             }
         )
         for record in self.records:

@@ -23,6 +23,8 @@ from pipeline.contract import RecordingError
 from pipeline.raw.archives import ARCHIVES, DAMAGE, Archive, Refusal, ending_of, leads_out, refuse
 
 DEFAULT_MAX_BYTES = 4 << 30
+FABRICATED = "FABRICATED"
+"""A file of this name at the top of a tree says that its recordings are of nobody."""
 _STEP = 1 << 20
 
 
@@ -136,6 +138,11 @@ class RawTree:
             reason = getattr(error, "strerror", None) or error
             raise refuse(path, f"cannot be opened: {reason}") from error
 
+    @property
+    def is_fabricated(self) -> bool:
+        """Whether the tree says that its recordings are fabricated."""
+        return (self._real_root / FABRICATED).is_file()
+
     def survey(self) -> Survey:
         """Everything in the tree, read or refused; opens archives' directories, reads no file.
 
@@ -154,6 +161,8 @@ class RawTree:
             parent = Path(folder)
             for name in files + [f for f in folders if (parent / f).is_symlink()]:
                 path = (parent / name).relative_to(self._real_root).as_posix()
+                if path == FABRICATED:
+                    continue
                 if refusal := self._why_not(parent / name, path):
                     refused.append(refusal)
                 elif parent == self._real_root and (ending := ending_of(name)):

@@ -23,7 +23,7 @@ from pipeline.synthetic.irregular import STRAY_FILES, assign
 from pipeline.synthetic.mmact_files import write_trial
 from pipeline.synthetic.mmact_trial import CLASSES, SPREAD, Clip, Form, MmactTrial, film
 from pipeline.synthetic.sensors import RATES_HZ
-from pipeline.synthetic.tree import Progress, Written, make_way, write_trials
+from pipeline.synthetic.tree import Progress, Written, make_way, mark, write_trials
 from pipeline.synthetic.vocabulary import read_motions
 
 _TABLES = read_motions("mmact")
@@ -167,7 +167,7 @@ def write_tree(
     """
     faults = assign(irregular, len(trials), share, trials[0].seed)
     form = replace(form, wide=frozenset(irregular))
-    out.mkdir(parents=True, exist_ok=True)
+    mark(out)
     if link_films and "rgb" in form.kinds:
         films = out / ".films"
         shutil.rmtree(films, ignore_errors=True)  # left by a run that was stopped

@@ -16,6 +16,7 @@ from typing import Any
 
 from pipeline.common.cores import n_cores
 from pipeline.common.spawning import quicker_here, spawning
+from pipeline.raw.tree import FABRICATED
 
 Progress = Callable[[int], None]
 """Called after each trial with its bytes."""
@@ -47,6 +48,12 @@ class Written:
     def note(self, irregularity: str, path: str, detail: str) -> None:
         """Remember what was done to a file."""
         self.irregular.append(Irregular(irregularity=irregularity, path=path, detail=detail))
+
+
+def mark(out: Path) -> None:
+    """Have a tree say that its recordings are fabricated: manifests and caches pass it on."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / FABRICATED).write_text("These recordings are of nobody: 'dmft synth' wrote them.\n")
 
 
 def make_way(target: Path) -> Path:

@@ -31,7 +31,7 @@ from pipeline.synthetic.render import (
 )
 from pipeline.synthetic.scene import Draws, Scene, stage
 from pipeline.synthetic.sensors import read_inertial, track_joints
-from pipeline.synthetic.tree import Progress, Written, write_trials
+from pipeline.synthetic.tree import Progress, Written, mark, write_trials
 from pipeline.synthetic.vocabulary import read_vocabulary
 
 MOTIONS, _SPREAD = read_vocabulary("utd-mhad")
@@ -177,5 +177,6 @@ def write_tree(
     """
     if not modalities or not set(modalities) <= set(FOLDERS):
         raise ConfigError(f"modalities are {list(modalities)}: wanted some of {list(FOLDERS)}")
+    mark(out)
     jobs = [(out, trial, modalities) for trial in trials]
     return write_trials(write_trial, jobs, n_jobs=n_jobs, progress=progress)

@@ -55,6 +55,7 @@ def render_report(
         run_names=[f"{run.name} ({run.info.spec.kind})" for run in runs],
         n_models=sum(len(run.folds) for run in runs),
         skipped=skipped,
+        fabricated=[run.name for run in runs if run.info.source.fabricated],
         shared=[
             f"{run.name}, {fold.info.spec.fold.name}: {n:,} by {modality}"
             for run in runs

@@ -343,3 +343,10 @@ def test_a_table_that_nothing_was_measured_for_is_named(tmp_path):
 def test_the_command_refuses_a_folder_without_results(tmp_path):
     shown = CliRunner().invoke(dmft, ["tables", str(tmp_path)])
     assert "results.jsonl does not exist" in str(shown.exception)
+
+
+def test_fabricated_recordings_stand_beside_no_published_figure():
+    made = [result(fold=f"f{fold}", accuracy=0.87, fabricated=True) for fold in range(2)]
+    line = first(made)
+    assert np.isnan(line.difference)
+    assert line.coverage == "fabricated recordings"

@@ -32,7 +32,7 @@ COUNTS = {
 def files_of(tree: Path) -> dict[str, str]:
     return {
         path.relative_to(tree).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(tree.rglob("*"))
+        for path in sorted(tree.rglob("*.*"))
         if path.is_file()
     }
 

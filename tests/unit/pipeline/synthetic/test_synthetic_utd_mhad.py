@@ -32,14 +32,15 @@ def test_files_have_the_names_keys_shapes_and_types_of_the_real_ones(tree: Path)
     found = sorted(path.relative_to(tree).as_posix() for path in tree.rglob("*") if path.is_file())
     assert found == [
         "Depth/a3_s1_t1_depth.mat",
+        "FABRICATED",
         "Inertial/a3_s1_t1_inertial.mat",
         "RGB/a3_s1_t1_color.avi",
         "Skeleton/a3_s1_t1_skeleton.mat",
     ]
     n = round(scene_of(WAVE).performance.duration_s * utd_mhad.SKELETON_HZ)
-    skeleton = loadmat(tree / found[3])["d_skel"]
+    skeleton = loadmat(tree / found[4])["d_skel"]
     depth = loadmat(tree / found[0])["d_depth"]
-    inertial = loadmat(tree / found[1])["d_iner"]
+    inertial = loadmat(tree / found[2])["d_iner"]
     assert (skeleton.shape, skeleton.dtype) == ((20, 3, n), np.float64)
     assert (depth.shape, depth.dtype) == ((240, 320, n), np.uint16)
     assert inertial.shape[1] == 6
