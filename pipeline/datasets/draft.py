@@ -174,22 +174,7 @@ def _pattern(paths: list[str]) -> str:
     parts = [PurePosixPath(path).parts for path in paths]
     used: dict[str, int] = {}
     folders = [[part[k] for part in parts] for k in range(len(parts[0]) - 1)]
-    stems = [PurePosixPath(path).stem for path in paths]
-    separator = next(
-        (
-            s
-            for s in _SEPARATORS
-            if (n := Counter(x.count(s) for x in stems)).most_common(1)[0][0]
-            and n.most_common(1)[0][1] >= 0.9 * len(stems)
-        ),
-        "",
-    )
-    usual = (
-        Counter(stem.count(separator) for stem in stems).most_common(1)[0][0] if separator else 0
-    )
-    rows = [stem.split(separator) if separator else [stem] for stem in stems]
-    keep = [k for k, row in enumerate(rows) if len(row) == usual + 1]
-    columns = [[rows[k][at] for k in keep] for at in range(usual + 1)]
+    separator, columns, keep = _parts([PurePosixPath(path).stem for path in paths])
     columns_all = [[texts[k] for k in keep] for texts in folders] + columns
     label = _label(columns_all)
     fields = [
@@ -199,6 +184,44 @@ def _pattern(paths: list[str]) -> str:
     fields = _dates(fields, len(folders))
     path = "/".join([*fields[: len(folders)], separator.join(fields[len(folders) :])])
     return path + PurePosixPath(paths[0]).suffix
+
+
+def _parts(stems: list[str]) -> tuple[str, list[list[str]], list[int]]:
+    """Names apart: the separator, their parts, and which of the names have so many.
+
+    Where the number of parts varies, as in ``f1_brush_teeth_2`` and ``f1_walk_1``, the middle is
+    one part; it lies where those around it are most alike.
+    """
+    for separator in _SEPARATORS:
+        counts = Counter(stem.count(separator) for stem in stems)
+        usual, n = counts.most_common(1)[0]
+        if usual and n >= 0.9 * len(stems):
+            keep = [k for k, stem in enumerate(stems) if stem.count(separator) == usual]
+            rows = [stems[k].split(separator) for k in keep]
+            return separator, [list(column) for column in zip(*rows, strict=True)], keep
+    for separator in _SEPARATORS:
+        n_most = min(stem.count(separator) for stem in stems)
+        if not n_most:
+            continue
+        split = [stem.split(separator) for stem in stems]
+        options = []
+        for lead in range(n_most + 1):
+            tail = n_most - lead
+            rows = [
+                [*x[:lead], separator.join(x[lead : len(x) - tail]), *x[len(x) - tail :]]
+                for x in split
+            ]
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            outer = [*columns[:lead], *columns[lead + 1 :]]
+            alike = sum(len(set(map(_form, column))) == 1 for column in outer)
+            numbers = sum({_form(text) for text in column} <= {"1", "a1"} for column in outer)
+            options.append((alike + numbers, columns))
+        return separator, max(options, key=lambda option: option[0])[1], list(range(len(stems)))
+    return "", [stems], list(range(len(stems)))
+
+
+def _form(text: str) -> str:
+    return "1" if text.isdecimal() else "a1" if _NUMBERED.fullmatch(text) else "a"
 
 
 def _label(columns: list[list[str]]) -> int | None:
@@ -226,7 +249,9 @@ def _field(texts: list[str], is_label: bool, used: dict[str, int]) -> str:
         return f"{prefix}{{{name}:d}}"
     if all(text.isdecimal() for text in texts):
         return f"{{{_free('number', used)}:d}}"
-    kind = ":w" if all(re.fullmatch("[A-Za-z0-9_]+", text) for text in texts) else ""
+    kind = ""
+    for letter, form in (("a", "[A-Za-z0-9]+"), ("w", "[A-Za-z0-9_]+")):
+        kind = kind or (f":{letter}" if all(re.fullmatch(form, text) for text in texts) else "")
     return f"{{{_free('part', used)}{kind}}}"
 
 

@@ -1,9 +1,9 @@
 """Facts out of paths: ``{label}/{subject}_t{trial:d}_{modality}.csv`` and what a path says by it.
 
-``{name}`` is any text within a folder's or file's name, ``{name:d}`` a whole number, ``{name:w}``
-letters, digits and underscores; ``{_}`` is passed over, and ``**`` is any number of folders. A name
-that is there twice says the same both times, letter case apart. A path that a pattern reads in two
-ways is refused rather than guessed.
+``{name}`` is any text within a folder's or file's name, ``{name:d}`` a whole number, ``{name:a}``
+letters and digits, ``{name:w}`` these and underscores; ``{_}`` is passed over, and ``**`` is any
+number of folders. A name that is there twice says the same both times, letter case apart. A path
+that a pattern reads in two ways is refused rather than guessed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FRAME = "frame"
 """The field that numbers the frames of one recording."""
 _FIELD = re.compile(r"\{([^{}]*)\}|(\*\*/?)")
 _FIELD_NAME = re.compile(r"_|[a-z][a-z0-9_]*")
-_KINDS = {"": "[^/]+", "d": "[0-9]{1,9}", "w": "[a-zA-Z0-9_]+"}
+_KINDS = {"": "[^/]+", "d": "[0-9]{1,9}", "a": "[a-zA-Z0-9]+", "w": "[a-zA-Z0-9_]+"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +63,8 @@ class Pattern:
             name, _, kind = match[1].partition(":")
             if kind not in _KINDS or not _FIELD_NAME.fullmatch(name):
                 raise ConfigError(
-                    f"pattern {text!r} has {match[0]}: wanted {{name}}, {{name:d}} or {{name:w}}, "
-                    "the name in lower-case letters, digits and underscores"
+                    f"pattern {text!r} has {match[0]}: wanted {{name}}, {{name:d}}, {{name:a}} or "
+                    "{{name:w}}, the name in lower-case letters, digits and underscores"
                 )
             if name in fixed:
                 lazier = wanted = re.escape(fixed[name])
@@ -106,8 +106,8 @@ class Pattern:
             name = next(name for name in self.names if one[name] != other[name])
             raise ContractError(
                 f"{path} says {name} {one[name]!r} or {other[name]!r} by the pattern "
-                f"{self.text!r}: list the classes, or write {{{name}:w}} or {{{name}:d}} where it "
-                "has no other characters"
+                f"{self.text!r}: list the classes, or write {{{name}:d}} for a number, "
+                f"{{{name}:a}} for letters and digits, {{{name}:w}} for these and underscores"
             )
         return one
 

@@ -8,6 +8,7 @@ and a column of a table, or a path.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -148,7 +149,11 @@ def _classes(description: Description, listed: Sequence[Listed]) -> tuple[str, .
     if description.top.classes:
         return description.top.classes
     rename = description.top.rename
-    found = {rename.get(each.label, each.label) for each in listed if each.label}
+    counts = Counter(rename.get(each.label, each.label) for each in listed if each.label)
+    spelt: dict[str, str] = {}  # of spellings that differ in case alone, the most frequent
+    for name, _ in counts.most_common():
+        spelt.setdefault(name.casefold(), name)
+    found = set(spelt.values())
     return tuple(
         sorted(found, key=lambda name: (0, int(name), "") if _is_whole(name) else (1, 0, name))
     )

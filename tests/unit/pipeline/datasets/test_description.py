@@ -134,3 +134,13 @@ def test_joints_that_cannot_be_are_refused(more: dict[str, Any], message: str) -
     )
     reading = made.modalities["pose"].reading
     assert Reading.of_note(reading.to_note()) == reading
+
+
+def test_every_reader_of_the_reference_page_is_described_there() -> None:
+    page = (Path(__file__).resolve().parents[4] / "docs/reference/dataset-format.md").read_text()
+    blocks = [block.split("```")[0] for block in page.split("```toml\n")[1:]]
+    made = [parse_description({"name": "x", **tomllib.loads(b)}, where="page") for b in blocks]
+    sources = [
+        s for each in made for m in each.modalities.values() for s in m.reading.streams.values()
+    ]
+    assert {"delimited", "parquet", "hdf5", "mat", "video", "images"} == {s.reader for s in sources}

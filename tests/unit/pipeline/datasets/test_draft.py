@@ -47,3 +47,14 @@ def test_a_draft_of_anything_is_toml(tmp_path: Path, names: tuple[str, ...]) -> 
     for name in names:
         (tmp_path / name).write_bytes(b"\xff\x00;'\"\n")
     assert tomllib.loads(drafted(tmp_path))["name"]
+
+
+def test_a_label_of_one_or_two_words_is_the_part_that_varies(tmp_path: Path) -> None:
+    for person in ("f1", "m2"):
+        for activity in ("walk", "brush_teeth", "climb_stairs"):
+            for take in (1, 2):
+                (tmp_path / f"{person}_{activity}_{take:02d}.txt").write_text("1 2 3\n4 5 6\n")
+    made = parse_description(tomllib.loads(drafted(tmp_path)), where="the draft")
+    assert made.modalities["sensor"].patterns["sensor"] == "{part:a}_{label}_{number:d}.txt"
+    listed, _ = list_tree(made, RawTree(tmp_path))
+    assert {each.label for each in listed} == {"walk", "brush_teeth", "climb_stairs"}

@@ -98,6 +98,11 @@ def test_a_label_that_is_no_class_is_named(raw: RawTree) -> None:
         table(raw, "label,acc\nsing,wrist/a.csv\n", classes=["drum"])
 
 
+def test_spellings_that_differ_in_case_are_one_class(raw: RawTree) -> None:
+    made = table(raw, "label,acc\nWalk,wrist/a.csv\nwalk,wrist/b.csv\nwalk,wrist/c.csv\n").manifest
+    assert made.classes == ("walk",)
+
+
 def test_an_empty_label_is_no_class(raw: RawTree) -> None:
     with pytest.raises(ContractError, match=r"row 3: the label is '', wanted one of drum"):
         table(raw, "label,acc\ndrum,wrist/a.csv\n,wrist/b.csv\n")
