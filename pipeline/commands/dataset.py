@@ -91,6 +91,7 @@ def check(
     a number contradicts what is declared, as an acceleration of 1 at rest where m/s^2 are said.
     """
     from pipeline.datasets import load_description
+    from pipeline.datasets.pattern import natural
     from pipeline.manifests.pattern import list_tree
     from pipeline.manifests.table import list_rows, read_trials
     from pipeline.raw.tree import RawTree
@@ -119,7 +120,7 @@ def check(
         shown = ", ".join(labels[:20]) + (", ..." if len(labels) > 20 else "")
         click.echo(f"{own.name}: {len(listed)} records, {len(labels)} labels: {shown}")
         for name in listed[0].fields if listed else ():
-            texts = sorted({each.fields.get(name, "") for each in listed} - {""})
+            texts = sorted({each.fields.get(name, "") for each in listed} - {""}, key=natural)
             shown = ", ".join(texts[:12]) + (", ..." if len(texts) > 12 else "")
             click.echo(f"  {name}: {len(texts)} values: {shown}")
         for path, reason in ignored[:5]:

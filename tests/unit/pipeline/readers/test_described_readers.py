@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+import wave
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -360,6 +361,19 @@ def test_pictures_are_frames_in_the_order_of_their_numbers() -> None:
         frames(pictures(), "depth", reader="images")
     with pytest.raises(RecordingError, match=r"is no \.zip of pictures"):
         frames(b"PKno", "depth", reader="images")
+
+
+def test_a_video_without_frames_is_refused() -> None:
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(8000))
+    film = series(kind="colour", reader="video", columns=[])
+    del film["modality"]["acc"]["rate_hz"]
+    with pytest.raises(RecordingError, match="has no video stream among its"):
+        read(sound.getvalue(), film)
+    with pytest.raises(RecordingError, match="is not a video that can be read"):
+        read(b"no film", film)
 
 
 # -- plug-ins -------------------------------------------------------------------------------------

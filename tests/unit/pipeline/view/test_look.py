@@ -69,6 +69,21 @@ def test_a_file_that_cannot_be_read_is_told_and_the_others_are_shown(raw: Path) 
     assert "wave_anna.csv: 40 rows" in done.stdout
 
 
+def test_files_of_several_rates_are_told(raw: Path) -> None:
+    for child, step in (("anna", 20), ("bert", 10)):
+        rows = "".join(f"{step * n},0.1,{n},1\n" for n in range(30))
+        (raw / f"wave_{child}.csv").write_text(f"ms,x,y,z\n{rows}")
+    timed = 'g"\ntime = "ms"\ntime_format = "milliseconds'
+    done = checked(raw, timed)
+    assert "has rows at 100 Hz by its times: wanted 50 Hz" in done.stderr
+    text = DESCRIPTION.replace("rate_hz = 50\n", "").replace("UNIT", timed)
+    (raw.parent / "dataset.toml").write_text(text)
+    command = ["dataset", "check", str(raw.parent / "dataset.toml"), "--raw", str(raw)]
+    done = CliRunner().invoke(dmft, command)
+    assert "wrist: files come at 50 to 100 Hz" in done.stderr
+    assert "wave_anna.csv: x, z never change" in done.stderr
+
+
 def test_a_table_is_looked_at_as_well(raw: Path) -> None:
     trials = raw.parent / "trials.csv"
     trials.write_text("label,wrist\nwave,wave_anna.csv\n")
