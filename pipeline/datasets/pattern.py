@@ -16,6 +16,10 @@ from pipeline.contract import ConfigError, ContractError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
 """How names of pictures end."""
+MAX_TEXTS = 6
+"""Fields of any text in a pattern; with more, there are too many ways to read a path."""
+MAX_MARKS = 30
+"""Of one separator in a path; one with more is no recording's."""
 FRAME = "frame"
 """The field that numbers the frames of one recording."""
 _FIELD = re.compile(r"\{([^{}]*)\}|(\*\*/?)")
@@ -80,6 +84,12 @@ class Pattern:
                 names += [name] if name != "_" else []
             lazy, greedy = lazy + literal + lazier, greedy + literal + wanted
         end = _literal(text[at:], text)
+        n_texts = lazy.count("[^/]+?")
+        if n_texts > MAX_TEXTS or re.search(r"\}\{", re.sub(r"\{\w+:d\}", "", text)):
+            raise ConfigError(
+                f"pattern {text!r} has {n_texts} fields of any text, or two with nothing between "
+                f"them: wanted at most {MAX_TEXTS}; give others a kind, such as {{name:a}}"
+            )
         return cls(
             text=text,
             names=tuple(names),
@@ -98,6 +108,8 @@ class Pattern:
         Raises:
             ContractError: it can be read in two ways.
         """
+        if any(path.count(mark) > MAX_MARKS for mark in "-_ ."):
+            return None
         lazy, greedy = self._lazy.fullmatch(path), self._greedy.fullmatch(path)
         if lazy is None or greedy is None:
             return None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.contract import ContractError
+from pipeline.contract import ConfigError, ContractError
 from pipeline.datasets.pattern import Pattern
 
 
@@ -40,3 +40,14 @@ def test_a_path_that_is_read_in_two_ways_is_refused() -> None:
 def test_no_text_reaches_into_another_folder() -> None:
     assert find("{label}.csv", "../drum.csv") is None
     assert find("{label}/{b}.csv", "drum/../x.csv") is None
+
+
+def test_names_and_patterns_that_take_for_ever_are_not_tried() -> None:
+    many = "-".join(f"{{a{n}}}" for n in range(7))
+    with pytest.raises(ConfigError, match="has 7 fields of any text"):
+        find(many, "x")
+    with pytest.raises(ConfigError, match="or two with nothing between"):
+        find("{a}{b}.csv", "x")
+    assert find("s{a:d}{b}.csv", "s12x.csv") == {"a": "12", "b": "x"}
+    six = "-".join(f"{{a{n}}}" for n in range(6))
+    assert find(f"{six}.csv", "-" * 120 + ".txt") is None
