@@ -22,11 +22,11 @@ from dmft.evaluation.missing_modalities import missing_modalities
 from dmft.evaluation.predictions import Predictions, write_predictions
 from dmft.models import overall_vote
 from dmft.protocols import Fold, make_fold
+from dmft.protocols.shared_files import seen_by
 from dmft.runs.files import write_json
 from dmft.runs.folder import METRICS_FILE, PREDICTIONS_FILE, fold_folders
 from dmft.runs.spec import RunInfo
 from dmft.runs.trained import TrainedRun, check_cache_fits, load_run, present_of
-from dmft.shared_files import seen_by
 from pipeline.common.settings import to_table
 from pipeline.contract import ContractError
 

@@ -24,8 +24,8 @@ from dmft.protocols import (
     load_protocol,
     make_fold,
 )
+from dmft.protocols.shared_files import forbid_shared
 from dmft.runs.spec import RunSpec
-from dmft.shared_files import forbid_shared
 from pipeline.contract import ContractError
 
 if TYPE_CHECKING:

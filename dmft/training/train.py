@@ -24,6 +24,7 @@ from dmft.evaluation.averages import mean_of_folds
 from dmft.evaluation.evaluate import measure, write_measurement
 from dmft.evaluation.metrics import RunMetrics, read_metrics
 from dmft.protocols import Fold, Protocol, choose_folds, load_protocol
+from dmft.protocols.shared_files import forbid_shared, seen_by
 from dmft.runs.files import file_sha256, write_json
 from dmft.runs.folder import (
     EPOCHS_FILE,
@@ -37,7 +38,6 @@ from dmft.runs.folder import (
 )
 from dmft.runs.spec import RunInfo, RunOutcome, RunSpec
 from dmft.runs.trained import TrainedRun, build_model, load_run, save_model
-from dmft.shared_files import forbid_shared, seen_by
 from dmft.training.device import resolve_device
 from dmft.training.log import Callback, RunLogger
 from dmft.training.loop import Learner

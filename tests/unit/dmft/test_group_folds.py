@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dmft.group_folds import group_folds
+from dmft.protocols.group_folds import group_folds
 
 
 @pytest.mark.parametrize("stratified", [True, False])

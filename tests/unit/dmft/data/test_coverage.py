@@ -13,7 +13,7 @@ import pytest
 from dmft.data import open_cache
 from dmft.data.coverage import coverage_of
 from dmft.protocols import choose_folds, load_protocol
-from dmft.shared_files import forbid_shared, seen_by
+from dmft.protocols.shared_files import forbid_shared, seen_by
 from pipeline.contract import SOURCE_DIGITS, ContractError
 from tests.factories import write_cache
 

@@ -1,9 +1,4 @@
-"""Protocols: named rules from records to folds, read from small TOML files.
-
-Shipped ones lie in ``data_manifests/protocols``; a user's own is a file. A rule selects by the
-cache's attribute columns. A fold without training or test records, or with a record on both
-sides, is refused.
-"""
+"""The folds of a protocol on the records of one cache."""
 
 from __future__ import annotations
 
@@ -16,17 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dmft.group_folds import group_folds
-from dmft.protocol_files import (
+from dmft.protocols.files import (
+    NOT_GIVEN,
     ColumnFolds,
     FoldRule,
     GroupFolds,
     HoldOut,
-    LeaveOneOut,
     Protocol,
-    load_protocol,
 )
-from dmft.shared_files import shared_rows, shared_text
+from dmft.protocols.group_folds import group_folds
+from dmft.protocols.shared_files import shared_rows, shared_text
 from pipeline.contract import ConfigError, ContractError
 
 if TYPE_CHECKING:
@@ -34,21 +28,7 @@ if TYPE_CHECKING:
 
     from dmft.data import Cache
 
-__all__ = [
-    "Fold",
-    "FoldRule",
-    "LeaveOneOut",
-    "Protocol",
-    "choose_folds",
-    "fold_rules",
-    "load_protocol",
-    "make_fold",
-]
-
 log = logging.getLogger(__name__)
-
-NOT_GIVEN = -1
-"""Stands in a column for a record without the attribute; it is in no fold of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,4 @@
-"""Protocol files: small TOML files that say in rules who is trained and who is tested on.
-
-Shipped ones lie in ``data_manifests/protocols``; a user's own is a file. What a rule selects of a
-cache is ``protocols``'s business.
-"""
+"""What a protocol file may say: rules from records to folds, and the figure that is quoted."""
 
 from __future__ import annotations
 
@@ -13,6 +9,8 @@ from pipeline.common.settings import parse_table, read_toml
 from pipeline.contract import ConfigError, ContractError, check_path_name
 
 METRICS = ("accuracy", "macro_f1")
+NOT_GIVEN = -1
+"""Stands in a column for a record without the attribute; it is in no fold of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
