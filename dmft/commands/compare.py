@@ -39,19 +39,20 @@ def compare(first: str, second: str, as_json: bool) -> None:
 
 def comparison_text(comparison: Comparison) -> str:
     """Return a comparison as a few aligned lines."""
-    low, high = comparison.difference_interval
     seeds = comparison.seeds
     lines = [f"{comparison.n_records} test records, {comparison.n_pairs} pairs of runs"]
     for name, side in (("first", comparison.first), ("second", comparison.second)):
-        ends = f"{side.interval[0]:.2%} to {side.interval[1]:.2%}"
+        ends = "" if side.interval is None else "({:.2%} to {:.2%})  ".format(*side.interval)
         lines.append(
-            f"  {name:<12}{side.accuracy:>8.2%}  ({ends})  calibration error "
+            f"  {name:<12}{side.accuracy:>8.2%}  {ends}calibration error "
             f"{side.calibration_error:.2%}  {side.name}"
         )
-    lines.append(
-        f"  difference  {comparison.difference:>+8.2%}  ({low:+.2%} to {high:+.2%}, 95 %, "
-        f"drawing {comparison.interval_draws})"
-    )
+    if comparison.difference_interval is None:
+        ends = "(one person: no interval for new people can be had)"
+    else:
+        low, high = comparison.difference_interval
+        ends = f"({low:+.2%} to {high:+.2%}, 95 %, drawing {comparison.interval_draws})"
+    lines.append(f"  difference  {comparison.difference:>+8.2%}  {ends}")
     if comparison.seed_standard_error is not None:
         above = sum(gain > 0 for gain in seeds.values())
         error = comparison.seed_standard_error

@@ -12,7 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dmft.evaluation.predictions import Predictions, read_predictions
 from dmft.evaluation.significance import (
@@ -63,8 +65,8 @@ class Side:
     """Runs that it has."""
     accuracy: float
     """Mean over runs."""
-    interval: tuple[float, float]
-    """The interval that holds the accuracy with 95 %."""
+    interval: tuple[float, float] | None
+    """The interval that holds the accuracy with 95 %; None where there is one person to draw."""
     calibration_error: float
     """Mean over runs."""
     folds: Mapping[str, float]
@@ -97,8 +99,8 @@ class Comparison:
     """Pairs of runs."""
     difference: float
     """In accuracy: mean over folds, then seeds."""
-    difference_interval: tuple[float, float]
-    """The interval that holds the difference with 95 %."""
+    difference_interval: tuple[float, float] | None
+    """The interval that holds the difference with 95 %; None where there is one person to draw."""
     interval_draws: str
     """What the intervals draw: people, or records where nobody says who is who."""
     seeds: Mapping[str, float]
@@ -217,7 +219,6 @@ def compare(first: str, second: str) -> Comparison:
     by_seed = gains.groupby(["seed", "run"])["gain"].mean().groupby("seed").mean()
     person_of = _person_of(pairs[0][0])
     people = None if person_of is None else person_of[by_record.index].to_numpy()
-    interval = bootstrap_interval(by_record.to_numpy(), people)
     by_person = None if people is None else by_record.groupby(people).mean()
     return Comparison(
         first=_side(first, [one for one, _ in pairs], person_of),
@@ -225,7 +226,7 @@ def compare(first: str, second: str) -> Comparison:
         n_records=len(by_record),
         n_pairs=len(pairs),
         difference=float(by_seed.mean()),
-        difference_interval=(interval.low, interval.high),
+        difference_interval=_interval(by_record, people),
         interval_draws="records" if people is None else "people",
         seeds=_plain(by_seed),
         seed_standard_error=float(by_seed.sem()) if len(by_seed) > 1 else None,
@@ -272,16 +273,25 @@ def _side(name: str, runs: Sequence[RunVotes], person_of: pd.Series[int] | None)
     by_record = stacked.groupby("record", sort=False)["correct"].mean()
     by_run = stacked.groupby(["fold", "run"], sort=False)["correct"].mean()
     people = None if person_of is None else person_of[by_record.index].to_numpy()
-    interval = bootstrap_interval(by_record.to_numpy(), people)
     errors = [calibration_error(r.predictions.probabilities, r.predictions.labels) for r in runs]
     return Side(
         name=name,
         n_runs=len(runs),
         accuracy=float(by_run.mean()),
-        interval=(interval.low, interval.high),
+        interval=_interval(by_record, people),
         calibration_error=math.fsum(errors) / len(errors),
         folds=_plain(by_run.groupby("fold", sort=False).mean()),
     )
+
+
+def _interval(
+    by_record: pd.Series[float], people: NDArray[np.int64] | None
+) -> tuple[float, float] | None:
+    """What new people would give; None of one person, who says nothing of others."""
+    if people is not None and len(set(people.tolist())) == 1:
+        return None
+    found = bootstrap_interval(by_record.to_numpy(), people)
+    return found.low, found.high
 
 
 def _plain(values: pd.Series[float]) -> dict[str, float]:

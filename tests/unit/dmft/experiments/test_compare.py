@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli import dmft
+from dmft.commands.compare import comparison_text
 from dmft.data import open_cache
 from dmft.data.cache import open_columns
 from dmft.experiments import (
@@ -59,6 +60,9 @@ def test_one_run_against_itself_differs_in_nothing(place):
     assert report.mcnemar == (SeedTest(seed=0, only_first=0, only_second=0, p=1.0),)
     assert report.people == {"1": 0.0}
     assert report.n_records == 6
+    assert report.difference_interval is None
+    assert report.first.interval is None
+    assert "(one person: no interval for new people can be had)" in comparison_text(report)
 
 
 def test_runs_of_an_experiment_are_paired_by_fold_and_seed(place):
