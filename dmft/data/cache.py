@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -40,6 +40,9 @@ from pipeline.contract import (
     source_array,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 log = logging.getLogger(__name__)
 
 BUFFER_BLOCKS = 64
@@ -56,7 +59,7 @@ Patches = Tensor | StoredPatches
 """The patches of all records of a modality; indexed by rows, those of some."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Cache:
     """The records of a cache and the modalities that were asked for."""
 
@@ -86,6 +89,32 @@ class Cache:
 
     def __len__(self) -> int:
         return len(self.record_ids)
+
+    def __repr__(self) -> str:
+        """A line, whatever it holds."""
+        specs = [self.modality_spec(name) for name in self.modalities]
+        shapes = ", ".join(f"{s.name} ({len(self)}, {s.n_patches}, {s.n_features})" for s in specs)
+        return f"<Cache {self.path}: {self.spec.dataset}, {len(self)} records, {shapes}>"
+
+    def to_frame(self) -> pd.DataFrame:
+        """The records as a table, in the order of their rows, indexed by id.
+
+        Columns: ``label``, ``class_name``, the attributes, and of each modality ``has_{modality}``.
+
+        Example::
+
+            dmft.open_cache("raw.zarr").to_frame().groupby("subject")["class_name"].nunique()
+        """
+        import pandas as pd
+
+        table: dict[str, Any] = {
+            "label": self.labels.numpy(),
+            "class_name": [self.spec.classes[label] for label in self.labels.tolist()],
+            **self.columns,
+        }
+        for column, name in enumerate(self.modalities):
+            table[f"has_{name}"] = self.present[:, column].numpy()
+        return pd.DataFrame(table, index=pd.Index(self.record_ids, name="record_id"))
 
     def modality_spec(self, name: str) -> ModalitySpec:
         """Return the description of a loaded modality."""
