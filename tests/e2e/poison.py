@@ -15,8 +15,8 @@ CRASHES = b"POISON-SEGV"
 _readable = pipeline.encode.records.readable
 
 
-def _poisoned(dataset: str, modality: str) -> Any:
-    sound = _readable(dataset, modality)
+def _poisoned(*what: Any) -> Any:
+    sound = _readable(*what)
 
     def read(opened: Any) -> Any:
         for content, _ in opened:
