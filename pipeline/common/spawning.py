@@ -11,9 +11,13 @@ import multiprocessing.spawn
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from multiprocessing import get_context
 from typing import Any, TypeVar
+
+from pipeline.common.cores import n_cores
 
 WORKERS_START_S = 4.0
 """What it takes to start and stop processes that import what we need."""
@@ -68,3 +72,25 @@ def quicker_here(
         item = items.popleft()
         done += size_of(item)
         yield item
+
+
+def each_done(
+    work: Callable[..., Item], jobs: Sequence[tuple[Any, ...]], n_processes: int | None
+) -> Iterator[Item]:
+    """What ``work`` makes of each job's arguments, as it is done, in any order.
+
+    Args:
+        work: A function of a module, so that other processes find it.
+        jobs: Arguments.
+        n_processes: At most so many, and never more than there are cores or jobs; None for as many
+            as pay, which may be none.
+    """
+    n = min(n_cores() if n_processes is None else n_processes, len(jobs), n_cores())
+    left = deque(jobs)
+    if n_processes is None or n <= 1:
+        for job in quicker_here(left, n if n > 1 else 0):
+            yield work(*job)
+    if left:
+        with spawning(), ProcessPoolExecutor(n, mp_context=get_context("spawn")) as pool:
+            for task in as_completed([pool.submit(work, *job) for job in left]):
+                yield task.result()

@@ -6,16 +6,12 @@ may depend on their order or number.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from pipeline.common.cores import n_cores
-from pipeline.common.spawning import quicker_here, spawning
+from pipeline.common.spawning import each_done
 from pipeline.raw.tree import FABRICATED
 
 Progress = Callable[[int], None]
@@ -70,27 +66,13 @@ def write_trials(
     n_jobs: int | None = 1,
     progress: Progress = lambda n_bytes: None,
 ) -> Written:
-    """Write trials by at most ``n_jobs`` processes and add up what that came to.
+    """Write trials by at most ``n_jobs`` processes, or as many as pay, and add up the outcome.
 
-    With None, by one a core as soon as that is quicker than this process alone.
-
-    ``write`` writes one trial, given its job's arguments; it is a function of a module, so that
-    other processes find it.
+    ``write`` writes one trial, given its job's arguments; it is a function of a module.
     """
     total = Written()
-    n_processes = min(n_cores() if n_jobs is None else n_jobs, len(jobs), n_cores())
-    left = deque(jobs)
-
-    def count(trial: Written) -> None:
+    for trial in each_done(write, jobs, n_jobs):
         total.n_bytes += trial.n_bytes
         total.irregular += trial.irregular
         progress(trial.n_bytes)
-
-    if n_jobs is None or n_processes <= 1:
-        for job in quicker_here(left, n_processes if n_processes > 1 else 0):
-            count(write(*job))
-    if left:
-        with spawning(), ProcessPoolExecutor(n_processes, mp_context=get_context("spawn")) as pool:
-            for task in as_completed([pool.submit(write, *job) for job in left]):
-                count(task.result())
     return total

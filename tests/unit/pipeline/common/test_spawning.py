@@ -1,9 +1,15 @@
-"""A script without a guard is not run again by its children."""
+"""Children are started where they pay, and do not run their parent's script again."""
 
 import subprocess
 import sys
 import textwrap
+from collections import deque
 from pathlib import Path
+
+import pytest
+
+import pipeline.common.spawning as spawning_module
+from pipeline.common.spawning import each_done, quicker_here
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -40,3 +46,21 @@ def test_a_script_without_a_guard_encodes_once(tmp_path):
         "{'inertial': {'present': 2, 'absent': 0, 'failed': 0}}",
     ]
     assert "Traceback" not in done.stderr
+
+
+def test_work_stays_here_while_workers_would_start_too_late(monkeypatch):
+    few = deque(range(5))
+    assert list(quicker_here(few, 8)) == [0, 1, 2, 3, 4]
+    monkeypatch.setattr(spawning_module, "WORKERS_START_S", -1.0)
+    assert list(quicker_here(deque(range(5)), 0)) == [0, 1, 2, 3, 4], "no workers were asked for"
+    many = deque(range(5))
+    assert list(quicker_here(many, 2)) == []
+    assert list(many) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("n_processes", [1, 2, None])
+def test_each_job_is_done_once_wherever_it_is_done(n_processes, monkeypatch):
+    monkeypatch.setattr(spawning_module, "n_cores", lambda: 2)
+    assert sorted(each_done(divmod, [(n, 3) for n in range(7)], n_processes)) == sorted(
+        divmod(n, 3) for n in range(7)
+    )
