@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,21 @@ from pipeline.contract import ContractError
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
-    """Write a safetensors file with a JSON header, atomically."""
+    """Write a safetensors file with a JSON header, atomically.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with replacing(path) as partial:
-        save_file(on_cpu, str(partial), metadata={"dmft": json.dumps(header, sort_keys=True)})
+        try:
+            save_file(on_cpu, str(partial), metadata={"dmft": json.dumps(header, sort_keys=True)})
+        except SafetensorError as error:  # it wraps what the system says, a full disk among it
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            code = int(number[1])
+            raise OSError(code, os.strerror(code), str(path)) from error
         umask = os.umask(0)
         os.umask(umask)
         partial.chmod(0o666 & ~umask)  # safetensors makes files that only their owner can read

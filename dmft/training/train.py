@@ -27,6 +27,7 @@ from dmft.protocols import Fold, Protocol, choose_folds, load_protocol
 from dmft.protocols.shared_files import forbid_shared, seen_by
 from dmft.runs.files import file_sha256, write_json
 from dmft.runs.folder import (
+    CHECKPOINT_FILE,
     EPOCHS_FILE,
     METRICS_FILE,
     PREDICTIONS_FILE,
@@ -235,6 +236,8 @@ def train_together(trainings: Sequence[Training]) -> list[RunMetrics | ContractE
         try:
             if claim(training.folder, training.info).outcome is None:
                 begun[position] = _learner(training)
+            else:  # one that was killed in its last instant left what only a training needs
+                (training.folder / CHECKPOINT_FILE).unlink(missing_ok=True)
         except ContractError as error:
             failures[position] = error
     failures.update(zip(begun, fit_together(list(begun.values())), strict=True))

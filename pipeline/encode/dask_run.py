@@ -15,7 +15,7 @@ import queue
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -159,22 +159,29 @@ def cluster(n_workers: int, scheduler: str | None, dashboard: str = LOOPBACK) ->
             with connect(scheduler) as client:
                 yield client
             return
-        with (
-            spawning(),
-            LocalCluster(
-                n_workers=n_workers,
-                threads_per_worker=1,
-                processes=True,
-                memory_limit=0,
-                host="127.0.0.1",
-                protocol="tls",
-                security=Security.temporary(),
-                dashboard_address=dashboard,
-                silence_logs=logging.CRITICAL,
-            ) as local,
-            Client(local, set_as_default=False) as client,
-        ):
-            yield client
+        with ExitStack() as stack:
+            stack.enter_context(spawning())
+            try:
+                local = stack.enter_context(
+                    LocalCluster(
+                        n_workers=n_workers,
+                        threads_per_worker=1,
+                        processes=True,
+                        memory_limit=0,
+                        host="127.0.0.1",
+                        protocol="tls",
+                        security=Security.temporary(),
+                        dashboard_address=dashboard,
+                        silence_logs=logging.CRITICAL,
+                    )
+                )
+            except RuntimeError as error:
+                raise ConfigError(
+                    f"{n_workers} worker processes could not be started ({error}): the machine "
+                    "may lack memory, processes or open files. Give fewer --workers, or 0 for "
+                    "none; what is finished is kept"
+                ) from error
+            yield stack.enter_context(Client(local, set_as_default=False))
 
 
 def run_tasks(

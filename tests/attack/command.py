@@ -61,9 +61,16 @@ class Answer:
         return f"exit {self.code}: {line[:300]}"
 
 
+MODULES = (
+    *("cli", "pandas", "tensorboard", "torch.utils.tensorboard", "importlib.readers"),
+    *("encodings.utf_8_sig", "fileinput"),
+)
+"""What commands import when they need it, which another user may not read."""
+
+
 def preload(*, heavy: bool = False) -> None:
     """Import what commands import, once, before they are forked."""
-    for name in ("cli", "pandas", "tensorboard", "torch.utils.tensorboard", "importlib.readers"):
+    for name in MODULES:
         importlib.import_module(name)
     for package in ("pipeline", "dmft"):
         path = importlib.import_module(package).__path__
@@ -171,8 +178,9 @@ def _become(
     try:
         os.setsid()
         atexit._clear()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python has it
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for descriptor, stream in enumerate(streams):
             os.dup2(stream.fileno(), descriptor)

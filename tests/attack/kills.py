@@ -91,6 +91,7 @@ def _scene(bench: Bench, chance: random.Random, place: Path, kind: str) -> tuple
             bench.encode(few, bench.raw, out)
         else:  # inertial anew, of all records
             bench.encode(manifest, bench.raw, out, "--set", "inertial.patches=64")
+            options = ["--replace"]
     if kind == "repaired":
         copy(bench.cache, out)
         damage(chance, out)

@@ -262,7 +262,7 @@ def settings(bench: Bench, chance: random.Random, place: Path) -> list[Outcome]:
         return [bad]
     if answer.code:
         return [Outcome(verdict=REFUSED)]
-    said = json.loads((out / "run.json").read_bytes())["config"]
+    said = json.loads((out / "run.json").read_bytes())["spec"]["config"]
     try:
         read = tomllib.loads((place / "config.toml").read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
