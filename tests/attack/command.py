@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import multiprocessing
 import os
 import pickle
 import pkgutil
@@ -178,6 +179,8 @@ def _become(
     try:
         os.setsid()
         atexit._clear()
+        # Of a pool's process it would have inherited that it may have no children.
+        multiprocessing.current_process()._config["daemon"] = False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python has it
