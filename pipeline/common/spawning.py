@@ -63,14 +63,14 @@ def quicker_here(
         n_workers: How many there would be; 0 if there are to be none whatever it takes.
         size_of: How much of the work an item is.
     """
-    started, done = time.monotonic(), 0
+    started, done, left = time.monotonic(), 0, sum(map(size_of, items))
     while items:
-        left = sum(map(size_of, items))
         seconds_left = (time.monotonic() - started) / max(done, 1) * left
         if n_workers and seconds_left * (1 - 1 / n_workers) > WORKERS_START_S:
             return
         item = items.popleft()
-        done += size_of(item)
+        size = size_of(item)
+        done, left = done + size, left - size
         yield item
 
 
