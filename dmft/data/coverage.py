@@ -7,6 +7,7 @@ says which files each of its rows was made from.
 from __future__ import annotations
 
 import csv
+import functools
 import importlib.resources
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,15 +73,16 @@ def coverage_of(cache: Cache, modalities: Sequence[str]) -> Coverage | None:
     """
     if cache.spec.dataset not in LISTS:
         return None
-    listed = {entry["id"]: entry for entry in _entries(LISTS[cache.spec.dataset])}
+    listed = _listed(LISTS[cache.spec.dataset])
     found, n_differ, n_unknown, n_others = [], 0, 0, 0
     columns = [cache.modalities.index(name) for name in modalities]
+    has_all = cache.present[:, columns].all(1).tolist()
     for row, record_id in enumerate(cache.record_ids):
         entry = listed.get(record_id)
         if entry is None:
             n_others += 1
             continue
-        if not bool(cache.present[row, columns].all()):
+        if not has_all[row]:
             continue
         found.append(entry)
         answers = [_agrees(entry, name, cache.sources.get(name, ()), row) for name in modalities]
@@ -97,6 +99,24 @@ def coverage_of(cache: Cache, modalities: Sequence[str]) -> Coverage | None:
     )
 
 
+def comparable(
+    coverage: Coverage | None, shared: Mapping[str, int], *, fabricated: bool
+) -> tuple[str, bool]:
+    """What figures are of, in words, empty where that is not known; whether they may stand beside
+    published ones.
+
+    Args:
+        coverage: Of the cache that they were measured on.
+        shared: Modality to the test records whose raw file a training record has too.
+        fabricated: Whether the recordings are of nobody.
+    """
+    if fabricated:
+        return "fabricated recordings", False
+    if coverage is None:
+        return "", False
+    return str(coverage), coverage.is_whole and not shared
+
+
 def _agrees(
     entry: Mapping[str, Any], modality: str, sources: Sequence[str], row: int
 ) -> bool | None:
@@ -109,6 +129,12 @@ def _agrees(
 
 def _n_people(entries: Any) -> int:
     return len({entry["attributes"].get("subject") for entry in entries})
+
+
+@functools.cache
+def _listed(name: str) -> Mapping[str, Mapping[str, Any]]:
+    """Record to its entry in a list; read once, for every training of a table asks."""
+    return {entry["id"]: entry for entry in _entries(name)}
 
 
 def _entries(name: str) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dmft.data.coverage import comparable
 from dmft.evaluation.fault_scores import INTACT
 from dmft.evaluation.metrics import Scores
 from dmft.evaluation.significance import bootstrap_macro_f1, mcnemar_p, wilson
@@ -148,18 +149,18 @@ def beside_published(settings: Sequence[Setting], published: Published) -> Itera
                 r.metrics.modalities[of] if is_modality else r.metrics for r in setting.runs
             ]
             ours = [scores.score(setting.metric) for scores in measured]
-            coverage, shared = run.info.source.coverage, run.info.source.shared
-            known = str(coverage) if coverage else "not known"
-            is_fabricated = run.info.source.fabricated
-            is_whole = coverage is not None and coverage.is_whole and not (shared or is_fabricated)
+            source = run.info.source
+            covers, is_like = comparable(
+                source.coverage, source.shared, fabricated=source.fabricated
+            )
             yield {
                 "setting": setting,
                 "of": of,
                 "published": value / 100,
                 "ours": ours,
                 "mean": statistics.fmean(ours),
-                "coverage": "fabricated recordings" if is_fabricated else known,
-                "difference": statistics.fmean(ours) - value / 100 if is_whole else None,
+                "coverage": covers or "not known",
+                "difference": statistics.fmean(ours) - value / 100 if is_like else None,
                 "where": "; ".join([where, *dict.fromkeys(f.note for f in figures if f.note)]),
             }
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dmft.data.coverage import comparable
 from dmft.evaluation.averages import average, natural_key
 from dmft.reports.published import OVERALL, Published, PublishedFigure
 
@@ -44,6 +45,7 @@ class PaperTable:
     the table is not about it), ``what`` (the measure or the modality, where the table has several),
     ``published``, ``source`` and ``note``; of ours an :class:`dmft.evaluation.averages.Average`,
     ``recipe``, ``n_folds_wanted``, ``coverage`` (of the published data set, in words), ``is_whole``
+    (whether ours is of the same recordings as the published)
     and ``shared`` (what both sides share, in words), and their ``difference`` where they may be
     compared. What there is not is NaN."""
     experiments: tuple[str, ...] = ()
@@ -98,7 +100,7 @@ def build_tables(published: Published, results: pd.DataFrame) -> tuple[PaperTabl
 def _difference(ours: Mapping[str, Any], figure: PublishedFigure) -> float:
     """Ours less the published, where both are of the same recordings; sizes are of no recording."""
     is_of_data = figure.measure != "saved_megabytes"
-    is_like = ours["is_whole"] and ours["n_folds"] == ours["n_folds_wanted"] and not ours["shared"]
+    is_like = ours["is_whole"] and ours["n_folds"] == ours["n_folds_wanted"]
     return ours["mean"] - figure.value if is_like or not is_of_data else np.nan
 
 
@@ -164,15 +166,16 @@ def _ours(runs: pd.DataFrame) -> dict[str, Any]:
     """Columns of ours, of the ``value`` of some runs of one recipe."""
     n_folds = int(runs["n_folds"].iloc[0])
     mean = dataclasses.asdict(average(runs, n_folds))
-    coverage, is_fabricated = runs["coverage"].iloc[0], bool(runs["fabricated"].any())
-    known = "" if coverage is None else str(coverage)
     shared = {name: n for of_run in runs["shared"] for name, n in of_run.items()}
+    covers, is_whole = comparable(
+        runs["coverage"].iloc[0], shared, fabricated=bool(runs["fabricated"].any())
+    )
     return {
         **mean,
         "recipe": runs["label"].iloc[0],
         "n_folds_wanted": n_folds,
-        "coverage": "fabricated recordings" if is_fabricated else known,
-        "is_whole": coverage is not None and coverage.is_whole and not is_fabricated,
+        "coverage": covers,
+        "is_whole": is_whole,
         "shared": f"recordings of both sides share files of {', '.join(shared)}" if shared else "",
     }
 

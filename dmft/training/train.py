@@ -144,9 +144,9 @@ def plan_training(
     Raises:
         ConfigError: the weights of a distillation are not those of the cache's branches.
     """
-    cache = seen_by(fold, cache)
+    seen = seen_by(fold, cache)
     spec = RunSpec.of(
-        cache,
+        seen,
         fold,
         kind=kind,
         config=config,
@@ -157,7 +157,7 @@ def plan_training(
     )
     taught = soft_objective(config, teachers, spec.modalities) if teachers else None
     return Training(
-        cache=cache,
+        cache=seen,
         fold=fold,
         info=RunInfo.of(
             cache,

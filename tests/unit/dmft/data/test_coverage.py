@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from dmft.data import open_cache
-from dmft.data.coverage import coverage_of
+from dmft.data.coverage import LISTS, _listed, _n_people, coverage_of
 from dmft.protocols import choose_folds, load_protocol
 from dmft.protocols.shared_files import forbid_shared, seen_by
 from pipeline.contract import SOURCE_DIGITS, ContractError
+from pipeline.manifests import shipped_manifest
 from tests.factories import write_cache
 
 BOTH = ("skeleton", "inertial")
@@ -70,6 +71,14 @@ def test_records_that_lack_a_modality_or_are_of_nobody_do_not_count(listed):
     ids = ("mine", *(entry["id"] for entry in listed[1:]))
     found = coverage_of(cache_of(listed, record_ids=ids), BOTH)
     assert (found.n_others, found.is_whole) == (1, False)
+
+
+@pytest.mark.parametrize("dataset", LISTS)
+def test_the_lists_name_records_as_their_manifests_do(dataset):
+    published = shipped_manifest(dataset)
+    assert set(_listed(LISTS[dataset])) == {record.id for record in published.records}
+    people = {record.attributes["subject"] for record in published.records}
+    assert _n_people(_listed(LISTS[dataset]).values()) == len(people)
 
 
 def test_what_no_list_is_of_has_no_coverage(listed):
