@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import csv
 import functools
-import importlib.resources
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pipeline.common.settings import shipped_folder
 from pipeline.contract import SOURCE_DIGITS
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _listed(name: str) -> Mapping[str, Mapping[str, Any]]:
 
 
 def _entries(name: str) -> Iterator[dict[str, Any]]:
-    text = (importlib.resources.files("data_manifests") / name).read_text(encoding="utf-8")
+    text = (shipped_folder() / name).read_text(encoding="utf-8")
     if name.endswith(".jsonl"):
         for line in text.splitlines()[1:]:
             yield json.loads(line)

@@ -6,7 +6,6 @@ a seed's numbers are of the records of all its folds together.
 
 from __future__ import annotations
 
-import importlib.resources
 import statistics
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from dmft.reports.charts import matrices_of
 from dmft.reports.format import METRIC_NAMES, count
 from dmft.reports.load import Measured
 from dmft.reports.names import letters_of, recipes_of
-from pipeline.common.settings import parse_table
+from pipeline.common.settings import parse_table, shipped_folder
 
 KINDS = ("confusion", "modalities")
 F1 = "macro_f1"
@@ -93,7 +92,7 @@ class Drawn:
 
 def load_paper_figures() -> tuple[PaperFigure, ...]:
     """Read the file that ships."""
-    text = (importlib.resources.files("data_manifests") / "figures.toml").read_text()
+    text = (shipped_folder() / "figures.toml").read_text()
     return parse_table(PaperFigures, tomllib.loads(text), where="figures.toml").figures
 
 

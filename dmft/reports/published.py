@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dmft.experiments.grid import MODELS
 from dmft.models.config import require
-from pipeline.common.settings import parse_table
+from pipeline.common.settings import parse_table, shipped_folder
 
 MEASURES = ("score", "seconds_per_epoch", "saved_megabytes")
 OVERALL = "overall"
@@ -90,5 +89,5 @@ def load_published(text: str | None = None) -> Published:
         ConfigError: the text is not in the format.
     """
     if text is None:
-        text = (importlib.resources.files("data_manifests") / "published.toml").read_text()
+        text = (shipped_folder() / "published.toml").read_text()
     return parse_table(Published, tomllib.loads(text), where="published.toml")

@@ -78,13 +78,18 @@ def merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
+def shipped_folder() -> Path:
+    """Where the data lie that ship with the software: ``data_manifests``."""
+    return Path(str(importlib.resources.files("data_manifests")))
+
+
 def shipped_names(folder: str) -> tuple[str, ...]:
     """Names of the TOML files that come with the software in a folder of ``data_manifests``.
 
     >>> shipped_names("configs")
     ('default', 'paper', 'paper-sizes')
     """
-    files = Path(str(importlib.resources.files("data_manifests") / folder)).glob("*.toml")
+    files = (shipped_folder() / folder).glob("*.toml")
     return tuple(sorted(file.stem for file in files))
 
 
@@ -96,7 +101,7 @@ def read_toml(name_or_file: str, folder: str, what: str) -> dict[str, Any]:
     """
     names, path = shipped_names(folder), Path(name_or_file)
     if name_or_file in names:
-        path = Path(str(importlib.resources.files("data_manifests") / folder / f"{path}.toml"))
+        path = shipped_folder() / folder / f"{path}.toml"
     elif not path.is_file():
         raise ConfigError(
             f"{what} {name_or_file!r} is neither a file nor one of {', '.join(names)}"

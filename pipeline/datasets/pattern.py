@@ -124,6 +124,12 @@ class Pattern:
         return one
 
 
+def is_picture(path: str) -> bool:
+    """Whether a file's name is that of a picture, and of none that a system hides."""
+    name = path.rsplit("/", 1)[-1]
+    return name.lower().endswith(PICTURES) and not name.startswith(".")
+
+
 def natural(name: str) -> list[tuple[int, int, str]]:
     """A key to sort names by, in which numbers count as numbers."""
     parts = re.split(r"([0-9]+)", name)

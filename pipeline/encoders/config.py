@@ -27,6 +27,8 @@ from pipeline.common.settings import (
 from pipeline.contract.errors import ConfigError
 from pipeline.signals.segments import to_patches
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModalityEncoding:
@@ -121,9 +123,9 @@ class FramesEncoding(ModalityEncoding):
     ``image_size`` only, and ``--weights`` are to be this network's. Or ``onnx``: a graph of your
     own, named by ``--weights FILE.onnx``, from pictures (n, 3, size, size) to a vector or a map
     each."""
-    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    mean: tuple[float, ...] = IMAGENET_MEAN
     """Of red, green and blue from 0 to 1, as the network was trained: taken away."""
-    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    std: tuple[float, ...] = IMAGENET_STD
     """Likewise: divided by."""
 
     def __post_init__(self) -> None:

@@ -26,15 +26,12 @@ from torchvision.models.resnet import Bottleneck
 from torchvision.transforms.v2.functional import resize
 
 from pipeline.contract import RecordingError
-from pipeline.encoders.config import FramesEncoding
+from pipeline.encoders.config import IMAGENET_MEAN, IMAGENET_STD, FramesEncoding
 from pipeline.encoders.networks import RESNET50, empty_network, without_last_layer
 from pipeline.encoders.onnx_network import ONNX, onnx_network
 from pipeline.encoders.weights import Weights
 from pipeline.signals.clock import rows_by_clock
 from pipeline.signals.segments import averaged_frames
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 Key = TypeVar("Key")
 Block = NDArray[np.uint8]

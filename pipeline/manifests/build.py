@@ -7,7 +7,7 @@ named.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -36,6 +36,31 @@ class Build:
     """Modalities of the data set of which the tree holds nothing."""
     unfilmed: tuple[str, ...] = ()
     """Trials with sensor files that no camera filmed, left out because others were filmed."""
+
+
+def built(
+    manifest: Manifest,
+    ignored: Iterable[tuple[str, str]],
+    modalities: Iterable[str],
+    unfilmed: Iterable[str] = (),
+) -> Build:
+    """What there is to say of a manifest that was made.
+
+    Args:
+        manifest: Of the recordings that were found.
+        ignored: Path and reason of what is not in it.
+        modalities: Those that the data set can have.
+        unfilmed: Trials that were left out.
+    """
+    present = manifest.modalities
+    lacking = [(r.id, tuple(m for m in present if m not in r.streams)) for r in manifest.records]
+    return Build(
+        manifest=manifest,
+        ignored=tuple(ignored),
+        incomplete=tuple((record_id, lacks) for record_id, lacks in lacking if lacks),
+        absent=tuple(m for m in modalities if m not in present),
+        unfilmed=tuple(unfilmed),
+    )
 
 
 def default_jobs() -> int:
@@ -89,7 +114,7 @@ def build(
     problems += _rivals(placed)
     if not placed and not problems:
         raise ContractError(
-            f"{raw.root} holds no recordings of {dataset}: {_other_files(ignored)}. "
+            f"{raw.root} holds no recordings of {dataset}: {other_files(ignored)}. "
             "Wanted the folder that holds the data set's folders or archives."
         )
     filmed = {place.trial for _, place in placed if place.modality not in layout.shared}
@@ -114,21 +139,11 @@ def build(
         ],
     )
     manifest = replace(manifest, fabricated=raw.is_fabricated)
-    modalities = manifest.modalities
-    return Build(
-        manifest=manifest,
-        ignored=tuple(sorted(ignored)),
-        incomplete=tuple(
-            (record.id, lacking)
-            for record in manifest.records
-            if (lacking := tuple(m for m in modalities if m not in record.streams))
-        ),
-        absent=tuple(m for m in layout.modalities if m not in modalities),
-        unfilmed=tuple(unfilmed[trial] for trial in sorted(unfilmed)),
-    )
+    left_out = (unfilmed[trial] for trial in sorted(unfilmed))
+    return built(manifest, sorted(ignored), layout.modalities, left_out)
 
 
-def _other_files(ignored: Sequence[tuple[str, str]]) -> str:
+def other_files(ignored: Sequence[tuple[str, str]]) -> str:
     """How many other files there are, and of the first few what each is."""
     shown = "".join(f"\n  {path[:200]}: {reason}" for path, reason in sorted(ignored)[:5])
     return f"{len(ignored)} other files are there{':' if shown else ''}{shown}"

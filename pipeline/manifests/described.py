@@ -15,7 +15,7 @@ from operator import attrgetter
 
 from pipeline.contract import ContractError, Record, StreamRef, check_path_name
 from pipeline.datasets.description import VALUES, Description
-from pipeline.manifests.build import Build, Progress, digest_files
+from pipeline.manifests.build import Build, Progress, built, digest_files
 from pipeline.manifests.model import Manifest
 from pipeline.raw.tree import RawTree
 
@@ -134,14 +134,7 @@ def list_described(
         description=table,
         fabricated=raw.is_fabricated,
     )
-    present = manifest.modalities
-    lacking = [(r.id, tuple(m for m in present if m not in r.streams)) for r in records]
-    return Build(
-        manifest=manifest,
-        ignored=(*ignored, *((name, reason) for name, reason in dropped)),
-        incomplete=tuple((name, lacks) for name, lacks in lacking if lacks),
-        absent=tuple(m for m in description.modalities if m not in present),
-    )
+    return built(manifest, [*ignored, *dropped], description.modalities)
 
 
 def _classes(description: Description, listed: Sequence[Listed]) -> tuple[str, ...]:

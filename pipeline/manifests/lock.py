@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.common.settings import shipped_folder
 from pipeline.contract import ContractError
 from pipeline.manifests.pins import PINS_FILE, Pins, pin_of, pins_over, read_pins, write_pins
-from pipeline.manifests.shipped import is_shipped, shipped_files, shipped_folder
+from pipeline.manifests.shipped import is_shipped, shipped_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

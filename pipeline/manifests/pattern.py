@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from pipeline.contract import ConfigError, ContractError
 from pipeline.datasets.description import Description
 from pipeline.datasets.pattern import FRAME
-from pipeline.manifests.build import Build, Progress
+from pipeline.manifests.build import Build, Progress, other_files
 from pipeline.manifests.described import Listed, Problems, list_described
 from pipeline.raw.tree import RawTree
 
@@ -69,10 +69,9 @@ def list_tree(description: Description, raw: RawTree) -> tuple[list[Listed], lis
     problems.check()
     if not found:
         texts = ", ".join(repr(p.text) for p in description.patterns.values())
-        shown = "".join(f"\n  {path}: {reason}" for path, reason in ignored[:5])
         raise ContractError(
-            f"{raw.root} holds no recordings of {description.name} by {texts}: {len(ignored)} "
-            f"other files are there{':' if shown else ''}{shown}"
+            f"{raw.root} holds no recordings of {description.name} by {texts}: "
+            f"{other_files(ignored)}"
         )
     ignored += [(refusal.path, refusal.reason) for refusal in survey.refused]
     label = description.top.label

@@ -7,9 +7,9 @@ size: ``mmact-clips.csv`` with the columns subject, camera, scene, session, file
 from __future__ import annotations
 
 import csv
-import importlib.resources
 from pathlib import Path
 
+from pipeline.common.settings import shipped_folder
 from pipeline.contract import ConfigError, ContractError, StreamRef
 from pipeline.manifests.build import assemble
 from pipeline.manifests.files import load_manifest
@@ -20,11 +20,6 @@ CLIPS = "-clips.csv"
 """How the names of lists of clips end, after the data set's."""
 DATA = (".csv", ".jsonl", ".toml")
 """How the names of data end; what else lies there is about them."""
-
-
-def shipped_folder() -> Path:
-    """Where the data lie that ship with the software."""
-    return Path(str(importlib.resources.files("data_manifests")))
 
 
 def shipped_files() -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.contract import ContractError, check_modality_name
 from pipeline.datasets.description import Description
-from pipeline.datasets.pattern import PICTURES, natural
+from pipeline.datasets.pattern import is_picture, natural
 from pipeline.manifests.build import Build, Progress
 from pipeline.manifests.described import Listed, Problems, list_described
 from pipeline.raw.tree import RawTree
@@ -136,9 +136,8 @@ def with_frames(description: Description, listed: Sequence[Listed], raw: RawTree
         return list(listed)
     inside: dict[str, list[str]] = {}
     for path in raw.walk():
-        folder, _, name = path.rpartition("/")
-        if name.lower().endswith(PICTURES) and not name.startswith("."):
-            inside.setdefault(folder, []).append(path)
+        if is_picture(path):
+            inside.setdefault(path.rpartition("/")[0], []).append(path)
     made = []
     for each in listed:
         paths: dict[tuple[str, str], tuple[str, str]] = {}

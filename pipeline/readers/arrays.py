@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import RecordingError, StreamRef, refuse
 from pipeline.datasets.reading import ORDERS, TIME_UNITS, Kind, Source
-from pipeline.readers.delimited import Rows, place_of
+from pipeline.readers.delimited import Rows, places_of
 from pipeline.readers.matfile import read_array, read_hdf5
 from pipeline.readers.times import is_number
 
@@ -57,9 +57,7 @@ def read_rows(content: bytes, source: Source, kind: Kind, ref: StreamRef) -> Row
     array = oriented(read_named_array(content, source, source.key, ref), source, kind, ref)
     table = array.reshape(len(array), -1)
     names = [str(n + 1) for n in range(table.shape[1])]
-    chosen = [place_of(column, names, source, ref.path) for column in source.columns]
-    time = None if source.time is None else place_of(source.time, names, source, ref.path)
-    chosen = chosen or [place for place in range(table.shape[1]) if place != time]
+    chosen, time = places_of(names, source, ref.path)
     values = table[:, chosen].astype(np.float64)
     times: NDArray[Any] | None = None if time is None else table[:, time]
     if source.time_key:

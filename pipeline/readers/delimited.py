@@ -68,9 +68,7 @@ def read_delimited(content: bytes, source: Source, path: str) -> Rows:
     header = [str(cell).strip() for cell in first.iloc[0]]
     if len(header) > MAX_COLUMNS:
         raise refuse(path, f"has {len(header)} columns: wanted at most {MAX_COLUMNS}")
-    time = None if source.time is None else place_of(source.time, header, source, path)
-    chosen = [place_of(column, header, source, path) for column in source.columns]
-    chosen = chosen or [place for place in range(len(header)) if place != time]
+    chosen, time = places_of(header, source, path)
     numbers = [*chosen, *([time] if time is not None and is_number(source.time_format) else [])]
     parse = {
         **how,
@@ -112,7 +110,19 @@ def read_delimited(content: bytes, source: Source, path: str) -> Rows:
     return Rows(values=table[chosen].to_numpy(np.float64), times_s=times_s)
 
 
-def place_of(column: str | int, header: list[str], source: Source, path: str) -> int:
+def places_of(header: list[str], source: Source, path: str) -> tuple[list[int], int | None]:
+    """Places from 0 of the columns to take, all but the time's where none is named, and of the
+    time.
+
+    Raises:
+        RecordingError: one is not there, or twice.
+    """
+    time = None if source.time is None else _place_of(source.time, header, path)
+    chosen = [_place_of(column, header, path) for column in source.columns]
+    return chosen or [place for place in range(len(header)) if place != time], time
+
+
+def _place_of(column: str | int, header: list[str], path: str) -> int:
     """Place of a column from 0, by its name or its number from 1.
 
     Raises:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import RecordingError, StreamRef
-from pipeline.datasets.pattern import PICTURES, natural
+from pipeline.datasets.pattern import PICTURES, is_picture, natural
 from pipeline.datasets.reading import Kind, Source
 from pipeline.readers.limits import Limits
 from pipeline.readers.readable import Opened
@@ -50,7 +50,7 @@ def read_images(opened: Sequence[Opened], kind: Kind, source: Source) -> Frames:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise ref.refuse(f"is no .zip of pictures: {error}", "open") from error
-    members = [m for m in archive.infolist() if _is_picture(m.filename)]
+    members = [m for m in archive.infolist() if is_picture(m.filename)]
     members.sort(key=lambda member: natural(member.filename))
     if not 0 < len(members) <= MAX_PICTURES:
         raise ref.refuse(
@@ -115,8 +115,3 @@ def _picture(name: str, content: bytes, ref: StreamRef, kind: Kind) -> NDArray[A
         raise
     except Exception as error:  # as many types as there are ways to damage a picture
         raise ref.refuse(f"holds {name}, which cannot be read: {error}") from error
-
-
-def _is_picture(name: str) -> bool:
-    last = name.rsplit("/", 1)[-1]
-    return last.lower().endswith(PICTURES) and not last.startswith(".")

@@ -8,9 +8,9 @@ import numpy as np
 
 from pipeline.contract import ConfigError, RecordingError, refuse
 from pipeline.datasets.reading import TIME_UNITS, Source
-from pipeline.readers.delimited import MAX_COLUMNS, Rows, place_of
+from pipeline.readers.delimited import MAX_COLUMNS, Rows, places_of
 from pipeline.readers.limits import Limits
-from pipeline.readers.times import is_number, seconds_of_dates
+from pipeline.readers.times import is_number, seconds_of_dates, seconds_of_ticks
 
 
 def read_parquet(content: bytes, source: Source, path: str) -> Rows:
@@ -38,9 +38,7 @@ def read_parquet(content: bytes, source: Source, path: str) -> Rows:
                 f"has {len(names)} columns and {n_rows} rows: wanted at most {MAX_COLUMNS} and "
                 f"{n_most} (DMFT_MAX_ROWS sets it)",
             )
-        time = None if source.time is None else place_of(source.time, names, source, path)
-        chosen = [place_of(column, names, source, path) for column in source.columns]
-        chosen = chosen or [place for place in range(len(names)) if place != time]
+        chosen, time = places_of(names, source, path)
         for place in chosen:
             kind = file.schema_arrow.field(place).type
             if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
@@ -58,8 +56,7 @@ def read_parquet(content: bytes, source: Source, path: str) -> Rows:
         return Rows(values=rows)
     if stamps.dtype.kind == "M":
         since = stamps.astype("datetime64[ns]").astype("int64").to_numpy()
-        whole, fraction = np.divmod(since, 1_000_000_000)
-        return Rows(values=rows, times_s=whole + fraction / 1e9)
+        return Rows(values=rows, times_s=seconds_of_ticks(since))
     if is_number(source.time_format):
         try:
             numbers = stamps.to_numpy(np.float64)

@@ -53,7 +53,14 @@ def seconds_of_dates(
             path, f"{where(row)}: the time is {stamps[row]!r}, wanted {time_format}", "read"
         )
     since = dates.dt.tz_localize(None) - pd.Timestamp(_EPOCH)
-    ticks = since.astype("timedelta64[ns]").astype("int64").to_numpy()
+    return seconds_of_ticks(since.astype("timedelta64[ns]").astype("int64").to_numpy())
+
+
+def seconds_of_ticks(ticks: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Nanoseconds as seconds.
+
+    Shapes: (T,) -> (T,).
+    """
     whole, fraction = np.divmod(ticks, 1_000_000_000)  # apart: neither loses a bit
     seconds: NDArray[np.float64] = whole.astype(np.float64) + fraction / 1e9
     return seconds

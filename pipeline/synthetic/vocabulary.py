@@ -7,13 +7,12 @@ taken backwards.
 
 from __future__ import annotations
 
-import importlib.resources
 import math
-import tomllib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from pipeline.common.settings import read_toml
 from pipeline.synthetic.body import TRACKS
 from pipeline.synthetic.motion import Keys, Motion
 
@@ -33,8 +32,7 @@ def read_vocabulary(data_set: str) -> tuple[Mapping[str, Motion], tuple[str, ...
 
 def read_motions(name: str) -> dict[str, Any]:
     """One file of ``data_manifests/motions``."""
-    path = importlib.resources.files("data_manifests") / "motions" / f"{name}.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return read_toml(name, "motions", "vocabulary")
 
 
 def motion_of(name: str, table: Mapping[str, Any], parts: Mapping[str, Any]) -> Motion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import json
 import re
 import shutil
@@ -37,7 +38,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the data that ship, in the place of them; without MMAct's clips, to be quick."""
     folder = tmp_path / "data_manifests"
     shutil.copytree(SHIPPED, folder, ignore=shutil.ignore_patterns("__pycache__", "*-clips.csv"))
-    monkeypatch.setattr(shipped.importlib.resources, "files", lambda _: folder)
+    monkeypatch.setattr(importlib.resources, "files", lambda _: folder)
     kept = (line for line in (folder / PINS_FILE).read_text().splitlines() if "clips" not in line)
     (folder / PINS_FILE).write_text("\n".join(kept) + "\n")
     return folder
