@@ -98,9 +98,8 @@ def predict(
     A live stream, one JSON object a row:
       sensor | dmft predict run --sliding -
     """
-    from dmft.recognise.predict import predict_grouped
+    from dmft.recognise.predict import grouped_for, predict_grouped
     from dmft.recognise.recogniser import load_recogniser
-    from dmft.recognise.recordings import group_files
 
     if trials is not None and (files or raw is None):
         raise click.UsageError("--table names the files, and wants their tree with --raw.")
@@ -118,14 +117,7 @@ def predict(
         sys.exit(slide.rows(files[0], follow, idle_s))
     if follow:
         raise click.UsageError("--follow reads rows: name one .jsonl file.")
-    grouped = group_files(
-        files,
-        dataset=model.dataset,
-        modalities=model.shapes,
-        raw=raw,
-        trials=trials,
-        own=model.description,
-    )
+    grouped = grouped_for(model, files, raw=raw, trials=trials)
     for name in grouped.ignored:
         click.echo(f"{name}: not used, its name says no modality that {run} knows", err=True)
     if sliding:

@@ -21,6 +21,7 @@ from dmft.protocols.files import (
 )
 from dmft.protocols.group_folds import group_folds
 from dmft.protocols.shared_files import shared_rows, shared_text
+from pipeline.common.words import first_of, text_of
 from pipeline.contract import ConfigError, ContractError
 
 if TYPE_CHECKING:
@@ -128,8 +129,7 @@ def _texts(cache: Cache, attribute: str) -> list[str]:
 
 def _shown(value: int, texts: list[str]) -> str:
     """A value in the name of a fold."""
-    text = texts[value] if 0 <= value < len(texts) else str(value)
-    return re.sub(r"[^\w.+-]", "_", text)[:60]
+    return re.sub(r"[^\w.+-]", "_", text_of(value, texts))[:60]
 
 
 def _numbers(
@@ -139,10 +139,9 @@ def _numbers(
     texts = _texts(cache, attribute)
     for value in wanted:
         if isinstance(value, str) and value not in texts:
-            known = ", ".join(texts[:12]) + (", ..." if len(texts) > 12 else "")
             raise ContractError(
                 f"protocol {protocol} names {attribute} {value!r}: {cache.path} has "
-                f"{known or 'numbers there'}"
+                f"{first_of(texts, 12) or 'numbers there'}"
             )
     return tuple(texts.index(v) if isinstance(v, str) else v for v in wanted)
 
@@ -156,7 +155,7 @@ def _in_numbers(rule: FoldRule, cache: Cache, protocol: str) -> FoldRule:
         }
         for side in ("train", "test")
     }
-    return FoldRule(name=rule.name, train=sides["train"], test=sides["test"])
+    return replace(rule, train=sides["train"], test=sides["test"])
 
 
 def choose_folds(protocol: Protocol, cache: Cache, which: str | None) -> tuple[Fold, ...]:

@@ -78,18 +78,29 @@ def predict(
         RecordingError: ``raw`` is no folder.
     """
     loaded = model if isinstance(model, Recogniser) else load_recogniser(model, weights=weights)
-    grouped = group_files(
-        files,
-        dataset=loaded.dataset,
-        modalities=loaded.shapes,
-        raw=raw,
-        trials=trials,
-        own=loaded.description,
-    )
+    grouped = grouped_for(loaded, files, raw=raw, trials=trials)
     if grouped.failures:
         file, reason = grouped.failures[0]
         raise ContractError(f"{file}: {reason}")
     return predict_grouped(loaded, grouped)
+
+
+def grouped_for(
+    model: Recogniser,
+    files: Iterable[str | Path],
+    *,
+    raw: str | Path | None = None,
+    trials: str | Path | None = None,
+) -> Grouped:
+    """The recordings that some files make up, for a model; as :func:`predict` takes them."""
+    return group_files(
+        files,
+        dataset=model.dataset,
+        modalities=model.shapes,
+        raw=raw,
+        trials=trials,
+        own=model.description,
+    )
 
 
 def predict_grouped(model: Recogniser, grouped: Grouped) -> list[Prediction]:

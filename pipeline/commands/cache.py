@@ -12,6 +12,8 @@ from pathlib import Path
 
 import click
 
+from pipeline.common.words import first_of, text_of
+
 
 @contextmanager
 def _or_damaged(location: str) -> Iterator[None]:
@@ -61,9 +63,7 @@ def info(location: str, as_json: bool) -> None:
     named = spec.provenance.get("description", {}).get("values", {})
     for name in spec.columns:
         values = sorted({record.attributes.get(name, -1) for record in store.records})
-        texts = named.get(name, [])
-        texts = [texts[v] if 0 <= v < len(texts) else str(v) for v in values[:12]]
-        shown = ", ".join(texts) + (", ..." if len(values) > 12 else "")
+        shown = first_of([text_of(value, named.get(name, ())) for value in values], 12)
         click.echo(f"  {name:10} {len(values):4} values: {shown}")
     for name, modality in spec.modalities.items():
         state = ", ".join(f"{n} {what}" for what, n in counts[name].items())

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from pipeline.common.words import first_of
+
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -117,12 +119,11 @@ def check(
         }
         click.echo(json.dumps(content, indent=2))
     else:
-        shown = ", ".join(labels[:20]) + (", ..." if len(labels) > 20 else "")
+        shown = first_of(labels, 20)
         click.echo(f"{own.name}: {len(listed)} records, {len(labels)} labels: {shown}")
         for name in listed[0].fields if listed else ():
             texts = sorted({each.fields.get(name, "") for each in listed} - {""}, key=natural)
-            shown = ", ".join(texts[:12]) + (", ..." if len(texts) > 12 else "")
-            click.echo(f"  {name}: {len(texts)} values: {shown}")
+            click.echo(f"  {name}: {len(texts)} values: {first_of(texts, 12)}")
         for path, reason in ignored[:5]:
             click.echo(f"  ignored: {path}: {reason}")
         if len(ignored) > 5:

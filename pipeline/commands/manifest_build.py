@@ -10,6 +10,7 @@ import click
 
 from pipeline.commands.manifest_check import JOBS
 from pipeline.common.progress_bar import ProgressBar
+from pipeline.common.words import first_of, text_of
 from pipeline.contract import ConfigError
 from pipeline.datasets import Description, load_description
 from pipeline.manifests import Build, save_manifest
@@ -184,14 +185,12 @@ def _describe(built: Build) -> None:
     made = built.manifest
     labels = [record.label for record in made.records]
     counts = [f"{name} {labels.count(k)}" for k, name in enumerate(made.classes)]
-    shown = ", ".join(counts[:20]) + (", ..." if len(counts) > 20 else "")
-    click.echo(f"  {len(counts)} classes: {shown}")
+    click.echo(f"  {len(counts)} classes: {first_of(counts, 20)}")
     values = (made.description or {}).get("values", {})
     for name in made.records[0].attributes:
         found = sorted({record.attributes[name] for record in made.records})
-        texts = [str(values[name][n]) if name in values and n >= 0 else str(n) for n in found]
-        shown = ", ".join(texts[:12]) + (", ..." if len(texts) > 12 else "")
-        click.echo(f"  {name}: {len(texts)} values: {shown}")
+        texts = [text_of(n, values.get(name, ())) for n in found]
+        click.echo(f"  {name}: {len(texts)} values: {first_of(texts, 12)}")
     _list("groups of files with the same content", [" = ".join(g) for g in duplicates(made)])
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+from pipeline.common.words import first_of
 from pipeline.contract import ContractError, Record, StreamRef, check_path_name
 from pipeline.datasets.description import VALUES, Description
 from pipeline.manifests.build import Build, Progress, built, digest_files
@@ -164,7 +165,7 @@ def _label(
         return folded.index(name.casefold())
     if top.classes and _is_whole(name) and 0 <= int(name) - top.first_label < len(classes):
         return int(name) - top.first_label
-    shown = ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
+    shown = first_of(classes, 12)
     numbers = f" or {top.first_label} to {top.first_label + len(classes) - 1}" if classes else ""
     problems.add(f"{each.place}: the {top.label} is {each.label!r}, wanted one of {shown}{numbers}")
     return 0

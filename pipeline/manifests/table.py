@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from pipeline.common.words import first_of
 from pipeline.contract import ContractError, check_modality_name
 from pipeline.datasets.description import Description
 from pipeline.datasets.pattern import is_picture, natural
@@ -66,7 +67,7 @@ def list_rows(
     problems = Problems(where)
     top = description.top
     columns = list(table.columns)
-    shown = ", ".join(map(repr, columns[:20])) + (", ..." if len(columns) > 20 else "")
+    shown = first_of(list(map(repr, columns)), 20)
     of_paths = {
         (name, stream): column
         for name, modality in description.modalities.items()

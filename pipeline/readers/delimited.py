@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.common.words import first_of
 from pipeline.contract import refuse
 from pipeline.datasets.reading import TIME_UNITS, Source
 from pipeline.readers.limits import Limits
@@ -128,7 +129,7 @@ def _place_of(column: str | int, header: list[str], path: str) -> int:
     Raises:
         RecordingError: it is not there, or twice.
     """
-    shown = ", ".join(repr(name)[:40] for name in header[:12]) + (", ..." * (len(header) > 12))
+    shown = first_of([repr(name)[:40] for name in header], 12)
     if isinstance(column, int):
         if column > len(header):
             raise refuse(path, f"has {len(header)} columns, {shown}: wanted a column {column}")

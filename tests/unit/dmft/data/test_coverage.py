@@ -12,7 +12,7 @@ import pytest
 
 from dmft.data import open_cache
 from dmft.data.coverage import LISTS, _listed, _n_people, coverage_of
-from dmft.protocols import choose_folds, load_protocol
+from dmft.protocols import FoldRule, Protocol, choose_folds, load_protocol
 from dmft.protocols.shared_files import forbid_shared, seen_by
 from pipeline.contract import SOURCE_DIGITS, ContractError
 from pipeline.manifests import shipped_manifest
@@ -112,6 +112,13 @@ def test_a_file_on_both_sides_of_a_fold_is_a_warning_with_counts(shared, caplog)
     (fold,) = choose_folds(load_protocol("utd-loso"), alone, None)
     assert fold.shared == {}
     forbid_shared([fold])
+
+
+def test_what_one_fold_of_a_file_hides_is_hidden_there(shared):
+    rule = FoldRule(name="f", train={"subject": (1,)}, test={"subject": (2,)}, hide_shared=True)
+    (fold,) = choose_folds(Protocol(name="p", folds=(rule,)), shared, None)
+    assert fold.shared == {}
+    assert len(fold.hidden["inertial"]) == 12
 
 
 def test_what_both_sides_share_can_be_hidden(shared, caplog):
