@@ -124,6 +124,15 @@ class Pattern:
         return one
 
 
+def frame_stream(stream: str, number: int) -> str:
+    """The name of one frame's file among those of its recording; names sort as their numbers.
+
+    >>> frame_stream("depth", 7)
+    'depth_000007'
+    """
+    return f"{stream}_{number:06d}"
+
+
 def is_picture(path: str) -> bool:
     """Whether a file's name is that of a picture, and of none that a system hides."""
     name = path.rsplit("/", 1)[-1]

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from pipeline.contract import ConfigError, ContractError
 from pipeline.datasets.description import Description
-from pipeline.datasets.pattern import FRAME
+from pipeline.datasets.pattern import FRAME, frame_stream
 from pipeline.manifests.build import Build, Progress, other_files
 from pipeline.manifests.described import Listed, Problems, list_described
 from pipeline.raw.tree import RawTree
@@ -137,10 +137,8 @@ def place_files(
         for source, found in list(matching.items())[:1]:
             if patterns[source].is_of_frames:
                 frame = found.pop(FRAME)
-                source = (
-                    source[0],
-                    f"{source[1]}_{int(frame):06d}" if frame.isdecimal() else frame,
-                )
+                stream = frame_stream(source[1], int(frame)) if frame.isdecimal() else frame
+                source = (source[0], stream)
             facts = tuple(found.items())
             other = facts_of.setdefault(source, {}).setdefault(facts, path)
             if other != path:

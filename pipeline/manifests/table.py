@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.common.words import first_of
 from pipeline.contract import ContractError, check_modality_name
 from pipeline.datasets.description import Description
-from pipeline.datasets.pattern import is_picture, natural
+from pipeline.datasets.pattern import frame_stream, is_picture, natural
 from pipeline.manifests.build import Build, Progress
 from pipeline.manifests.described import Listed, Problems, list_described
 from pipeline.raw.tree import RawTree
@@ -147,7 +147,7 @@ def with_frames(description: Description, listed: Sequence[Listed], raw: RawTree
                 paths[source] = (path, said)
                 continue
             for number, picture in enumerate(sorted(inside[path], key=natural), start=1):
-                paths[source[0], f"{source[1]}_{number:06d}"] = (picture, said)
+                paths[source[0], frame_stream(source[1], number)] = (picture, said)
         made.append(replace(each, paths=paths, record=each.record or _record_of(each)))
     return made
 
