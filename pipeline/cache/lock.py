@@ -14,6 +14,7 @@ seconds how far it is has not changed for a while.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import threading
@@ -29,6 +30,8 @@ from pipeline.cache.checksums import CLAIMS, LOCK, PROGRESS
 from pipeline.cache.objects import Objects
 from pipeline.common.files import held
 from pipeline.contract import LEDGER_PREFIX, ConfigError, ContractError
+
+log = logging.getLogger(__name__)
 
 BEAT_S = 2.0
 """How often the holder says that it is there."""
@@ -175,6 +178,10 @@ def _take(objects: Objects) -> Claim:
 
 def _is_heard(objects: Objects) -> bool:
     """Whether a holder elsewhere says anything while this waits."""
+    log.warning(
+        "%s was being written on another machine: listening for %g s whether it still is",
+        *(objects.location, WATCH_S),
+    )
     said, end = objects.read(PROGRESS), time.monotonic() + WATCH_S
     while time.monotonic() < end:
         time.sleep(BEAT_S / 4)

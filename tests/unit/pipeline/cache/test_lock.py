@@ -93,7 +93,7 @@ def test_a_claim_that_cannot_be_read_counts_while_its_holder_says_something(loca
         pass
 
 
-def test_a_holder_on_another_machine_counts_while_it_says_something(location):
+def test_a_holder_on_another_machine_counts_while_it_says_something(location, caplog):
     elsewhere = replace(Holder.this(), machine="other-host 1 2")
     leave(location, elsewhere)
     end = threading.Event()
@@ -113,6 +113,7 @@ def test_a_holder_on_another_machine_counts_while_it_says_something(location):
         thread.join()
     with locked(location) as claim:
         assert claim.was_left
+    assert "was being written on another machine: listening for" in caplog.text
 
 
 @pytest.mark.parametrize("is_left", [True, False])
