@@ -13,7 +13,6 @@ from pathlib import Path, PurePosixPath
 
 from pipeline.contract import ContractError
 from pipeline.datasets.description import Description
-from pipeline.datasets.pattern import Pattern
 from pipeline.manifests.table import list_rows, read_trials
 
 Source = tuple[str, str]
@@ -41,12 +40,7 @@ class Places:
     def __init__(self, description: Description) -> None:
         """Take the patterns of a description, for labels that are not known."""
         self.description = description
-        self.patterns: dict[Source, Pattern] = {}
-        for name, modality in description.modalities.items():
-            for stream, text in modality.patterns.items():
-                if text:
-                    fixed = {"modality": name, "stream": stream}
-                    self.patterns[name, stream] = Pattern.of(text, fixed, {})
+        self.patterns = description.patterns_with(())
         names = [set(pattern.names) for pattern in self.patterns.values()]
         self._order = tuple(dict.fromkeys(n for p in self.patterns.values() for n in p.names))
         self._common = set.intersection(*names) if names else set()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -130,13 +130,18 @@ class Description:
 
         The data set's ``{modality}`` and ``{stream}`` are spelt out.
         """
-        found = {}
-        for name, modality in self.modalities.items():
-            for stream, text in modality.patterns.items():
-                if text:
-                    fixed = {"modality": name, "stream": stream}
-                    found[name, stream] = Pattern.of(text, fixed, {"label": self.label_texts})
-        return found
+        return self.patterns_with(self.label_texts)
+
+    def patterns_with(self, labels: Sequence[str]) -> dict[tuple[str, str], Pattern]:
+        """The same where labels may be written in some ways; of none, in any."""
+        return {
+            (name, stream): Pattern.of(
+                text, {"modality": name, "stream": stream}, {"label": labels}
+            )
+            for name, modality in self.modalities.items()
+            for stream, text in modality.patterns.items()
+            if text
+        }
 
     @property
     def label_texts(self) -> tuple[str, ...]:
