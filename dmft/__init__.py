@@ -5,11 +5,10 @@ What a notebook needs is here by one import, and nothing heavy is loaded before 
     import dmft
 
     cache = dmft.open_cache("raw.zarr")
-    config = dmft.load_config("default", ["training.epochs=20"])
-    dmft.train(cache, "utd-loso", "teacher", config=config, fold="all")
-    dmft.distill(cache, ["teacher"], "student")
-    figures = dmft.evaluate("student")
-    run = dmft.load_run("student/subject-1")
+    dmft.train(cache, "utd-loso", "teacher", config={"training.epochs": 20}, fold="all")
+    dmft.distill(cache, "teacher", "student")
+    run = dmft.load("student")
+    run.scores, run.confusion, run.predict(cache)  # pandas.DataFrame each
 """
 
 from importlib import metadata
@@ -18,43 +17,66 @@ from typing import TYPE_CHECKING, Any
 from pipeline.common.lazy import lazily
 
 if TYPE_CHECKING:
-    from dmft.config import load_config
-    from dmft.data.cache import open_cache
+    from dmft.config import RunConfig, load_config
+    from dmft.data import Cache, make_features, open_cache
     from dmft.evaluation.evaluate import evaluate
+    from dmft.experiments.compare import compare
     from dmft.experiments.results import read_results
-    from dmft.protocols import choose_folds, load_protocol
+    from dmft.notebook import Run, load
+    from dmft.protocols import Fold, Protocol, choose_folds, load_protocol
     from dmft.runs.trained import load_run
     from dmft.training.distill import distill
+    from dmft.training.log import Callback
     from dmft.training.train import train
+    from pipeline.contract import DmftError
 
     __version__: str
 else:
     _find = lazily(
         __name__,
         {
-            "config": "load_config",
-            "data.cache": "open_cache",
+            "config": "RunConfig load_config",
+            "data": "Cache make_features open_cache",
             "evaluation.evaluate": "evaluate",
+            "experiments.compare": "compare",
             "experiments.results": "read_results",
-            "protocols": "choose_folds load_protocol",
+            "notebook": "Run load",
+            "protocols": "Fold Protocol choose_folds load_protocol",
             "runs.trained": "load_run",
             "training.distill": "distill",
+            "training.log": "Callback",
             "training.train": "train",
         },
     )
 
     def __getattr__(name: str) -> Any:
-        return metadata.version("dmft") if name == "__version__" else _find(name)
+        if name == "__version__":
+            return metadata.version("dmft")
+        if name == "DmftError":
+            from pipeline.contract import DmftError
+
+            return DmftError
+        return _find(name)
 
 
 __all__ = [
+    "Cache",
+    "Callback",
+    "DmftError",
+    "Fold",
+    "Protocol",
+    "Run",
+    "RunConfig",
     "__version__",
     "choose_folds",
+    "compare",
     "distill",
     "evaluate",
+    "load",
     "load_config",
     "load_protocol",
     "load_run",
+    "make_features",
     "open_cache",
     "read_results",
     "train",

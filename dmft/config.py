@@ -7,8 +7,9 @@ run's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dmft.models.config import (
@@ -19,6 +20,7 @@ from dmft.models.config import (
     require,
 )
 from pipeline.common.settings import (
+    Changes,
     apply_changes,
     merge_tables,
     parse_table,
@@ -208,7 +210,11 @@ class DistillConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """Everything that a configuration file can say."""
+    """Everything that a configuration file can say.
+
+    ``RunConfig()`` is what the paper says where it says something, not the ``default``
+    configuration: :func:`load_config` makes that.
+    """
 
     modality: Mapping[str, ModalityConfig] = field(
         default_factory=lambda: {OTHER: ModalityConfig()}
@@ -229,27 +235,59 @@ class RunConfig:
         return self.modality.get(name) or self.modality.get(OTHER) or ModalityConfig()
 
 
-def load_config(name_or_file: str = "default", changes: Sequence[str] = ()) -> RunConfig:
-    """Read a named configuration or a TOML file, then apply ``section.key=value`` changes.
+def load_config(name_or_file: str | Path = "default", changes: Changes = ()) -> RunConfig:
+    """Read a named configuration or a TOML file, then lay changes over it.
 
-    >>> load_config("paper", ["training.epochs=20"]).training.epochs
+    >>> load_config("paper", {"training": {"epochs": 20}}).training.epochs
     20
+    >>> load_config(changes={"training.epochs": 20, "encoder.width": 32}).encoder.width
+    32
 
     Raises:
         ConfigError: there is no such configuration, or it or a change is wrong.
     """
-    where = f"configuration {name_or_file}" + (f" with {', '.join(changes)}" if changes else "")
-    return parse_table(RunConfig, apply_changes(_table_of(name_or_file), changes), where=where)
+    where = f"configuration {name_or_file}" + _with(changes)
+    return parse_table(RunConfig, apply_changes(_table_of(str(name_or_file)), changes), where=where)
 
 
-def change_config(config: RunConfig, changes: Sequence[str]) -> RunConfig:
-    """Apply ``section.key=value`` changes to a configuration.
+def change_config(config: RunConfig, changes: Changes) -> RunConfig:
+    """Lay changes over a configuration: ``section.key=value`` texts, or a table.
 
     Raises:
         ConfigError: a change is wrong.
     """
-    where = f"the configuration with {', '.join(changes)}"
+    where = f"the configuration{_with(changes)}"
     return parse_table(RunConfig, apply_changes(to_table(config), changes), where=where)
+
+
+Configuration = RunConfig | str | Path | Mapping[str, Any]
+"""A configuration, the name or file of one, or a table of changes."""
+
+
+def make_config(config: Configuration | None, base: RunConfig | None = None) -> RunConfig:
+    """The configuration that is meant: as it is, by its name, or as changes to ``base``.
+
+    Args:
+        config: None for ``base`` itself.
+        base: ``default`` where None.
+
+    Raises:
+        ConfigError: there is no such configuration, or a change is wrong.
+
+    >>> make_config({"training.epochs": 3}) == load_config("default", ["training.epochs=3"])
+    True
+    """
+    if isinstance(config, RunConfig):
+        return config
+    if isinstance(config, str | Path):
+        return load_config(config)
+    if base is None:
+        return load_config(changes=config or ())
+    return change_config(base, config) if config else base
+
+
+def _with(changes: Changes) -> str:
+    return f" with {', '.join(changes)}" if changes else ""
 
 
 def _table_of(name_or_file: str) -> dict[str, Any]:

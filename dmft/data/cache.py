@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,16 +22,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from zarr.errors import BaseZarrError
 
+from dmft.data import views
 from dmft.data.integrity import check_table, chunk_checksums, read_checksums
-from dmft.data.memory import size_text
 from dmft.data.out_of_core import StoredPatches
 from dmft.data.prefetch import read_ahead
-from dmft.data.shuffle import ShuffleBuffer
+from dmft.data.shuffle import ShuffleBuffer, room_for
 from pipeline.contract import (
     CACHE_ATTRIBUTE,
     CacheSpec,
     CacheState,
-    ConfigError,
     ContractError,
     ModalitySpec,
     Presence,
@@ -42,13 +41,13 @@ from pipeline.contract import (
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
+
+    from dmft.data.features import FeatureTransform
+    from dmft.data.records import Make, RecordDataset
+    from dmft.protocols import Fold
 
 log = logging.getLogger(__name__)
-
-BUFFER_BLOCKS = 64
-"""Blocks that a training mixes where there is room: a step's records then seldom share one."""
-SPARE_BLOCKS = 2
-"""Blocks' room beside the shuffle buffer: for the one that is read and the batches made ahead."""
 
 CODECS = frozenset(
     ("blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "vlen-utf8", "zstd")
@@ -86,6 +85,8 @@ class Cache:
     """What there is room for while patches stay on the disk; None where all are in memory."""
     residency: str = ""
     """Whether it is in memory, why, and the bytes, for people."""
+    is_selection: bool = False
+    """Whether it is some of the records of what lies at ``path``."""
 
     def __len__(self) -> int:
         return len(self.record_ids)
@@ -105,16 +106,68 @@ class Cache:
 
             dmft.open_cache("raw.zarr").to_frame().groupby("subject")["class_name"].nunique()
         """
-        import pandas as pd
+        return views.to_frame(self)
 
-        table: dict[str, Any] = {
-            "label": self.labels.numpy(),
-            "class_name": [self.spec.classes[label] for label in self.labels.tolist()],
-            **self.columns,
-        }
-        for column, name in enumerate(self.modalities):
-            table[f"has_{name}"] = self.present[:, column].numpy()
-        return pd.DataFrame(table, index=pd.Index(self.record_ids, name="record_id"))
+    def to_xarray(self) -> xr.Dataset:
+        """The records with their patches, indexed by id, with the columns as coordinates.
+
+        A modality is (N, P, D), NaN where a record lacks it. Of a cache that stays on the disk it
+        reads all there is.
+
+        Example::
+
+            dmft.open_cache("raw.zarr").to_xarray().sel(record="a1_s1_t1")["skeleton"]
+
+        Raises:
+            ConfigError: xarray is not installed.
+        """
+        return views.to_xarray(self)
+
+    def select(self, where: str | Iterable[str]) -> Cache:
+        """Some of the records, as a cache of its own with a fingerprint of its own.
+
+        Args:
+            where: A condition on :meth:`to_frame`'s columns, or ids; their order is the cache's.
+
+        Example::
+
+            cache.select("subject in (1, 3) and has_skeleton")
+
+        Raises:
+            ConfigError: nothing can be selected so, or the cache stays on the disk.
+            ContractError: there is no record of an id.
+        """
+        return views.select(self, where)
+
+    def dataset(
+        self,
+        fold: Fold | None = None,
+        split: str = "train",
+        transform: FeatureTransform | Make | None = None,
+    ) -> RecordDataset:
+        """Records as a PyTorch data set of dictionaries, with a ``collate`` for its loader.
+
+        Args:
+            fold: Whose records; all where None.
+            split: Which side of the fold: ``train`` or ``test``.
+            transform: Makes features of patches: :func:`make_features`'s, or a function of patches
+                {m: (B, P, D)} and presence (B, M). None gives the patches as they are stored.
+
+        Example::
+
+            records = cache.dataset(fold, "train", dmft.make_features(cache, config, fold.train))
+            loader = DataLoader(records, 32, shuffle=True, collate_fn=records.collate)
+
+        Raises:
+            ConfigError: the fold has no such side.
+        """
+        from dmft.data.records import RecordDataset, rows_of_split
+        from dmft.protocols.shared_files import seen_by
+
+        if fold is None:
+            return RecordDataset(self, torch.arange(len(self)), transform)
+        rows = rows_of_split(split, fold.train, fold.test)
+        return RecordDataset(seen_by(fold, self), rows, transform)
 
     def modality_spec(self, name: str) -> ModalitySpec:
         """Return the description of a loaded modality."""
@@ -211,7 +264,7 @@ def open_cache(
             record_ids=ids,
             checksums=None if checksums is None else chunk_checksums(path, checksums, name),
         )
-    shuffle_buffer, residency = choose_shuffle_buffer(stored, memory)
+    shuffle_buffer, residency = room_for(stored, memory)
     log.info("%s: %s", path, residency)
     features: Mapping[str, Patches] = stored
     if shuffle_buffer is None:
@@ -232,43 +285,6 @@ def open_cache(
         },
         shuffle_buffer=shuffle_buffer,
         residency=residency,
-    )
-
-
-def choose_shuffle_buffer(
-    stored: Mapping[str, StoredPatches], memory: int | None
-) -> tuple[ShuffleBuffer | None, str]:
-    """Say whether patches are held or read from the disk, and with how large a shuffle buffer.
-
-    A block is a chunk of the modality that has the most records in one, and the same records of
-    the others.
-
-    Raises:
-        ConfigError: less memory than two blocks and what is read beside them.
-    """
-    row_bytes = sum(each.spec.row_bytes for each in stored.values())
-    n_bytes = row_bytes * max(len(each) for each in stored.values())
-    names = ", ".join(stored)
-    if memory is None:
-        return None, f"resident: {names} take {size_text(n_bytes)}"
-    if n_bytes <= memory:
-        fits = f"{names} take {size_text(n_bytes)}, within {size_text(memory)} of memory"
-        return None, f"resident: {fits}"
-    n_records = max(each.records_per_chunk for each in stored.values())
-    block_bytes = n_records * row_bytes
-    n_blocks = min(memory // block_bytes - SPARE_BLOCKS, BUFFER_BLOCKS)
-    if n_blocks < 2:
-        least = size_text((2 + SPARE_BLOCKS) * block_bytes)
-        raise ConfigError(
-            f"memory of {size_text(memory)} is too little for {names}, which take "
-            f"{size_text(n_bytes)} in blocks of {size_text(block_bytes)}: wanted at least {least}. "
-            "Give more with --memory, or choose fewer modalities."
-        )
-    shuffle_buffer = ShuffleBuffer(n_blocks=n_blocks, n_records=n_records)
-    return shuffle_buffer, (
-        f"out of core: {names} take {size_text(n_bytes)}, more than {size_text(memory)} of memory; "
-        f"a shuffle buffer of {n_blocks} blocks of {n_records} records holds "
-        f"{size_text(n_blocks * block_bytes)}"
     )
 
 

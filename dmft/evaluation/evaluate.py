@@ -135,7 +135,7 @@ class RunCaches:
             on_cache: Called with each cache that is opened.
         """
         self.path, self.memory, self.trust, self.on_cache = path, memory, trust, on_cache
-        self._opened: dict[tuple[str, tuple[str, ...]], Cache] = {}
+        self._opened: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Cache] = {}
 
     def of(self, info: RunInfo) -> tuple[Cache, Fold]:
         """Open a run's cache, or take the one that is open, and make the run's fold on it.
@@ -143,11 +143,11 @@ class RunCaches:
         Raises:
             ContractError: the cache has changed since the run, or does not fit it.
         """
-        key = (str(self.path or info.cache_path), info.spec.modalities)
+        place = str(self.path or info.cache_path)
+        key = (place, info.spec.modalities, info.records)
         if key not in self._opened:
-            self._opened[key] = open_cache(
-                key[0], info.spec.modalities, memory=self.memory, trust=self.trust
-            )
+            opened = open_cache(place, info.spec.modalities, memory=self.memory, trust=self.trust)
+            self._opened[key] = opened.select(info.records) if info.records else opened
             if self.on_cache is not None:
                 self.on_cache(self._opened[key])
         cache = self._opened[key]

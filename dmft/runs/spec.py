@@ -172,6 +172,8 @@ class RunInfo:
     """Where the cache was; ``evaluate`` looks there again. A cache may be moved."""
     outcome: RunOutcome | None = None
     """What came of it; None while it trains."""
+    records: tuple[str, ...] = ()
+    """The cache's records that were selected by hand beforehand; empty for all."""
 
     @classmethod
     def of(
@@ -197,7 +199,12 @@ class RunInfo:
             coverage=coverage_of(cache, cache.modalities),
             shared=dict(shared),
         )
-        return cls(spec=spec, source=source, cache_path=str(cache.path.resolve()))
+        return cls(
+            spec=spec,
+            source=source,
+            cache_path=str(cache.path.resolve()),
+            records=cache.record_ids if cache.is_selection else (),
+        )
 
     @property
     def finished(self) -> RunOutcome:

@@ -13,9 +13,10 @@ from dmft.data import Batch, Cache, FeatureTransform, Standardizer
 from dmft.data.features import FeaturePlan
 from dmft.models import InputShape, ModelShape, Student, Teacher, overall_vote
 from dmft.runs.files import file_sha256
-from dmft.runs.folder import MODEL_FILE, read_info
+from dmft.runs.folder import FOLDS_FILE, MODEL_FILE, fold_folders, read_info
 from dmft.runs.spec import RunInfo, RunSpec
 from dmft.runs.tensors import parts_of, read_tensors, write_tensors
+from pipeline.common.words import first_of
 from pipeline.contract import ContractError
 
 PREDICT_BATCH = 128
@@ -113,6 +114,12 @@ def load_run(folder: str | Path, device: str | torch.device = "cpu") -> TrainedR
         ContractError: it is not a run, has not ended, or its weights do not fit.
     """
     folder = Path(folder)
+    if (folder / FOLDS_FILE).exists():
+        names = first_of([each.name for each in fold_folders(folder)], 12)
+        raise ContractError(
+            f"{folder} holds a run of several folds: name one of them ({names}), or load all by "
+            "dmft.load"
+        )
     info = read_info(folder)
     if info.outcome is None:
         raise ContractError(

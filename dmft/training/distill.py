@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from dmft.config import RunConfig
+from dmft.config import Configuration, RunConfig, make_config
 from dmft.data import Cache
 from dmft.evaluation.metrics import RunMetrics
 from dmft.protocols import Fold, make_fold
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 
 def distill(
     cache: Cache,
-    teachers: Sequence[str | Path],
+    teachers: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
-    config: RunConfig | None = None,
+    config: Configuration | None = None,
     seed: int | None = None,
     device: str = "auto",
     callback: Callback | None = None,
@@ -37,16 +37,20 @@ def distill(
     """Train a student on labels and on the teachers' predictions; return the figures.
 
     Protocol, folds and features are the first teacher's, and so are configuration and seed where
-    not given. Several teachers of the same folds answer in turn, a record of a batch each.
+    not given; a table of changes is laid over the teacher's configuration. Several teachers of the
+    same folds answer in turn, a record of a batch each.
 
     Example::
 
-        figures = distill(open_cache("raw.zarr"), ["teacher"], "student")
+        cache = open_cache("raw.zarr")
+        figures = distill(cache, ["teacher"], "student", config={"distill.temperature": 2.0})
 
     Raises:
         ConfigError: the configuration changes the features, or its weights do not sum to 1.
         ContractError: a teacher is not finished, of another cache, or of other folds.
     """
+    if isinstance(teachers, str | Path):
+        teachers = [teachers]
     plans = {
         fold.name: functools.partial(
             plan_distillation, cache, fold, runs, config=config, seed=seed, callback=callback
@@ -85,7 +89,7 @@ def plan_distillation(
     teachers: Sequence[TrainedRun],
     folder: Path,
     *,
-    config: RunConfig | None = None,
+    config: Configuration | None = None,
     seed: int | None = None,
     callback: Callback | None = None,
 ) -> Training:
@@ -95,7 +99,7 @@ def plan_distillation(
         ConfigError: the configuration changes the features, or its weights do not sum to 1.
     """
     first = teachers[0].spec
-    chosen = config or first.config
+    chosen = make_config(config, first.config)
     if len(teachers) > 1 and not chosen.distill.joint_teachers:
         raise ConfigError(
             f"distill.joint_teachers is false and there are {len(teachers)} teachers: give one, or "

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from dmft.config import RunConfig
+from dmft.config import Configuration, RunConfig, make_config
 from dmft.data import Cache, FeatureTransform, make_features
 from dmft.data.shuffle import ShuffleBuffer
 from dmft.data.sources import choose_source
@@ -76,7 +76,7 @@ def train(
     out: str | Path,
     *,
     kind: str = "teacher",
-    config: RunConfig,
+    config: Configuration | None = None,
     fold: str | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -87,14 +87,15 @@ def train(
 
     Example::
 
-        figures = train(open_cache("raw.zarr"), "utd-loso", "teacher", config=load_config())
+        cache = open_cache("raw.zarr")
+        figures = train(cache, "utd-loso", "teacher", config={"training.epochs": 20}, fold="all")
 
     Args:
         cache: The features.
         protocol: A shipped protocol's name, a file, or a protocol.
         out: The run folder; of a run of all folds, the folder of their folders.
         kind: ``teacher`` or ``student``.
-        config: The configuration.
+        config: The configuration, its name or file, or changes to the default one.
         fold: One fold's name, ``all``, or None for the first.
         seed: Source of everything random.
         device: ``auto``, ``cpu`` or ``cuda``.
@@ -105,6 +106,7 @@ def train(
         ConfigError: the protocol, fold or device cannot be used.
         ContractError: the folder holds another run, the fold cannot be made, or its sides share.
     """
+    settings = make_config(config)
     rules = load_protocol(protocol) if isinstance(protocol, str) else protocol
     folds = choose_folds(rules, cache, fold)
     if not may_share:
@@ -116,7 +118,7 @@ def train(
             rules,
             chosen,
             kind=kind,
-            config=config,
+            config=settings,
             seed=seed,
             on=resolve_device(device),
             callback=callback,

@@ -112,19 +112,52 @@ def read_toml(name_or_file: str, folder: str, what: str) -> dict[str, Any]:
         raise ConfigError(f"{what} {name_or_file} is not valid TOML: {error}") from error
 
 
-def apply_changes(table: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    """Lay a command line's ``section.key=value`` changes over a table, one after another.
+Changes = Sequence[str] | Mapping[str, Any]
+"""What a command line says, ``section.key=value`` each, or a table whose keys may have dots."""
+
+
+def apply_changes(table: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
+    """Lay changes over a table, one after another.
 
     >>> apply_changes({"training": {"epochs": 50, "loss": "vote"}}, ["training.epochs=20"])
     {'training': {'epochs': 20, 'loss': 'vote'}}
+    >>> apply_changes({"training": {"epochs": 50, "loss": "vote"}}, {"training.epochs": 20})
+    {'training': {'epochs': 20, 'loss': 'vote'}}
 
     Raises:
-        ConfigError: one is not of that form.
+        ConfigError: naming every text that is not of that form.
     """
+    if isinstance(changes, str):
+        raise ConfigError(f"the changes are the text {changes!r}: wanted a list of such texts")
+    if isinstance(changes, Mapping):
+        tables = [_nested(key, value) for key, value in changes.items()]
+    else:
+        tables, wrong = [], []
+        for change in changes:
+            try:
+                tables.append(table_of_change(change))
+            except ConfigError as error:
+                wrong.append(str(error))
+        if wrong:
+            raise ConfigError("\n".join(wrong))
     changed = dict(table)
-    for change in changes:
-        changed = merge_tables(changed, table_of_change(change))
+    for each in tables:
+        changed = merge_tables(changed, each)
     return changed
+
+
+def _nested(dotted: str, value: Any) -> dict[str, Any]:
+    """``{"training": {"epochs": 20}}`` of ``training.epochs`` and 20."""
+    value = _plain(value)
+    first, dot, rest = dotted.partition(".")
+    if dot:
+        return {first: _nested(rest, value)}
+    if isinstance(value, Mapping):
+        inner: dict[str, Any] = {}
+        for key, entry in value.items():
+            inner = merge_tables(inner, _nested(str(key), entry))
+        return {first: inner}
+    return {first: value}
 
 
 def table_of_change(change: str) -> dict[str, Any]:
