@@ -21,6 +21,13 @@ from dmft.commands.memory import memory_option, trust_option
     help="A teacher's run folder; given several times, they answer in turn: their mean is taught, "
     "at the price of one.",
 )
+@click.option(
+    "--model",
+    metavar="NAME",
+    default="student",
+    show_default=True,
+    help="student, or a class of your own, as my_package.gru:GruFusion.",
+)
 @options.run_folder
 @click.option("--temperature", type=float, help="temp of Eq. (13). [default: the configuration's]")
 @click.option("--hard-weight", type=float, help="w_CS of Eq. (15). [default: the configuration's]")
@@ -36,6 +43,7 @@ from dmft.commands.memory import memory_option, trust_option
 def distill(
     cache: Path,
     teachers: tuple[Path, ...],
+    model: str,
     out: Path,
     temperature: float | None,
     hard_weight: float | None,
@@ -56,9 +64,12 @@ def distill(
     from dmft.commands.memory import open_within
     from dmft.commands.show import ProgressCallback, figures_text
     from dmft.config import change_config, load_config
+    from dmft.models.own import find_own
     from dmft.runs.folder import fold_folders, read_info
     from dmft.training.distill import distill as run
 
+    own = None if model == "student" else model
+    find_own(own)  # before the cache is read
     first = read_info(fold_folders(teachers[0])[0]).spec
     all_changes = [
         *changes,
@@ -71,7 +82,14 @@ def distill(
     opened = open_within(cache, first.modalities, memory, device, trust=trust)
     with closing(ProgressCallback()) as callback:
         figures = run(
-            opened, teachers, out, config=settings, seed=seed, device=device, callback=callback
+            opened,
+            teachers,
+            out,
+            model=own,
+            config=settings,
+            seed=seed,
+            device=device,
+            callback=callback,
         )
     click.echo(figures_text(figures))
     click.echo(f"Next: dmft evaluate {out}")

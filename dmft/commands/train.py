@@ -19,10 +19,11 @@ from dmft.commands.memory import memory_option, trust_option
 )
 @click.option(
     "--model",
-    type=click.Choice(["teacher", "student"]),
+    metavar="NAME",
     default="teacher",
     show_default=True,
-    help="Which network; a student is trained on labels alone here.",
+    help="teacher, student (trained on labels alone here), or a class of your own, as "
+    "my_package.gru:GruFusion.",
 )
 @click.option(
     "--seed", type=options.SEED, default=0, show_default=True, help="Source of everything random."
@@ -62,9 +63,12 @@ def train(
     from dmft.commands.memory import open_within
     from dmft.commands.show import ProgressCallback, figures_text
     from dmft.config import load_config
+    from dmft.models.own import find_own
     from dmft.training.train import train as run
 
-    settings = load_config(config, changes)
+    settings, is_ours = load_config(config, changes), model in ("teacher", "student")
+    if not is_ours:
+        find_own(model)  # before the cache is read
     names = [name.strip() for name in (modalities or "").split(",") if name.strip()]
     opened = open_within(cache, names or None, memory, device, trust=trust)
     with closing(ProgressCallback()) as callback:
@@ -72,7 +76,8 @@ def train(
             opened,
             protocol,
             out,
-            kind=model,
+            kind=model if is_ours else "teacher",
+            model=None if is_ours else model,
             config=settings,
             fold=fold,
             seed=seed,
@@ -81,7 +86,7 @@ def train(
             callback=callback,
         )
     click.echo(figures_text(figures))
-    if model == "teacher":
+    if model != "student":
         click.echo(f"Next: dmft distill {cache} --teacher {out} --out {out}-student")
     else:
         click.echo(f"Next: dmft evaluate {out}")

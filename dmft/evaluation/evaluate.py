@@ -50,7 +50,7 @@ def measure(run: TrainedRun, cache: Cache, fold: Fold) -> Measurement:
     probabilities = overall_vote(logits, present, rule)
     votes = vote_metrics(logits, present, labels, info.spec.modalities, rule)
     metrics = RunMetrics(
-        kind=info.spec.kind,
+        kind=info.spec.model_name,
         protocol=info.source.protocol.name,
         metric=info.source.protocol.metric,
         seed=info.spec.seed,

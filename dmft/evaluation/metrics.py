@@ -115,7 +115,7 @@ class RunMetrics(VoteMetrics):
     """What ``metrics.json`` holds: of one fold, or the mean of several."""
 
     kind: str
-    """teacher, student or distilled."""
+    """teacher, student or distilled, or what a network of the user's own is called."""
     protocol: str
     """Name."""
     metric: str

@@ -100,7 +100,7 @@ def _prepared(run_folder: Path, folder: Path) -> tuple[dict[str, Path], dict[str
     run = load_run(run_folder)
     folder.mkdir()
     write_graphs(run, describe(run), folder, int8=True, archive=False)
-    name = f"{run_folder.name} ({run.info.spec.kind})"
+    name = f"{run_folder.name} ({run.info.spec.model_name})"
     files = {
         f"{name} PyTorch": run_folder / MODEL_FILE,
         f"{name} ONNX": folder / GRAPH_FILE,

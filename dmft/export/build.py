@@ -120,7 +120,7 @@ def describe(run: TrainedRun) -> ExportInfo:
     """What an export of a run says of itself before anything is measured."""
     return ExportInfo(
         run_identity=run.info.spec.identity,
-        kind=run.info.spec.kind,
+        kind=run.info.spec.model_name,
         dataset=run.info.source.dataset,
         classes=run.info.spec.classes,
         inputs={

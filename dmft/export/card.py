@@ -18,7 +18,8 @@ def model_card(info: ExportInfo, run: RunInfo) -> str:
         for name, shape in info.inputs.items()
     )
     names, spec = ", ".join(info.inputs), run.spec
-    return f"""# {info.kind.capitalize()} for {info.dataset or "an unnamed data set"}: {names}
+    kind = info.kind[:1].upper() + info.kind[1:]
+    return f"""# {kind} for {info.dataset or "an unnamed data set"}: {names}
 
 Recognises one of {len(info.classes)} activities in a recording of {names}, any of which may be
 absent. {info.n_parameters:,} parameters.

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dmft.models.own import OwnNetwork
+
 _GOLDEN = -0x61C88647  # 0x9E3779B1 as a signed number
 _MIX = -0x7A1435B3  # 0x85EBCA4D as a signed number
 _BITS = 32
@@ -53,10 +55,14 @@ class Dropout(nn.Module):
 def set_dropout_keys(model: nn.Module, seed: int) -> None:
     """Give every dropout of ``model`` a key of its own, each a function of ``seed``.
 
+    A network of the user's own has PyTorch's generator seeded instead, while it computes.
+
     Args:
         model: On any device.
         seed: Of this step; the same one gives the same masks.
     """
+    if isinstance(model, OwnNetwork):
+        model.step_seed = seed
     layers = [module for module in model.modules() if isinstance(module, Dropout)]
     if layers:
         draws = torch.Generator().manual_seed(seed)

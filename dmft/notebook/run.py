@@ -46,7 +46,7 @@ class Run:
         """A line."""
         info, names = self.info, first_of(self.fold_names, 3)
         inputs = ", ".join(info.spec.modalities)
-        what = f"{info.spec.kind} on {inputs}, {info.source.protocol.name}"
+        what = f"{info.spec.model_name} on {inputs}, {info.source.protocol.name}"
         return f"<Run {self.folder}: {what}, {len(self)} fold(s) ({names}), seed {info.spec.seed}>"
 
     def __len__(self) -> int:

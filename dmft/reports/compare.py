@@ -74,7 +74,7 @@ def settings_of(runs: Sequence[Measured]) -> list[Setting]:
 
     def words(run: Measured) -> str:
         protocol = f", {run.info.source.protocol.name}" if several else ""
-        return f"{run.info.spec.kind}, {' + '.join(run.info.spec.modalities)}{protocol}"
+        return f"{run.info.spec.model_name}, {' + '.join(run.info.spec.modalities)}{protocol}"
 
     alike = Counter(words(group[0]) for group in groups.values())
     return [
@@ -91,7 +91,7 @@ def kinds_compared(runs: Sequence[Measured]) -> Iterator[dict[str, Any]]:
     groups: dict[tuple[str, str], dict[str, list[Measured]]] = {}
     for run in runs:
         key = (run.info.source.protocol.name, " + ".join(run.info.spec.modalities))
-        groups.setdefault(key, {}).setdefault(run.info.spec.kind, []).append(run)
+        groups.setdefault(key, {}).setdefault(run.info.spec.model_name, []).append(run)
     for (protocol, modalities), by_kind in groups.items():
         if len(by_kind) > 1:
             scores = {kind: [r.metrics.quoted for r in group] for kind, group in by_kind.items()}
@@ -135,7 +135,7 @@ def beside_published(settings: Sequence[Setting], published: Published) -> Itera
             tokens = figure.fusion_tokens or published.fusion_tokens
             if (
                 figure.measure == SHOWN
-                and figure.model == spec.kind
+                and figure.model == spec.model_name
                 and figure.protocol == run.info.source.protocol.name
                 and set(figure.modalities) == set(spec.modalities)
                 and (figure.model != "teacher" or tokens == teacher.fusion_tokens)

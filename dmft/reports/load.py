@@ -201,6 +201,7 @@ def _setting_of(info: RunInfo) -> str:
     content = {key: table[key] for key in kept} | {"protocol": info.source.protocol.name}
     content["modalities"] = list(info.spec.stored)
     content["n_teachers"] = len(info.spec.teachers)
+    content["network"] = table["network"]
     return json.dumps(content, sort_keys=True)
 
 

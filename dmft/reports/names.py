@@ -94,7 +94,7 @@ def _told_apart(infos: Sequence[RunInfo]) -> list[str]:
         lambda alike: [f"fold {info.spec.fold.name}" for info in alike],
     ]
     names = [
-        f"{info.spec.kind} {letters_of(info.spec.modalities)} seed {info.spec.seed}"
+        f"{info.spec.model_name} {letters_of(info.spec.modalities)} seed {info.spec.seed}"
         for info in infos
     ]
     for word in words:

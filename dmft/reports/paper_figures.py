@@ -51,7 +51,7 @@ class PaperFigure:
         """Whether a run can be in it; a teacher without mid-fusion is not the paper's."""
         spec = run.info.spec
         return (
-            spec.kind == self.model
+            spec.model_name == self.model
             and run.info.source.protocol.name == self.protocol
             and set(spec.modalities) == set(self.modalities)
             and (spec.kind != "teacher" or spec.config.teacher.fusion_layers > 0)

@@ -20,6 +20,7 @@ from dmft.config import RunConfig
 from dmft.data.coverage import Coverage, coverage_of
 from dmft.data.shuffle import ShuffleBuffer
 from dmft.models.config import InputShape
+from dmft.models.network import Network
 from dmft.protocols import Fold, FoldRule, Protocol
 from pipeline.common.settings import difference, to_table
 from pipeline.contract import ConfigError, ContractError
@@ -60,6 +61,8 @@ class RunSpec:
     """Over which an out-of-core training's epochs were mixed; None where it was all records."""
     teachers: tuple[str, ...] = ()
     """Identities of the runs that taught a distilled student."""
+    network: Network | None = None
+    """The user's own in the place of the teacher's or the student's; None for ours."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -77,6 +80,7 @@ class RunSpec:
         device: str,
         shuffle_buffer: ShuffleBuffer | None = None,
         teachers: Sequence[str] = (),
+        network: Network | None = None,
     ) -> RunSpec:
         """Gather what decides the weights of a model that is trained on a fold of a cache."""
         specs = {name: cache.modality_spec(name) for name in cache.modalities}
@@ -97,7 +101,15 @@ class RunSpec:
             device=device,
             shuffle_buffer=shuffle_buffer,
             teachers=tuple(teachers),
+            network=network,
         )
+
+    @property
+    def model_name(self) -> str:
+        """What people call its model: by its kind, and a network of the user's own by its class."""
+        if self.network is None:
+            return self.kind
+        return f"{self.network.title}{', distilled' if self.kind == 'distilled' else ''}"
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -108,6 +120,8 @@ class RunSpec:
     def identity(self) -> str:
         """SHA-256 over every field, and over the order of the modalities."""
         table = {**to_table(self), "modalities": list(self.stored)}
+        if self.network is None:  # as before there were any
+            del table["network"]
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
     def difference_from(self, wanted: RunSpec) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dmft.data import Batch, Cache, FeatureTransform, Standardizer
 from dmft.data.features import FeaturePlan
 from dmft.models import InputShape, ModelShape, Student, Teacher, overall_vote
+from dmft.models.own import build_own
 from dmft.runs.files import file_sha256
 from dmft.runs.folder import FOLDS_FILE, MODEL_FILE, fold_folders, read_info
 from dmft.runs.spec import RunInfo, RunSpec
@@ -27,6 +28,8 @@ def build_model(spec: RunSpec, inputs: Mapping[str, InputShape]) -> nn.Module:
     shape = ModelShape(inputs=inputs, n_classes=len(spec.classes))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
+        if spec.network is not None:
+            return build_own(spec.network, shape, spec.config)
         if spec.kind == "teacher":
             return Teacher(shape, spec.config.teacher, spec.config.encoder)
         return Student(shape, spec.config.student, spec.config.encoder)

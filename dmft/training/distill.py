@@ -8,10 +8,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from dmft.config import Configuration, RunConfig, make_config
 from dmft.data import Cache
 from dmft.evaluation.metrics import RunMetrics
+from dmft.models.network import Network
+from dmft.models.own import find_own
 from dmft.protocols import Fold, make_fold
 from dmft.runs.folder import RUN_FILE, fold_folders
 from dmft.runs.trained import TrainedRun, check_cache_fits, load_run
@@ -29,6 +32,7 @@ def distill(
     teachers: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
+    model: str | type[nn.Module] | None = None,
     config: Configuration | None = None,
     seed: int | None = None,
     device: str = "auto",
@@ -38,7 +42,8 @@ def distill(
 
     Protocol, folds and features are the first teacher's, and so are configuration and seed where
     not given; a table of changes is laid over the teacher's configuration. Several teachers of the
-    same folds answer in turn, a record of a batch each.
+    same folds answer in turn, a record of a batch each. ``model`` is a network of your own in the
+    student's place, as :func:`dmft.train` takes it.
 
     Example::
 
@@ -49,11 +54,19 @@ def distill(
         ConfigError: the configuration changes the features, or its weights do not sum to 1.
         ContractError: a teacher is not finished, of another cache, or of other folds.
     """
+    network = find_own(model)
     if isinstance(teachers, str | Path):
         teachers = [teachers]
     plans = {
         fold.name: functools.partial(
-            plan_distillation, cache, fold, runs, config=config, seed=seed, callback=callback
+            plan_distillation,
+            cache,
+            fold,
+            runs,
+            network=network,
+            config=config,
+            seed=seed,
+            callback=callback,
         )
         for fold, runs in load_teachers(cache, teachers, resolve_device(device))
     }
@@ -89,6 +102,7 @@ def plan_distillation(
     teachers: Sequence[TrainedRun],
     folder: Path,
     *,
+    network: Network | None = None,
     config: Configuration | None = None,
     seed: int | None = None,
     callback: Callback | None = None,
@@ -110,7 +124,8 @@ def plan_distillation(
             f"modality is {to_table(chosen)['modality']}: wanted the teacher's settings, "
             "unchanged, because student and teacher read the same features"
         )
-    for misfit in _misfits(chosen, [run.spec.config for run in teachers], cache.modalities):
+    configs = [run.spec.config for run in teachers]
+    for misfit in _misfits(chosen, configs, cache.modalities, network):
         log.warning("%s", misfit)
     return plan_training(
         cache,
@@ -118,6 +133,7 @@ def plan_distillation(
         fold,
         folder,
         kind="distilled",
+        network=network,
         config=chosen,
         seed=first.seed if seed is None else seed,
         on=teachers[0].device,
@@ -127,11 +143,14 @@ def plan_distillation(
 
 
 def _misfits(
-    config: RunConfig, teachers: Sequence[RunConfig], modalities: Sequence[str]
+    config: RunConfig,
+    teachers: Sequence[RunConfig],
+    modalities: Sequence[str],
+    network: Network | None,
 ) -> Iterator[str]:
     """What works between a student and its teachers and is hardly what was meant."""
     width, taught_width = config.student.width, teachers[0].encoder.width
-    if 0 < taught_width < width:
+    if network is None and 0 < taught_width < width:
         yield (
             f"the student is {width} wide (student.width) and its teacher {taught_width} "
             "(encoder.width): set student.width=0 for a student as wide as its teacher"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from dmft.config import Configuration, RunConfig, make_config
 from dmft.data import Cache, FeatureTransform, make_features
@@ -23,6 +24,8 @@ from dmft.data.sources import choose_source
 from dmft.evaluation.averages import mean_of_folds
 from dmft.evaluation.evaluate import measure, write_measurement
 from dmft.evaluation.metrics import RunMetrics, read_metrics
+from dmft.models.network import Network
+from dmft.models.own import find_own
 from dmft.protocols import Fold, Protocol, choose_folds, load_protocol
 from dmft.protocols.shared_files import forbid_shared, seen_by
 from dmft.runs.files import file_sha256, write_json
@@ -76,6 +79,7 @@ def train(
     out: str | Path,
     *,
     kind: str = "teacher",
+    model: str | type[nn.Module] | None = None,
     config: Configuration | None = None,
     fold: str | None = None,
     seed: int = 0,
@@ -95,6 +99,8 @@ def train(
         protocol: A shipped protocol's name, a file, or a protocol.
         out: The run folder; of a run of all folds, the folder of their folders.
         kind: ``teacher`` or ``student``.
+        model: A network of your own in the teacher's or student's place: its class, or its name as
+            ``my_package.gru:GruFusion`` (docs/how-to/own-model.md).
         config: The configuration, its name or file, or changes to the default one.
         fold: One fold's name, ``all``, or None for the first.
         seed: Source of everything random.
@@ -106,7 +112,7 @@ def train(
         ConfigError: the protocol, fold or device cannot be used.
         ContractError: the folder holds another run, the fold cannot be made, or its sides share.
     """
-    settings = make_config(config)
+    settings, network = make_config(config), find_own(model)
     rules = load_protocol(protocol) if isinstance(protocol, str) else protocol
     folds = choose_folds(rules, cache, fold)
     if not may_share:
@@ -118,6 +124,7 @@ def train(
             rules,
             chosen,
             kind=kind,
+            network=network,
             config=settings,
             seed=seed,
             on=resolve_device(device),
@@ -138,6 +145,7 @@ def plan_training(
     config: RunConfig,
     seed: int,
     on: torch.device,
+    network: Network | None = None,
     teachers: Sequence[TrainedRun] = (),
     callback: Callback | None = None,
 ) -> Training:
@@ -156,6 +164,7 @@ def plan_training(
         device=on.type,
         shuffle_buffer=choose_shuffle_buffer(cache, fold, folder),
         teachers=[run.spec.identity for run in teachers],
+        network=network,
     )
     taught = soft_objective(config, teachers, spec.modalities) if teachers else None
     return Training(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 def first_of(texts: Sequence[str], most: int) -> str:
@@ -21,3 +22,13 @@ def text_of(number: int, texts: Sequence[str]) -> str:
     ('bert', '-1')
     """
     return texts[number] if 0 <= number < len(texts) else str(number)
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """The known name that is nearest to a wrong one, as a question; nothing where none is near.
+
+    >>> meant("trian", ["train", "distill"]), meant("fly", ["train"])
+    (" (did you mean 'train'?)", '')
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

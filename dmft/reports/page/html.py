@@ -52,7 +52,7 @@ def render_report(
     return render_page(
         "dmft.reports.page",
         runs=runs,
-        run_names=[f"{run.name} ({run.info.spec.kind})" for run in runs],
+        run_names=[f"{run.name} ({run.info.spec.model_name})" for run in runs],
         n_models=sum(len(run.folds) for run in runs),
         skipped=skipped,
         fabricated=[run.name for run in runs if run.info.source.fabricated],

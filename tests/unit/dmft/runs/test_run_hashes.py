@@ -11,6 +11,7 @@ from dmft.config import load_config
 from dmft.data import open_cache
 from dmft.data.shuffle import ShuffleBuffer
 from dmft.models import InputShape
+from dmft.models.network import Network
 from dmft.reports.load import load_runs
 from dmft.reports.page.html import render_report
 from dmft.runs.files import file_sha256
@@ -73,6 +74,7 @@ def test_every_field_of_a_spec_decides_the_identity_and_nothing_else_does(run):
         "classes": (*info.spec.classes, "other"),
         "shuffle_buffer": ShuffleBuffer(n_blocks=1, n_records=1),
         "teachers": ("other",),
+        "network": Network(name="other:Net", source_sha256="other"),
         **dict.fromkeys(("split_hash", "cache_fingerprint", "device"), "other"),
         **dict.fromkeys(("n_train", "n_test", "seed"), 12345),
     }
