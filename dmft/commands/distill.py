@@ -28,6 +28,11 @@ from dmft.commands.memory import memory_option, trust_option
     show_default=True,
     help="student, or a class of your own, as my_package.gru:GruFusion.",
 )
+@click.option(
+    "--figures-of",
+    type=options.PATH,
+    help="Of a teacher on every record: the run of all folds whose figures say what to expect.",
+)
 @options.run_folder
 @click.option("--temperature", type=float, help="temp of Eq. (13). [default: the configuration's]")
 @click.option("--hard-weight", type=float, help="w_CS of Eq. (15). [default: the configuration's]")
@@ -44,6 +49,7 @@ def distill(
     cache: Path,
     teachers: tuple[Path, ...],
     model: str,
+    figures_of: Path | None,
     out: Path,
     temperature: float | None,
     hard_weight: float | None,
@@ -86,10 +92,12 @@ def distill(
             teachers,
             out,
             model=own,
+            figures_of=figures_of,
             config=settings,
             seed=seed,
             device=device,
             callback=callback,
         )
     click.echo(figures_text(figures))
-    click.echo(f"Next: dmft evaluate {out}")
+    next_command = "evaluate" if figures.n_records else "export"
+    click.echo(f"Next: dmft {next_command} {out}")

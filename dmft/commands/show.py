@@ -49,6 +49,11 @@ class ProgressCallback:
 
 def figures_text(metrics: RunMetrics) -> str:
     """Return the figures of a run as a few aligned lines."""
+    if not metrics.n_records and metrics.accuracy != metrics.accuracy:
+        return (
+            f"{metrics.kind}, trained on every record, so none is left to measure it on; "
+            f"{metrics.n_parameters:,} parameters, {metrics.saved_bytes / 1e6:.2f} MB"
+        )
     several = metrics.n_folds > 1
     folds = f"mean of {metrics.n_folds} folds" if several else f"fold {metrics.folds[0].fold}"
     spread = f" +- {metrics.accuracy_spread:.2%}" if metrics.accuracy_spread else ""

@@ -15,6 +15,18 @@ from dmft.commands.memory import memory_option, trust_option
 @click.option("--protocol", required=True, help="A shipped protocol's name, or a TOML file.")
 @click.option("--fold", default=None, help="Name or number of a fold, or 'all'. [default: first]")
 @click.option(
+    "--on",
+    type=click.Choice(["folds", "all"]),
+    default="folds",
+    show_default=True,
+    help="all: one model on every record, to use; nothing is left to measure it on.",
+)
+@click.option(
+    "--figures-of",
+    type=options.PATH,
+    help="With --on all: the run of all folds whose figures say what to expect.",
+)
+@click.option(
     "--modalities", default=None, help="Separated by commas. [default: all that the cache has]"
 )
 @click.option(
@@ -42,6 +54,8 @@ def train(
     cache: Path,
     protocol: str,
     fold: str | None,
+    on: str,
+    figures_of: Path | None,
     modalities: str | None,
     model: str,
     seed: int,
@@ -57,6 +71,12 @@ def train(
 
     The weights are those of the last epoch: nothing is chosen on test records. The same command
     again goes on where an interrupted training stopped.
+
+    \b
+    The usual order: all folds for the figures, then one model on every record to use.
+      dmft train CACHE --protocol utd-loso --fold all --out teacher
+      dmft train CACHE --protocol utd-loso --on all --figures-of teacher --out final
+      dmft predict final FILES...
     """
     from contextlib import closing
 
@@ -64,8 +84,12 @@ def train(
     from dmft.commands.show import ProgressCallback, figures_text
     from dmft.config import load_config
     from dmft.models.own import find_own
+    from dmft.protocols import fold_rules, load_protocol
     from dmft.training.train import train as run
 
+    if figures_of is not None and on != "all":
+        raise click.UsageError("--figures-of goes with --on all")
+    rules = load_protocol(protocol)
     settings, is_ours = load_config(config, changes), model in ("teacher", "student")
     if not is_ours:
         find_own(model)  # before the cache is read
@@ -74,18 +98,29 @@ def train(
     with closing(ProgressCallback()) as callback:
         figures = run(
             opened,
-            protocol,
+            rules,
             out,
             kind=model if is_ours else "teacher",
             model=None if is_ours else model,
             config=settings,
             fold=fold,
+            on=on,
+            figures_of=figures_of,
             seed=seed,
             device=device,
             may_share=not forbid_shared,
             callback=callback,
         )
     click.echo(figures_text(figures))
+    if on == "all":
+        click.echo(f"Next: dmft export {out} -o {out}-exported")
+        return
+    n_folds = len(fold_rules(rules, opened))
+    if fold is None and n_folds > 1:
+        click.echo(
+            f"This is 1 of {n_folds} folds of {rules.name}, the first. --fold all trains them all: "
+            "their mean is the figure to quote."
+        )
     if model != "student":
         click.echo(f"Next: dmft distill {cache} --teacher {out} --out {out}-student")
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,18 @@ def measure(run: TrainedRun, cache: Cache, fold: Fold) -> Measurement:
     return Measurement(metrics=metrics, predictions=predictions)
 
 
+def without_scores(metrics: RunMetrics) -> RunMetrics:
+    """Figures of a model that nothing is left to measure on: sizes and times, no accuracy."""
+    unknown = float("nan")
+    return dataclasses.replace(
+        metrics,
+        accuracy=unknown,
+        macro_f1=unknown,
+        pooled_accuracy=unknown,
+        pooled_macro_f1=unknown,
+    )
+
+
 def write_measurement(folder: Path, measurement: Measurement) -> None:
     """Write a fold's figures and predictions into its run folder."""
     write_predictions(folder / PREDICTIONS_FILE, measurement.predictions)
@@ -111,6 +124,11 @@ def evaluate(
     folds = []
     for fold_folder in fold_folders(Path(folder)):
         run = load_run(fold_folder, device)
+        if run.spec.fold.is_every_record:
+            raise ContractError(
+                f"{fold_folder} was trained on every record, so none is left to measure it on: the "
+                "figures of a run of all folds say what to expect of it (dmft train --fold all)"
+            )
         folds.append(measure(run, *caches.of(run.info)).metrics)
     return mean_of_folds(folds)
 

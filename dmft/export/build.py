@@ -90,7 +90,8 @@ def export(
     folder, out = Path(run_folder), Path(out)
     if fold_folders(folder) != (folder,):
         raise ConfigError(
-            f"{folder} holds several folds: name one of them, {fold_folders(folder)[0]}"
+            f"{folder} holds several models, one a fold: train one on every record with "
+            f"'dmft train --on all', or name one of them, as {fold_folders(folder)[0]}"
         )
     if out.exists():
         raise ContractError(f"{out} exists: choose another folder, or remove it")

@@ -17,7 +17,7 @@ def model_card(info: ExportInfo, run: RunInfo) -> str:
         "any values where the modality is absent |"
         for name, shape in info.inputs.items()
     )
-    names, spec = ", ".join(info.inputs), run.spec
+    names = ", ".join(info.inputs)
     kind = info.kind[:1].upper() + info.kind[1:]
     return f"""# {kind} for {info.dataset or "an unnamed data set"}: {names}
 
@@ -28,9 +28,7 @@ absent. {info.n_parameters:,} parameters.
 
 {_figures(info.figures)}
 
-Trained on {spec.n_train} records by the protocol `{run.source.protocol.name}`, fold
-`{spec.fold.name}`, and tested on {spec.n_test} others. Accuracy is the part of the test records
-whose first place is right. It says nothing about people, rooms, sensors or activities unlike those
+{_trained_on(run)} It says nothing about people, rooms, sensors or activities unlike those
 of the data set.
 
 ## Inputs and outputs
@@ -93,4 +91,25 @@ def _figures(figures: dict[str, Any] | Any) -> str:
         lines.append(f"| {name} | {test} | {found['accuracy_all']:.2%} | {same} | {largest} |")
     return "\n".join(lines) + (
         f"\n\nAll {figures['n_records']} records include those it was trained on."
+    )
+
+
+def _trained_on(run: RunInfo) -> str:
+    """On what it was trained, and what its figures are of."""
+    spec, protocol = run.spec, run.source.protocol.name
+    means = "Accuracy is the part of the test records whose first place is right."
+    if not spec.fold.is_every_record:
+        return (
+            f"Trained on {spec.n_train} records by the protocol `{protocol}`, fold "
+            f"`{spec.fold.name}`, and tested on {spec.n_test} others. {means}"
+        )
+    if not run.source.expected:
+        return f"Trained on all {spec.n_train} records; none was left to test it on."
+    found = run.source.expected
+    return (
+        f"Trained on all {spec.n_train} records; none was left to test it on. What to expect: "
+        f"models of the same settings, each tested on records that it had not seen, by the "
+        f"protocol `{protocol}`, reached {found['accuracy']:.2%} accuracy (mean of "
+        f"{found['n_folds']:.0f} folds, deviation {found['accuracy_spread']:.2%}) and "
+        f"{found['macro_f1']:.2%} macro F1. {means}"
     )

@@ -17,7 +17,7 @@ from dmft.protocols.files import (
     Protocol,
     load_protocol,
 )
-from dmft.protocols.folds import Fold, choose_folds, fold_rules, make_fold
+from dmft.protocols.folds import Fold, choose_folds, every_record, fold_rules, make_fold
 from dmft.protocols.shared_files import forbid_shared, seen_by
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "LeaveOneOut",
     "Protocol",
     "choose_folds",
+    "every_record",
     "fold_rules",
     "forbid_shared",
     "load_protocol",

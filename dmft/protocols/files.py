@@ -9,6 +9,8 @@ from pipeline.common.settings import parse_table, read_toml
 from pipeline.contract import ConfigError, ContractError, check_path_name
 
 METRICS = ("accuracy", "macro_f1")
+EVERY_RECORD = "all"
+"""Name of the fold that is none: all records to learn from, and none left to be measured on."""
 NOT_GIVEN = -1
 """Stands in a column for a record without the attribute; it is in no fold of its own."""
 
@@ -32,10 +34,17 @@ class FoldRule:
             check_path_name(self.name, "fold")
         except ContractError as error:
             raise ConfigError(str(error)) from error
+        if self.is_every_record:
+            return
         for side in ("train", "test"):
             rule = getattr(self, side)
             if not rule or not all(rule.values()):
                 raise ConfigError(f"{side} is {dict(rule)!r}: wanted values of an attribute")
+
+    @property
+    def is_every_record(self) -> bool:
+        """Whether it leaves nobody out."""
+        return self.name == EVERY_RECORD and not self.train and not self.test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

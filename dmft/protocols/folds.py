@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dmft.protocols.files import (
+    EVERY_RECORD,
     NOT_GIVEN,
     ColumnFolds,
     FoldRule,
@@ -158,6 +159,11 @@ def _in_numbers(rule: FoldRule, cache: Cache, protocol: str) -> FoldRule:
     return replace(rule, train=sides["train"], test=sides["test"])
 
 
+def every_record(cache: Cache) -> Fold:
+    """All records of a cache to learn from, and none left to be measured on."""
+    return make_fold(FoldRule(name=EVERY_RECORD, train={}, test={}), cache, EVERY_RECORD)
+
+
 def choose_folds(protocol: Protocol, cache: Cache, which: str | None) -> tuple[Fold, ...]:
     """Return one fold by name or number, the first where None, every one where ``all``.
 
@@ -254,7 +260,9 @@ def make_fold(rule: FoldRule, cache: Cache, protocol: str) -> Fold:
         chosen = np.ones(len(cache), dtype=bool)
         for attribute, values in wanted.items():
             chosen &= np.isin(_column(cache, attribute, protocol), values)
-        if not chosen.any():
+        if rule.is_every_record:
+            chosen[:] = side == "train"
+        elif not chosen.any():
             selected_by = ", ".join(f"{name} in {list(values)}" for name, values in wanted.items())
             raise ContractError(
                 f"protocol {protocol}, fold {rule.name}: the {side} side "

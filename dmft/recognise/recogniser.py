@@ -145,7 +145,10 @@ def _of_run(folder: Path, device: str) -> Recogniser:
 
     folders = fold_folders(folder)
     if folders != (folder,):
-        raise ContractError(f"{folder} holds several folds: name one of them, {folders[0]}")
+        raise ContractError(
+            f"{folder} holds {len(folders)} models, one a fold: train one on every record with "
+            f"'dmft train --on all', or name one of them, as {folders[0]}"
+        )
     run = load_run(folder, device)
     return Recogniser(
         dataset=run.info.source.dataset,

@@ -165,6 +165,11 @@ def _read_fold(folder: Path, skipped: list[str]) -> MeasuredFold:
         raise ContractError(
             f"{folder}: its training has not ended; the same command again goes on with it"
         )
+    if info.spec.fold.is_every_record:
+        raise ContractError(
+            f"{folder}: it was trained on every record and has no figures of its own; show the run "
+            "of all folds"
+        )
     if not (folder / METRICS_FILE).exists():
         raise ContractError(
             f"{folder}: it has no figures yet; the same 'dmft train' or 'dmft distill' again "

@@ -156,6 +156,8 @@ class RunSource:
     """How much of the published data set the cache holds; None where no list of it ships."""
     shared: Mapping[str, int] = field(default_factory=dict)
     """Modality to the test records of which some raw file is a training record's too."""
+    expected: Mapping[str, float] = field(default_factory=dict)
+    """Of a model on every record: the figures of a run of all folds with the same settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +199,7 @@ class RunInfo:
         protocol: Protocol,
         teachers: Sequence[str] = (),
         shared: Mapping[str, int] = MappingProxyType({}),
+        expected: Mapping[str, float] = MappingProxyType({}),
     ) -> RunInfo:
         """What there is to say of a run on a cache before it is trained."""
         weights = cache.spec.provenance.get("weights")
@@ -212,6 +215,7 @@ class RunInfo:
             fabricated=bool(cache.spec.provenance.get("fabricated")),
             coverage=coverage_of(cache, cache.modalities),
             shared=dict(shared),
+            expected=dict(expected),
         )
         return cls(
             spec=spec,

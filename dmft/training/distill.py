@@ -34,6 +34,7 @@ def distill(
     *,
     model: str | type[nn.Module] | None = None,
     config: Configuration | None = None,
+    figures_of: str | Path | None = None,
     seed: int | None = None,
     device: str = "auto",
     callback: Callback | None = None,
@@ -43,7 +44,8 @@ def distill(
     Protocol, folds and features are the first teacher's, and so are configuration and seed where
     not given; a table of changes is laid over the teacher's configuration. Several teachers of the
     same folds answer in turn, a record of a batch each. ``model`` is a network of your own in the
-    student's place, as :func:`dmft.train` takes it.
+    student's place, as :func:`dmft.train` takes it, and ``figures_of`` says what to expect where
+    the teacher was trained on every record.
 
     Example::
 
@@ -65,6 +67,7 @@ def distill(
             runs,
             network=network,
             config=config,
+            figures_of=figures_of,
             seed=seed,
             callback=callback,
         )
@@ -104,6 +107,7 @@ def plan_distillation(
     *,
     network: Network | None = None,
     config: Configuration | None = None,
+    figures_of: str | Path | None = None,
     seed: int | None = None,
     callback: Callback | None = None,
 ) -> Training:
@@ -135,6 +139,7 @@ def plan_distillation(
         kind="distilled",
         network=network,
         config=chosen,
+        figures_of=figures_of,
         seed=first.seed if seed is None else seed,
         on=teachers[0].device,
         teachers=teachers,

@@ -22,11 +22,12 @@ from dmft.data import Cache, FeatureTransform, make_features
 from dmft.data.shuffle import ShuffleBuffer
 from dmft.data.sources import choose_source
 from dmft.evaluation.averages import mean_of_folds
-from dmft.evaluation.evaluate import measure, write_measurement
+from dmft.evaluation.evaluate import measure, without_scores, write_measurement
 from dmft.evaluation.metrics import RunMetrics, read_metrics
+from dmft.models.config import require
 from dmft.models.network import Network
 from dmft.models.own import find_own
-from dmft.protocols import Fold, Protocol, choose_folds, load_protocol
+from dmft.protocols import Fold, Protocol, choose_folds, every_record, load_protocol
 from dmft.protocols.shared_files import forbid_shared, seen_by
 from dmft.runs.files import file_sha256, write_json
 from dmft.runs.folder import (
@@ -43,6 +44,7 @@ from dmft.runs.folder import (
 from dmft.runs.spec import RunInfo, RunOutcome, RunSpec
 from dmft.runs.trained import TrainedRun, build_model, load_run, save_model
 from dmft.training.device import resolve_device
+from dmft.training.final import ON, expected_figures
 from dmft.training.log import Callback, RunLogger
 from dmft.training.loop import Learner
 from dmft.training.losses import Objective, hard_objective, soft_objective
@@ -82,12 +84,14 @@ def train(
     model: str | type[nn.Module] | None = None,
     config: Configuration | None = None,
     fold: str | None = None,
+    on: str = "folds",
+    figures_of: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
     may_share: bool = True,
     callback: Callback | None = None,
 ) -> RunMetrics:
-    """Train a teacher or a student on one fold, or on all of them; return the figures.
+    """Train a teacher or a student on one fold, on all of them, or on every record at once.
 
     Example::
 
@@ -103,6 +107,9 @@ def train(
             ``my_package.gru:GruFusion`` (docs/how-to/own-model.md).
         config: The configuration, its name or file, or changes to the default one.
         fold: One fold's name, ``all``, or None for the first.
+        on: ``folds``, or ``all`` for one model on every record: the one to use, with nothing left
+            to measure it on; what is returned then has no records and no accuracy.
+        figures_of: The run of all folds whose figures say what to expect of that model.
         seed: Source of everything random.
         device: ``auto``, ``cpu`` or ``cuda``.
         may_share: Train also where test records share raw files with training records.
@@ -114,7 +121,8 @@ def train(
     """
     settings, network = make_config(config), find_own(model)
     rules = load_protocol(protocol) if isinstance(protocol, str) else protocol
-    folds = choose_folds(rules, cache, fold)
+    require(on in ON, "on", on, " or ".join(ON))
+    folds = (every_record(cache),) if on == "all" else choose_folds(rules, cache, fold)
     if not may_share:
         forbid_shared(folds)
     plans = {
@@ -128,11 +136,12 @@ def train(
             config=settings,
             seed=seed,
             on=resolve_device(device),
+            figures_of=figures_of,
             callback=callback,
         )
         for chosen in folds
     }
-    return train_folds(Path(out), plans, many=fold == "all")
+    return train_folds(Path(out), plans, many=fold == "all" and on != "all")
 
 
 def plan_training(
@@ -147,6 +156,7 @@ def plan_training(
     on: torch.device,
     network: Network | None = None,
     teachers: Sequence[TrainedRun] = (),
+    figures_of: str | Path | None = None,
     callback: Callback | None = None,
 ) -> Training:
     """Gather what a training takes, on labels alone or on teachers too.
@@ -176,6 +186,7 @@ def plan_training(
             protocol,
             teachers=[str(run.folder.resolve()) for run in teachers],
             shared=fold.shared,
+            expected={} if figures_of is None else expected_figures(spec, figures_of),
         ),
         folder=folder,
         objective=taught or hard_objective(config),
@@ -316,8 +327,11 @@ def _complete(training: Training, learner: Learner) -> None:
 
 
 def _metrics(training: Training) -> RunMetrics:
-    """Measure a finished run, where that has not been done."""
+    """Measure a finished run, where that has not been done and there is something to measure on."""
     folder = training.folder
+    if not len(training.fold.test):
+        run = load_run(folder, training.info.spec.device)
+        return without_scores(measure(run, training.cache, training.fold).metrics)
     if not all((folder / name).exists() for name in (METRICS_FILE, PREDICTIONS_FILE)):
         run = load_run(folder, training.info.spec.device)
         write_measurement(folder, measure(run, training.cache, training.fold))
