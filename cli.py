@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from pipeline.common.suggesting import SuggestingGroup
 from pipeline.contract import DmftError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -27,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("dmft.commands.train:train", "Train a teacher or a student on a cache."),
     "distill": ("dmft.commands.distill:distill", "Distil a trained teacher into a student."),
     "evaluate": ("dmft.commands.evaluate:evaluate", "Measure a run on its test fold."),
+    "runs": ("dmft.commands.runs:runs", "List runs by what they are, and choose some."),
     "report": ("dmft.commands.report:report", "Show runs on one page, for a browser."),
     "figures": ("dmft.commands.figures:figures", "Draw runs for a paper, as PDF or SVG."),
     "experiment": ("dmft.commands.experiment:experiment", "Train a whole grid of models."),
@@ -62,7 +64,7 @@ NEEDED_FOR = {
 """Extra to what its packages are called in a message."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A group that imports a command's module when the command is asked for, not before."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

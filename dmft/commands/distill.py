@@ -39,7 +39,12 @@ from dmft.commands.memory import memory_option, trust_option
 @click.option(
     "--seed", type=options.SEED, help="Source of everything random. [default: the teacher's]"
 )
-@click.option("--config", help="default, paper, or a TOML file. [default: the teacher's]")
+@click.option(
+    "--config",
+    type=options.ShippedName("configs"),
+    metavar="NAME|FILE",
+    help="default, paper, paper-sizes, or a TOML file. [default: the teacher's]",
+)
 @options.changes("As student.layers=2; repeatable.")
 @options.device("train")
 @options.threads("weights depend on it. [default: torch's choice]")

@@ -32,7 +32,7 @@ def parse_together(context: click.Context, parameter: click.Parameter, text: str
 
 
 @click.command(short_help="Train a whole grid of models, resumably.")
-@click.argument("file", metavar="FILE", required=False)
+@click.argument("file", metavar="FILE", required=False, type=options.ShippedName("experiments"))
 @click.option("--cache", type=options.CACHE, help="The feature cache.  [required]")
 @click.option(
     "--out",
@@ -69,10 +69,17 @@ def parse_together(context: click.Context, parameter: click.Parameter, text: str
     "--protocol",
     "protocols",
     multiple=True,
+    type=options.ShippedName("protocols"),
+    metavar="NAME",
     help="Only this protocol of the file's; repeatable. [default: all]",
 )
 @click.option("--seeds", help="Instead of the file's, separated by commas.")
-@click.option("--config", help="Instead of the file's: default, paper, or a TOML file.")
+@click.option(
+    "--config",
+    type=options.ShippedName("configs"),
+    metavar="NAME|FILE",
+    help="Instead of the file's: default, paper, paper-sizes, or a TOML file.",
+)
 @options.changes("Beside the file's; repeatable.")
 @options.device("train")
 @options.forbid_shared

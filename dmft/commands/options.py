@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 PATH = click.Path(path_type=Path)
 
@@ -28,6 +29,45 @@ class CachePath(click.Path):
                 ctx,
             )
         return super().convert(f"/{rest.lstrip('/')}" if separator else value, param, ctx)
+
+
+class ShippedName(click.Path):
+    """The name of what ships in a folder of ``data_manifests``, or a file; Tab offers both."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The names that begin so, then files."""
+        from pipeline.common.settings import shipped_names
+
+        names = [name for name in shipped_names(self.folder) if name.startswith(incomplete)]
+        files = [] if names and not incomplete else super().shell_complete(ctx, param, incomplete)
+        return [CompletionItem(name) for name in names] + files
+
+
+class Setting(click.ParamType):
+    """``section.key=value``; Tab offers the keys."""
+
+    name = "setting"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Keys of the configuration that begin so."""
+        from dmft.config import load_config
+        from pipeline.common.settings import to_table
+
+        keys = (
+            f"{section}.{key}="
+            for section, table in to_table(load_config()).items()
+            for key in table
+            if section != "modality"
+        )
+        return [CompletionItem(key) for key in keys if key.startswith(incomplete)]
 
 
 SEED = click.IntRange(0, 2**63 - 1)
@@ -92,7 +132,14 @@ def changes(help_text: str) -> Callable[[Any], Any]:
     """``--set`` and ``--epochs``, which the command gets together as ``changes``."""
 
     def decorated(command: Callable[..., None]) -> Callable[..., None]:
-        @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help=help_text)
+        @click.option(
+            "--set",
+            "changes",
+            multiple=True,
+            type=Setting(),
+            metavar="KEY=VALUE",
+            help=help_text,
+        )
         @click.option(
             "--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N."
         )

@@ -12,7 +12,14 @@ from dmft.commands.memory import memory_option, trust_option
 
 @click.command(short_help="Train a teacher or a student on a cache.")
 @click.argument("cache", type=options.CACHE)
-@click.option("--protocol", required=True, help="A shipped protocol's name, or a TOML file.")
+@click.option(
+    "--protocol",
+    required=True,
+    type=options.ShippedName("protocols"),
+    metavar="NAME|FILE",
+    help="A shipped protocol (utd-loso, utd-50-50, mmact-cross-subject, -view, -scene, -session), "
+    "or a TOML file.",
+)
 @click.option("--fold", default=None, help="Name or number of a fold, or 'all'. [default: first]")
 @click.option(
     "--on",
@@ -43,7 +50,12 @@ from dmft.commands.memory import memory_option, trust_option
 @options.run_folder
 @options.forbid_shared
 @click.option(
-    "--config", default="default", show_default=True, help="default, paper, or a TOML file."
+    "--config",
+    type=options.ShippedName("configs"),
+    metavar="NAME|FILE",
+    default="default",
+    show_default=True,
+    help="default, paper, paper-sizes, or a TOML file.",
 )
 @options.changes("As encoder.width=32; repeatable.")
 @options.device("train")

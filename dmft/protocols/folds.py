@@ -22,7 +22,7 @@ from dmft.protocols.files import (
 )
 from dmft.protocols.group_folds import group_folds
 from dmft.protocols.shared_files import shared_rows, shared_text
-from pipeline.common.words import first_of, text_of
+from pipeline.common.words import first_of, meant, text_of
 from pipeline.contract import ConfigError, ContractError
 
 if TYPE_CHECKING:
@@ -187,8 +187,8 @@ def choose_folds(protocol: Protocol, cache: Cache, which: str | None) -> tuple[F
         chosen = int(which)
     else:
         raise ConfigError(
-            f"protocol {protocol.name} has no fold {which!r}: wanted one of {', '.join(names)}, "
-            f"a number from 0 to {len(names) - 1}, or all"
+            f"protocol {protocol.name} has no fold {which!r}{meant(which, names)}: wanted one of "
+            f"{', '.join(names)}, a number from 0 to {len(names) - 1}, or all"
         )
     return (_made(rules[chosen], cache, protocol.name, protocol.group),)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.common.suggesting import SuggestingGroup
 from pipeline.common.words import first_of, text_of
 
 
@@ -36,7 +37,7 @@ def _or_damaged(location: str) -> Iterator[None]:
         ) from error
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def cache() -> None:
     """Look into a feature cache and verify it."""
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import click
 
+from pipeline.common.suggesting import SuggestingGroup
 from pipeline.common.words import first_of
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def dataset() -> None:
     """Describe a data set of your own: draft its description, and check what it makes of it."""
 

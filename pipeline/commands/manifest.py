@@ -6,9 +6,10 @@ import click
 
 from pipeline.commands.manifest_build import build
 from pipeline.commands.manifest_check import check_command, lock_command
+from pipeline.common.suggesting import SuggestingGroup
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def manifest() -> None:
     """Build, check and lock manifests: the ordered list of a data set's records and files."""
 

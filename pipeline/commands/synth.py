@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.common.progress_bar import ProgressBar
+from pipeline.common.suggesting import SuggestingGroup
 
 if TYPE_CHECKING:
     from pipeline.synthetic.tree import Written
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _option = partial(click.option, show_default=True)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def synth() -> None:
     """Fabricate raw recordings to try things on.
 

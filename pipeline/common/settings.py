@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipeline.common.words import meant
 from pipeline.contract.errors import ConfigError
 
 Config = TypeVar("Config")
@@ -105,6 +106,7 @@ def read_toml(name_or_file: str, folder: str, what: str) -> dict[str, Any]:
     elif not path.is_file():
         raise ConfigError(
             f"{what} {name_or_file!r} is neither a file nor one of {', '.join(names)}"
+            f"{meant(name_or_file, names)}"
         )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -199,7 +201,9 @@ def _table(kind: Any, table: Any, path: str, problems: list[str]) -> Any:
     for key in table:
         if key not in fields:
             known = ", ".join(fields)
-            problems.append(f"{prefix}{key} is not a setting: wanted one of {known}")
+            problems.append(
+                f"{prefix}{key} is not a setting: wanted one of {known}{meant(str(key), fields)}"
+            )
     for name, field in fields.items():
         optional = (
             field.default is not dataclasses.MISSING

@@ -112,6 +112,8 @@ def test_the_version_is_printed() -> None:
     ("arguments", "said"),
     [
         (["fly"], "No such command 'fly'"),
+        (["trian"], "No such command 'trian' (did you mean 'train'?)."),
+        (["cache", "verfy"], "No such command 'verfy' (did you mean 'verify'?)."),
         (["cache", "fly"], "No such command 'fly'"),
         (["train", "--fly"], "No such option"),
         (["encode"], "Missing argument 'MANIFEST'"),

@@ -1,0 +1,23 @@
+"""What Tab offers."""
+
+from __future__ import annotations
+
+import click
+
+from dmft.commands import options
+
+
+def offered(kind: click.ParamType, incomplete: str) -> list[str]:
+    """Completions of what is typed so far."""
+    context = click.Context(click.Command("train"))
+    return [item.value for item in kind.shell_complete(context, click.Option(["--x"]), incomplete)]
+
+
+def test_shipped_names_are_offered_then_files():
+    assert offered(options.ShippedName("protocols"), "utd") == ["utd-50-50", "utd-loso", "utd"]
+    assert "table-1" in offered(options.ShippedName("experiments"), "")
+
+
+def test_the_keys_of_settings_are_offered():
+    assert offered(options.Setting(), "training.e") == ["training.epochs="]
+    assert "distill.temperature=" in offered(options.Setting(), "distill")
