@@ -11,10 +11,20 @@ What a notebook needs is here by one import, and nothing heavy is loaded before 
     run.scores, run.confusion, run.predict(cache)  # pandas.DataFrame each
 """
 
+import importlib.util
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from pipeline.common.lazy import lazily
+try:
+    from pipeline.common.lazy import lazily
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] != "pipeline":
+        raise
+    _found = importlib.util.find_spec("pipeline")
+    raise ImportError(
+        f"{_found.origin if _found else 'nothing'} is imported as 'pipeline', which is the name of "
+        "a package of dmft: rename that file, or start Python in another folder"
+    ) from error
 
 if TYPE_CHECKING:
     from dmft.config import RunConfig, load_config

@@ -81,7 +81,8 @@ def distill(
 
     own = None if model == "student" else model
     find_own(own)  # before the cache is read
-    first = read_info(fold_folders(teachers[0])[0]).spec
+    folders = fold_folders(teachers[0])
+    first = read_info(folders[0]).spec
     all_changes = [
         *changes,
         *([f"distill.temperature={temperature}"] if temperature is not None else []),
@@ -91,7 +92,7 @@ def distill(
         load_config(config, all_changes) if config else change_config(first.config, all_changes)
     )
     opened = open_within(cache, first.modalities, memory, device, trust=trust)
-    with closing(ProgressCallback()) as callback:
+    with closing(ProgressCallback(len(folders))) as callback:
         figures = run(
             opened,
             teachers,

@@ -34,16 +34,19 @@ def evaluate(
     from dmft.commands.show import figures_text
     from dmft.data import memory_budget
     from dmft.evaluation.evaluate import evaluate as measure
+    from pipeline.common.progress_bar import ProgressBar
     from pipeline.common.settings import to_table
 
     budget = memory_budget(memory, device)
-    metrics = measure(
-        run,
-        cache_path=cache_path,
-        device=device,
-        memory=budget,
-        trust=trust,
-        on_cache=say_residency,
-    )
+    with ProgressBar() as bar:
+        metrics = measure(
+            run,
+            cache_path=cache_path,
+            device=device,
+            memory=budget,
+            trust=trust,
+            on_cache=say_residency,
+            progress=bar.follow("measuring", unit="folds"),
+        )
     text = f"{figures_text(metrics)}\nNext: dmft report {run}"
     options.print_or_write(to_table(metrics), text, as_json=as_json, output=output)

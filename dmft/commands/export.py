@@ -41,7 +41,10 @@ def export(
     """
     from dmft.export.build import export as build
 
-    info = build(run, output, cache_path=cache_path, int8=int8, trust=trust)
+    def say(step: str) -> None:
+        click.echo(f"{step} ...", err=True)
+
+    info = build(run, output, cache_path=cache_path, int8=int8, trust=trust, progress=say)
     if as_json:
         click.echo(json.dumps(info.to_json(), indent=2))
         return

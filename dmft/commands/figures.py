@@ -48,14 +48,12 @@ def figures(runs: tuple[Path, ...], output: Path, formats: tuple[str, ...], pape
     loaded, skipped = load_runs(runs)
     missing: list[str] = []
     if paper:
-        written, missing = write_paper_figures(loaded, output, formats)
+        written, missing = write_paper_figures(loaded, output, formats, click.echo)
         if not written:
             listed = "\n  ".join(missing)
             raise ContractError(f"no figure of the paper can be drawn:\n  {listed}")
     else:
-        written = write_figures(loaded, output, formats)
-    for path in written:
-        click.echo(str(path))
+        write_figures(loaded, output, formats, click.echo)
     for line in missing:
         click.echo(f"not drawn: {line}", err=True)
     for line in skipped:

@@ -49,7 +49,7 @@ class ShippedName(click.Path):
         return [CompletionItem(name) for name in names] + files
 
 
-class Setting(click.ParamType):
+class Setting(click.types.StringParamType):
     """``section.key=value``; Tab offers the keys."""
 
     name = "setting"

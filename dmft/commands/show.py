@@ -12,7 +12,9 @@ LINES_A_FOLD = 5
 class ProgressCallback:
     """How a training goes: a bar a fold on a terminal, a few plain lines elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, n_folds: int = 1) -> None:
+        """Begin with the first of some folds."""
+        self.n_folds, self.n_ended = n_folds, 0
         self.bar = ProgressBar(plain_every_s=None)
         self.seconds: list[float] = []
 
@@ -21,7 +23,8 @@ class ProgressCallback:
         self.seconds = []
         if done:
             self.bar.say(f"{fold}: going on after epoch {done}")
-        self.bar.start(fold, total=n_epochs, done=done)
+        several = f" ({self.n_ended + 1} of {self.n_folds})" if self.n_folds > 1 else ""
+        self.bar.start(f"{fold}{several}", total=n_epochs, done=done)
 
     def epoch(self, report: EpochReport) -> None:
         """Move the bar, or print a line now and then."""
@@ -37,6 +40,7 @@ class ProgressCallback:
     def end(self, fold: str, metrics: RunMetrics) -> None:
         """Close the bar and say how the fold went."""
         self.close()
+        self.n_ended += 1
         self.bar.say(
             f"{fold}: accuracy {metrics.accuracy:.2%}, macro F1 {metrics.macro_f1:.2%} "
             f"on {metrics.n_records} test records"

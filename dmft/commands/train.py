@@ -107,7 +107,8 @@ def train(
         find_own(model)  # before the cache is read
     names = [name.strip() for name in (modalities or "").split(",") if name.strip()]
     opened = open_within(cache, names or None, memory, device, trust=trust)
-    with closing(ProgressCallback()) as callback:
+    n_folds = len(fold_rules(rules, opened))
+    with closing(ProgressCallback(n_folds if fold == "all" else 1)) as callback:
         figures = run(
             opened,
             rules,
@@ -127,7 +128,6 @@ def train(
     if on == "all":
         click.echo(f"Next: dmft export {out} -o {out}-exported")
         return
-    n_folds = len(fold_rules(rules, opened))
     if fold is None and n_folds > 1:
         click.echo(
             f"This is 1 of {n_folds} folds of {rules.name}, the first. --fold all trains them all: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from dmft.runs.spec import RunInfo
 from dmft.runs.trained import TrainedRun, check_cache_fits, load_run, present_of
 from pipeline.common.settings import to_table
 from pipeline.contract import ContractError
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,18 +114,23 @@ def evaluate(
     memory: int | None = None,
     trust: bool = False,
     on_cache: Callable[[Cache], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> RunMetrics:
     """Measure a run folder, or every fold of one; by default on the cache it was trained on.
 
     A cache whose patches need more than ``memory`` bytes stays on the disk; with ``trust`` one that
-    nothing vouches for is used. ``on_cache`` is called with each that is opened.
+    nothing vouches for is used. ``on_cache`` is called with each that is opened, ``progress`` with
+    the folds that are measured and how many there are.
 
     Raises:
         ContractError: the folder is not a finished run, or the cache has changed.
     """
     caches = RunCaches(cache_path, memory=memory, trust=trust, on_cache=on_cache)
-    folds = []
-    for fold_folder in fold_folders(Path(folder)):
+    folds: list[RunMetrics] = []
+    folders = fold_folders(Path(folder))
+    for fold_folder in folders:
+        if progress is not None:
+            progress(len(folds), len(folders))
         run = load_run(fold_folder, device)
         if run.spec.fold.is_every_record:
             raise ContractError(
@@ -176,5 +184,28 @@ class RunCaches:
                 "Name a cache with --cache to measure on it all the same."
             )
         check_cache_fits(info.spec, cache)
+        if cache.spec.fingerprint != info.spec.cache_fingerprint:
+            _warn_of_others(info, cache)
         fold = make_fold(info.spec.fold, cache, info.source.protocol.name)
         return seen_by(fold, cache), fold
+
+
+def _warn_of_others(info: RunInfo, cache: Cache) -> None:
+    """Say that a cache holds other records than those that a run was trained on.
+
+    Raises:
+        ContractError: the ones are real people and the others of nobody.
+    """
+    fabricated = bool(cache.spec.provenance.get("fabricated"))
+    if fabricated != info.source.fabricated:
+        kinds = {True: "fabricated recordings", False: "real ones"}
+        raise ContractError(
+            f"{cache.path} holds {kinds[fabricated]} and the run was trained on "
+            f"{kinds[not fabricated]}: its figures there would say nothing. "
+            f"Name the run's own cache, fingerprint {info.spec.cache_fingerprint[:12]!r}"
+        )
+    log.warning(
+        "%s is not the cache that the run was trained on: the figures are of other records, and "
+        "its test side may hold people who were trained on",
+        cache.path,
+    )

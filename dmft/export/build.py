@@ -72,6 +72,7 @@ def export(
     cache_path: str | Path | None = None,
     int8: bool = True,
     trust: bool = False,
+    progress: Callable[[str], None] = lambda step: None,
 ) -> ExportInfo:
     """Export the run of one fold into the new folder ``out``.
 
@@ -82,6 +83,7 @@ def export(
             that is gone.
         int8: Write the graph with 8-bit weights too.
         trust: Use a cache that nothing vouches for.
+        progress: Told of each step as it begins.
 
     Raises:
         ConfigError: the run has several folds.
@@ -95,6 +97,7 @@ def export(
         )
     if out.exists():
         raise ContractError(f"{out} exists: choose another folder, or remove it")
+    progress("reading the run and its cache")
     run = load_run(folder)
     records = gather_records(run, cache_path, trust=trust)
     info = describe(run)
@@ -102,7 +105,9 @@ def export(
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
         building = Path(name) / "export"
         building.mkdir()
+        progress("writing the graphs, which takes the most of it")
         write_graphs(run, info, building, int8=int8)
+        progress(f"comparing them with the run on {len(records.present):,} records")
         info = dataclasses.replace(info, figures=compare(run, info, building, records))
         (building / CARD_FILE).write_text(model_card(info, run.info))
         files = {

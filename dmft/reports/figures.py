@@ -7,7 +7,7 @@ styles that also tell series apart in black and white.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +42,25 @@ STYLE: Any = {
 }
 
 
-def write_figures(runs: Sequence[Measured], folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Draw every figure of some runs; return the files, whose bytes depend on the runs alone."""
+def write_figures(
+    runs: Sequence[Measured],
+    folder: Path,
+    formats: Sequence[str],
+    on_file: Callable[[Path], None] | None = None,
+) -> list[Path]:
+    """Draw every figure of some runs; return the files, whose bytes depend on the runs alone.
+
+    ``on_file`` is told of each as it is written.
+    """
     with mpl.rc_context(STYLE):
-        return _save(_figures([run_data(run) for run in runs]), folder, formats)
+        return _save(_figures([run_data(run) for run in runs]), folder, formats, on_file)
 
 
 def write_paper_figures(
-    runs: Sequence[Measured], folder: Path, formats: Sequence[str]
+    runs: Sequence[Measured],
+    folder: Path,
+    formats: Sequence[str],
+    on_file: Callable[[Path], None] | None = None,
 ) -> tuple[list[Path], list[str]]:
     """Draw the paper's figures, means over seeds; return the files, and a line for each that
     there are no runs for.
@@ -69,11 +80,14 @@ def write_paper_figures(
             if not found:
                 made_by = " or ".join(f"dmft experiment {name}" for name in figure.experiments)
                 missing.append(f"{figure.name}: no run is a {figure.wanted}; make some: {made_by}")
-        return _save(drawn, folder, formats) if drawn else [], missing
+        return _save(drawn, folder, formats, on_file) if drawn else [], missing
 
 
 def _save(
-    figures: Iterable[tuple[str, Figure]], folder: Path, formats: Sequence[str]
+    figures: Iterable[tuple[str, Figure]],
+    folder: Path,
+    formats: Sequence[str],
+    on_file: Callable[[Path], None] | None,
 ) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -84,6 +98,8 @@ def _save(
             plain = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
             figure.savefig(path, dpi=300, metadata=plain.get(kind))
             written.append(path)
+            if on_file is not None:
+                on_file(path)
     return written
 
 

@@ -38,6 +38,16 @@ def test_importing_it_imports_neither_torch_nor_pandas_nor_zarr():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_users_own_pipeline_is_named_where_it_is_in_the_way(tmp_path):
+    (tmp_path / "pipeline.py").write_text("steps = []")
+    code = "import dmft"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert f"{tmp_path / 'pipeline.py'} is imported as 'pipeline'" in done.stderr
+    assert "rename that file" in done.stderr
+
+
 def test_a_cache_shows_itself_in_a_line_and_its_records_as_a_table(tmp_path):
     cache = dmft.open_cache(write_cache(tmp_path / "c.zarr"))
     assert repr(cache) == (

@@ -32,7 +32,7 @@ def test_train_distil_and_evaluate_on_every_fold(place):
     assert "mean of 4 folds, 32 test records" in trained.stdout
     assert "1-nearest-neighbour" in trained.stdout
     assert trained.stdout.endswith("Next: dmft distill c.zarr --teacher t --out t-student\n")
-    assert "subject-1: epoch 2/2" in trained.stderr
+    assert "subject-1 (1 of 4): epoch 2/2" in trained.stderr
 
     distilled = invoke(
         "distill", "c.zarr", "--teacher", "t", "--out", "s", "--temperature", 2, "--device", "cpu"
