@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.commands.failures import failure_lines
 from pipeline.common.progress_bar import ProgressBar
+from pipeline.common.settings import read_toml, shipped_names
 
 if TYPE_CHECKING:
     from pipeline.encode.dry_run import DryRun
@@ -239,12 +241,8 @@ def _print(summary: Summary, seconds: float, out: str) -> None:
             f"{counts['failed']:5} failed   ({summary.spec.n_records}, {spec.n_patches}, "
             f"{spec.n_features}) {spec.dtype}"
         )
-    for record_id, modality, failure in summary.failures[:20]:
-        named = failure.path or ""
-        where = "" if named in failure.message else f" {named}:"
-        click.echo(f"failed: {record_id} {modality}:{where} {failure.message}", err=True)
-    if len(summary.failures) > 20:
-        click.echo(f"... and {len(summary.failures) - 20} more; --json lists all", err=True)
+    for line in failure_lines(summary.failures):
+        click.echo(f"failed: {line}", err=True)
     n_failed, n_tried = len(summary.failures), summary.plan.n_pending
     if n_failed and not summary.stopped:
         click.echo(
@@ -261,10 +259,21 @@ def _print(summary: Summary, seconds: float, out: str) -> None:
     if summary.stopped:
         click.echo("Stopped at the first failure, as asked; run again to go on.", err=True)
     elif not any(counts["present"] for counts in summary.counts.values()):
-        click.echo("Next: mend what failed and run the same command again.")
+        click.echo(
+            f"Next: mend what failed and run the same command again. Not one of the {n_failed} "
+            "could be read: is --raw their tree?"
+        )
     else:
         cache = out.removeprefix("file://")
         if "://" in cache:
             click.echo(f"{out} is to be copied to a disk of the machine that trains.")
             cache = "COPY"
+        if names := _protocols_for(summary.spec.dataset):
+            click.echo(f"Protocols of {summary.spec.dataset}: {', '.join(names)}")
         click.echo(f"Next: dmft train {cache} --protocol NAME --model teacher --out RUN")
+
+
+def _protocols_for(dataset: str) -> list[str]:
+    """Names of the protocols that ship for a data set."""
+    names = shipped_names("protocols")
+    return [n for n in names if read_toml(n, "protocols", "protocol").get("dataset") == dataset]

@@ -16,15 +16,25 @@ import click
 from pipeline.manifests import Manifest
 from pipeline.manifests.file_check import FileReport
 
+FIRST, MANY = 3, 10
+"""Of more than so many problems of one kind people are shown the first."""
 _LINE = re.compile(r"line (\d+)")
 
 
 def show_text(reports: Sequence[FileReport], other: Manifest | None) -> None:
     """A line a problem on standard output; the verdict on standard error where there are any."""
     for report in reports:
+        before = f"{shown(report.file)}: " if len(reports) > 1 else ""
+        counts = Counter(problem.kind for problem in report.problems)
+        said: Counter[Any] = Counter()
         for problem in report.problems:
-            before = f"{shown(report.file)}: " if len(reports) > 1 else ""
-            click.echo(f"{before}{problem.kind}: {problem.where}: {problem.message}")
+            said[problem.kind] += 1
+            is_many = counts[problem.kind] > MANY
+            if not is_many or said[problem.kind] <= FIRST:
+                click.echo(f"{before}{problem.kind}: {problem.where}: {problem.message}")
+            elif said[problem.kind] == FIRST + 1:
+                left = counts[problem.kind] - FIRST
+                click.echo(f"{before}{problem.kind}: ... and {left:,} more; --json lists all")
     _show_verdicts(reports, other)
 
 
@@ -75,6 +85,10 @@ def _verdict(report: FileReport, other: Manifest | None) -> str:
         kinds = Counter(str(problem.kind) for problem in report.problems)
         counts = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
         n = len(report.problems)
+        records = report.manifest.records if report.manifest else ()
+        n_files = sum(len(streams) for record in records for streams in record.streams.values())
+        if n_files and kinds["missing"] == n_files:
+            counts += "; not one of its files is there: is this their tree?"
         return f"{n} problem{'' if n == 1 else 's'} ({counts})"
     found = []
     if report.manifest is not None:

@@ -182,7 +182,7 @@ class Encoder:
             message=str(error),
             path=error.path or reading.streams[0].path,
         )
-        logger.warning("record %s, %s: %s", reading.record_id, failure.path, failure.message)
+        logger.info("record %s, %s: %s", reading.record_id, failure.path, failure.message)
         return Encoded(
             record_id=reading.record_id,
             presence=Presence.FAILED,

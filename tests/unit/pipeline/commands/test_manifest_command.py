@@ -182,3 +182,13 @@ def test_every_option_says_what_it_does_and_its_default(
             assert option.help  # type: ignore[attr-defined]
     text = run(*names, "--help").output
     assert text.count("[default: ") + text.count("[required]") >= 3
+
+
+def test_another_tree_is_asked_about_and_not_listed_file_by_file(raw: Path, tmp_path: Path) -> None:
+    output = built(raw)
+    (tmp_path / "wrong").mkdir()
+    result = run("check", output, "--raw", tmp_path / "wrong")
+    assert result.exit_code == 1
+    assert len(result.stdout.splitlines()) == 4
+    assert "missing: ... and 20 more; --json lists all" in result.stdout
+    assert "not one of its files is there: is this their tree?" in result.stderr
