@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dmft.experiments.compare import compare
     from dmft.experiments.results import read_results
     from dmft.notebook import Run, load
+    from dmft.notebook.recognizer import Recognizer
     from dmft.protocols import Fold, Protocol, choose_folds, load_protocol
     from dmft.runs.trained import load_run
     from dmft.training.distill import distill
@@ -51,6 +52,7 @@ else:
             "experiments.compare": "compare",
             "experiments.results": "read_results",
             "notebook": "Run load",
+            "notebook.recognizer": "Recognizer",
             "protocols": "Fold Protocol choose_folds load_protocol",
             "runs.trained": "load_run",
             "training.distill": "distill",
@@ -75,6 +77,7 @@ __all__ = [
     "DmftError",
     "Fold",
     "Protocol",
+    "Recognizer",
     "Run",
     "RunConfig",
     "__version__",

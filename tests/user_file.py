@@ -59,6 +59,8 @@ def work(raw: Path) -> str:
     assert_type(dmft.load_run("student/fold-subject-1").predict(cache, fold.test), Tensor)
     run[0].export("out", int8=False)
     dmft.read_results(raw).head()
+    recognizer = dmft.Recognizer(modalities={"skeleton": (64, 60)}, epochs=3).fit([[0.0]], [1])
+    recognizer.predict_proba([[0.0]]).sum()
     try:
         dmft.compare("student", "teacher")
     except dmft.DmftError as error:

@@ -9,9 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from dmft.config import RunConfig
 from dmft.data import Batch, Cache, FeatureTransform, Standardizer
 from dmft.data.features import FeaturePlan
 from dmft.models import InputShape, ModelShape, Student, Teacher, overall_vote
+from dmft.models.network import Network
 from dmft.models.own import build_own
 from dmft.runs.files import file_sha256
 from dmft.runs.folder import FOLDS_FILE, MODEL_FILE, fold_folders, read_info
@@ -26,13 +28,20 @@ PREDICT_BATCH = 128
 def build_model(spec: RunSpec, inputs: Mapping[str, InputShape]) -> nn.Module:
     """Build the network of a run, with fresh weights from its seed."""
     shape = ModelShape(inputs=inputs, n_classes=len(spec.classes))
+    return build_network(spec.kind, shape, spec.config, spec.seed, spec.network)
+
+
+def build_network(
+    kind: str, shape: ModelShape, config: RunConfig, seed: int, network: Network | None = None
+) -> nn.Module:
+    """Build a teacher, a student or a network of the user's own, with weights from a seed."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(spec.seed)
-        if spec.network is not None:
-            return build_own(spec.network, shape, spec.config)
-        if spec.kind == "teacher":
-            return Teacher(shape, spec.config.teacher, spec.config.encoder)
-        return Student(shape, spec.config.student, spec.config.encoder)
+        torch.manual_seed(seed)
+        if network is not None:
+            return build_own(network, shape, config)
+        if kind == "teacher":
+            return Teacher(shape, config.teacher, config.encoder)
+        return Student(shape, config.student, config.encoder)
 
 
 def save_model(folder: Path, spec: RunSpec, model: nn.Module, transform: FeatureTransform) -> Path:

@@ -291,22 +291,22 @@ def _learner(training: Training) -> Learner:
         objective=training.objective,
         source=choose_source(cache, rows, spec.shuffle_buffer, device),
         transform=transform,
-        config=_learnt_with(spec),
+        config=learnt_with(spec.kind, spec.config),
         seed=spec.seed,
         second_view=spec.kind == "distilled" and spec.config.distill.transfer,
         logger=RunLogger(training.folder, spec, training.callback),
     )
 
 
-def _learnt_with(spec: RunSpec) -> RunConfig:
-    """A run's configuration; without hidden modalities for a student, whose branches never meet.
+def learnt_with(kind: str, config: RunConfig) -> RunConfig:
+    """A model's configuration; without hidden modalities for a student, whose branches never meet.
 
     Hiding one would teach the others nothing, and keep its records from it.
     """
-    if spec.kind == "teacher":
-        return spec.config
-    augment = dataclasses.replace(spec.config.augment, drop_modality=0.0)
-    return dataclasses.replace(spec.config, augment=augment)
+    if kind == "teacher":
+        return config
+    augment = dataclasses.replace(config.augment, drop_modality=0.0)
+    return dataclasses.replace(config, augment=augment)
 
 
 def _complete(training: Training, learner: Learner) -> None:
