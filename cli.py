@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dataset": ("pipeline.commands.dataset:dataset", "Describe a data set of your own."),
     "synth": ("pipeline.commands.synth:synth", "Fabricate raw recordings to try things on."),
     "encode": ("pipeline.commands.encode:encode", "Raw recordings to a feature cache."),
-    "cache": ("pipeline.commands.cache:cache", "Look into a feature cache and verify it."),
+    "cache": ("pipeline.commands.cache:cache", "Look into a feature cache, verify it, edit it."),
     "train": ("dmft.commands.train:train", "Train a teacher or a student on a cache."),
     "distill": ("dmft.commands.distill:distill", "Distil a trained teacher into a student."),
     "evaluate": ("dmft.commands.evaluate:evaluate", "Measure a run on its test fold."),

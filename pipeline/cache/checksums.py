@@ -14,11 +14,13 @@ CLAIMS = f"{LEDGER_PREFIX}/session."
 PROGRESS = f"{LEDGER_PREFIX}/progress.json"
 """How far a running encode is; gone when it ends."""
 LOCK = f"{LEDGER_PREFIX}/lock"
+EDIT = f"{LEDGER_PREFIX}/edit.json"
+"""What a change in place is making of the cache; gone when it ends (:mod:`pipeline.cache.edit`)."""
 
 
 def is_transient(key: str) -> bool:
     """Whether an object is one of those that are not listed."""
-    return key in (SUMS, PROGRESS, LOCK) or key.startswith(CLAIMS)
+    return key in (SUMS, PROGRESS, LOCK, EDIT) or key.startswith(CLAIMS)
 
 
 def write_sums(objects: Objects, checksums: Checksums) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.cache.objects import Objects
+from pipeline.common.settings import difference, to_table
 from pipeline.contract import (
     CACHE_ATTRIBUTE,
     LEDGER_PREFIX,
@@ -106,6 +107,16 @@ def read_records(objects: Objects) -> tuple[Record, ...]:
 def write_records(objects: Objects, manifest: Manifest) -> None:
     """Say which record is in which row: the manifest's order."""
     objects.write(RECORDS, "".join(f"{line}\n" for line in manifest.lines()).encode())
+
+
+def encoding_difference(stored: ModalitySpec, wanted: ModalitySpec) -> str:
+    """Some settings in which a modality's encoding differs, in words; empty where none does."""
+    if stored == wanted:
+        return ""
+    old, new = ({**to_table(spec), **spec.encoding} for spec in (stored, wanted))
+    for table in (old, new):
+        del table["encoding"], table["feature_names"]
+    return difference(old, new) or "its features have other names"
 
 
 def delete_modality(objects: Objects, name: str) -> None:

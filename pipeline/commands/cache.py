@@ -1,4 +1,4 @@
-"""``dmft cache``: look into a feature cache and verify it."""
+"""``dmft cache``: look into a feature cache, verify it, and make another of it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.commands import cache_edit
 from pipeline.common.suggesting import SuggestingGroup
 from pipeline.common.words import first_of, text_of
 
@@ -39,7 +40,11 @@ def _or_damaged(location: str) -> Iterator[None]:
 
 @click.group(cls=SuggestingGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def cache() -> None:
-    """Look into a feature cache and verify it."""
+    """Look into a feature cache, verify it, edit it.
+
+    subset, drop, merge and relabel encode nothing and read no recording: what they make is what
+    encoding that list of records would make, bit for bit.
+    """
 
 
 @cache.command()
@@ -205,3 +210,7 @@ def view(location: str, output: Path, records: int, raw: Path | None) -> None:
         )
     click.echo(f"{output}: {n_bytes / 1e6:.2f} MB, {len(suspects)} suspects")
     click.echo(f"Next: open {output} in a browser")
+
+
+for _command in cache_edit.COMMANDS:
+    cache.add_command(_command)

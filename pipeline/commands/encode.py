@@ -89,6 +89,11 @@ if TYPE_CHECKING:
     help="Encode modalities again that the cache holds in another encoding, dropping those.",
 )
 @click.option(
+    "--despite-edits",
+    is_flag=True,
+    help="Add records or change labels, though some were dropped from the cache or relabelled.",
+)
+@click.option(
     "--dry-run",
     is_flag=True,
     help="Say what would be done, how much room and about how long it takes; change nothing.",

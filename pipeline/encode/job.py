@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cache.checksums import is_sealed
+from pipeline.cache.description import encoding_difference
+from pipeline.cache.edit.history import check_not_undone
+from pipeline.cache.edit.rearrange import finish_interrupted
+from pipeline.cache.edit.source import check_no_edit
 from pipeline.cache.ledger import Failure
 from pipeline.cache.lock import Claim, locked
+from pipeline.cache.objects import Objects
 from pipeline.cache.repair import repair
 from pipeline.cache.seal import finish, has_sources
 from pipeline.cache.verify import count_states
 from pipeline.cache.writer import CacheStore
 from pipeline.common.cores import n_cores
-from pipeline.common.settings import difference, to_table
 from pipeline.common.spawning import quicker_here
-from pipeline.contract import CacheSpec, CacheState, ConfigError, ModalitySpec
+from pipeline.contract import CacheSpec, CacheState, ConfigError
 from pipeline.encode.dry_run import DryRun, check_disk, dry_run
 from pipeline.encode.length_check import quarantine_disagreements
 from pipeline.encode.options import EncodeOptions, Setup, set_up
@@ -90,6 +94,7 @@ def encode(
     callbacks = callbacks or Callbacks()
     setup = set_up(manifest, raw, location, options)
     with locked(setup.location) as claim:
+        finish_interrupted(Objects(setup.location), claim.session, seal=False)
         if options.check_stored:
             callbacks.on_repair(repair(setup.location, manifest, setup.specs))
         store, plan = _look(setup)
@@ -118,31 +123,26 @@ def rehearse(manifest: Manifest, raw: str, location: str, options: EncodeOptions
         ContractError: the cache there is damaged.
     """
     setup = set_up(manifest, raw, location, options)
+    check_no_edit(Objects(setup.location))
     store, plan = _look(setup)
     return dry_run(setup, store, plan, worker_settings(store, setup, plan, session=""))
 
 
 def _look(setup: Setup) -> tuple[CacheStore, Plan]:
     """The cache as it will be arranged, and what it lacks."""
+    if not setup.options.despite_edits:
+        check_not_undone(Objects(setup.location), setup.manifest)
     store = CacheStore.preview(setup.location, setup.manifest, setup.specs)
     for name, stored in store.dropped.items():
         if not setup.options.replace:
+            said = encoding_difference(stored, setup.specs[name])
             raise ConfigError(
-                f"{setup.location} holds {name} encoded otherwise "
-                f"({_difference(stored, setup.specs[name])}): give --replace to drop what is "
-                "stored and encode it again, which a training that reads it would not survive, "
-                "or name another --out"
+                f"{setup.location} holds {name} encoded otherwise ({said}): give --replace to drop "
+                "what is stored and encode it again, which a training that reads it would not "
+                "survive, or name another --out"
             )
     retry = setup.options.retry_failed
     return store, make_plan(store, tuple(setup.specs), RawTree(setup.raw), retry_failed=retry)
-
-
-def _difference(stored: ModalitySpec, wanted: ModalitySpec) -> str:
-    """Some settings that differ, in words."""
-    old, new = ({**to_table(spec), **spec.encoding} for spec in (stored, wanted))
-    for table in (old, new):
-        del table["encoding"], table["feature_names"]
-    return difference(old, new) or "its features have other names"
 
 
 def worker_settings(store: CacheStore, setup: Setup, plan: Plan, session: str) -> WorkerSettings:

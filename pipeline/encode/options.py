@@ -49,6 +49,8 @@ class EncodeOptions:
     """Read every stored row again first, and encode again what is not what was written."""
     replace: bool = False
     """Drop a modality that is stored in another encoding, instead of refusing."""
+    despite_edits: bool = False
+    """Take the manifest's word where records were dropped from the cache or relabelled in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
