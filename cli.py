@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tables": ("dmft.commands.tables:tables", "The paper's tables, ours beside the published."),
     "compare": ("dmft.commands.compare:compare", "Test whether one run is better than another."),
     "robustness": ("dmft.commands.robustness:robustness", "Measure runs with a failing modality."),
+    "calibrate": ("dmft.commands.calibrate:calibrate", "Teach a run to say: I don't know."),
     "predict": ("dmft.commands.predict:predict", "Raw recordings to activities."),
     "export": ("dmft.commands.export:export", "A run as ONNX, to use without PyTorch."),
     "bench": ("dmft.commands.bench:bench", "What runs cost: time, bytes, memory."),

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dmft.data.fault_words import FAULTS
 from dmft.models.config import (
     EncoderConfig,
     StudentConfig,
@@ -107,6 +108,32 @@ class AugmentConfig:
         for name in ("jitter", "mixup"):
             require(getattr(self, name) >= 0, name, getattr(self, name), "a number from 0 up")
         require(0 <= self.cut <= 1, "cut", self.cut, "a number from 0 to 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoubtConfig:
+    """How a model learns, once it is trained, how far each modality is to be believed.
+
+    Only where ``encoder.reliability`` is not 0. Deviation: nothing in the paper doubts a modality.
+    """
+
+    epochs: int = 0
+    """Passes over the training fold with some sensors lying; 0 for none."""
+    chance: float = 0.3
+    """That a modality of a record has one of ``faults``."""
+    faults: tuple[str, ...] = ()
+    """Faults that are learnt from, see ``dmft robustness``; what is not here it has never seen."""
+    learning_rate: float = 5e-3
+    """Highest learning rate; it falls to zero as a cosine does."""
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 0, "epochs", self.epochs, "0 or a positive number")
+        require(0 <= self.chance <= 1, "chance", self.chance, "a number from 0 to 1")
+        require(self.learning_rate > 0, "learning_rate", self.learning_rate, "a positive number")
+        unknown = [name for name in self.faults if name not in FAULTS]
+        require(not unknown, "faults", unknown, f"some of {', '.join(FAULTS)}")
+        named = self.epochs == 0 or len(self.faults) > 0
+        require(named, "faults", self.faults, "at least one, because epochs is above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +255,7 @@ class RunConfig:
     transfer: AugmentConfig = field(default_factory=AugmentConfig)
     """Changes to what a student is taught on, where ``distill.transfer``."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    doubt: DoubtConfig = field(default_factory=DoubtConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
 
     def of_modality(self, name: str) -> ModalityConfig:

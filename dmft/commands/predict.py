@@ -138,6 +138,10 @@ def predict(
     sys.exit(1 if failures else 0)
 
 
+DOUBTED = 0.5
+"""Reliability below which a modality is pointed out."""
+
+
 def _print(prediction: Prediction, top: int) -> None:
     if prediction.activity is None:
         click.echo(f"{prediction.recording}: no answer, none of its files could be read")
@@ -146,6 +150,12 @@ def _print(prediction: Prediction, top: int) -> None:
     for name, probability in list(prediction.probabilities.items())[:top]:
         votes = "  ".join(f"{m} {vote[name]:.1%}" for m, vote in prediction.votes.items())
         click.echo(f"  {name:<20}{probability:>8.1%}   {votes}")
+    if prediction.credible is not None and len(prediction.credible) != 1:
+        several = f"one of {', '.join(prediction.credible)}" if prediction.credible else "none fits"
+        click.echo(f"  not sure: {several}")
+    doubted = [f"{m} {share:.0%}" for m, share in prediction.reliability.items() if share < DOUBTED]
+    if doubted:
+        click.echo(f"  hardly believed: {', '.join(doubted)}")
 
 
 def _is_rows(file: str) -> bool:

@@ -43,7 +43,9 @@ def robustness(
 
     A RUN is the folder of a run, of all its folds, or runs of an experiment, averaged:
     DIR#model=teacher. Give a teacher and its student to see them side by side. A modality that is
-    removed is known to be absent; of the faults the model is not told.
+    removed is known to be absent; of the faults the model is not told. Faults with degrees are
+    measured at a quarter, at half and at all of their size. Of two modalities at fault at once,
+    what counts is how often the answer is wrong and sure of itself.
     """
     from dmft.data import memory_budget
     from dmft.evaluation.robustness import robustness as measure
@@ -76,12 +78,13 @@ def robustness(
 
 
 def robustness_text(reports: dict[str, RobustnessReport]) -> str:
-    """Return a Markdown table: a line a fault, a column a run, and what the fault costs."""
-    from dmft.evaluation.fault_scores import FAULTS, INTACT
+    """Return Markdown tables: a line a fault, a column a run, what it costs; and the suite."""
+    from dmft.data.fault_words import FAULTS
+    from dmft.evaluation.fault_scores import AND, INTACT
 
+    names = {run: f"{'/'.join(report.kinds)} ({run})" for run, report in reports.items()}
     rows = list(dict.fromkeys(fault for report in reports.values() for fault in report.faults))
-    names = [f"{'/'.join(report.kinds)} ({run})" for run, report in reports.items()]
-    lines = ["| at test time | " + " | ".join(f"{name} | cost" for name in names) + " |"]
+    lines = ["| at test time | " + " | ".join(f"{name} | cost" for name in names.values()) + " |"]
     lines.append("| :--- |" + " ---: | ---: |" * len(names))
     for row in rows:
         cells = [row]
@@ -90,11 +93,34 @@ def robustness_text(reports: dict[str, RobustnessReport]) -> str:
                 cells += ["-", "-"]
                 continue
             score, intact = (report.faults[name].score(report.metric) for name in (row, INTACT))
-            cells += [f"{score:.2%}", "" if row == INTACT else f"{intact - score:+.2%}"]
+            wrong = f"{report.faults[row].sure_wrong:.2%} sure and wrong"
+            cost = wrong if AND in row else f"{intact - score:+.2%}"
+            cells += [f"{score:.2%}", "" if row == INTACT else cost]
         lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", "| the suite | " + " | ".join(names.values()) + " |"]
+    lines.append("| :--- |" + " ---: |" * len(names))
+    for field, words in SUITE.items():
+        values = [getattr(report.suite, field) for report in reports.values()]
+        shown = ["-" if value is None else f"{value:.2%}" for value in values]
+        lines.append(f"| {words} | " + " | ".join(shown) + " |")
     n_runs = ", ".join(str(report.n_runs) for report in reports.values())
     metrics = ", ".join(dict.fromkeys(report.metric for report in reports.values()))
-    lines += ["", f"Figures are {metrics}, means over {n_runs} runs (folds and seeds)."]
+    learnt_from = {fault for report in reports.values() for fault in report.learnt_from}
+    unseen = [fault for fault in FAULTS if fault not in learnt_from]
+    lines += [
+        "",
+        f"Figures are {metrics}, means over {n_runs} runs (folds and seeds); of a fault with "
+        f"degrees, over its severities too. Never learnt from: {', '.join(unseen) or 'none'}.",
+    ]
     lines += [f"{name}: {meaning}." for name, meaning in FAULTS.items()]
     lines.append("Teachers trained with augment.drop_modality lose less of a lost modality.")
     return "\n".join(lines)
+
+
+SUITE = {
+    "score": "mean over families of faults",
+    "seen": "families that were learnt from",
+    "unseen": "families never seen in training",
+    "both_sure_wrong": "two at fault: wrong with a probability above 0.5",
+}
+"""Field of a suite's scores to words."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dmft.config import AugmentConfig
+from dmft.config import AugmentConfig, DoubtConfig
 from dmft.data.counter_rng import derive_seed, normal, symmetric, uniform
+from dmft.data.faults import Signals, spoil
 from dmft.data.geometry import Geometry
 
 
@@ -27,6 +28,8 @@ class Augmenter:
     """The run's seed."""
     epoch: int
     """From 0."""
+    doubt: DoubtConfig | None = None
+    """Which sensors lie, where some are to."""
 
     def key(self, purpose: str) -> int:
         """Return the key of one kind of draw."""
@@ -35,10 +38,26 @@ class Augmenter:
     def patches(
         self, name: str, patches: Tensor, geometry: Geometry | None, indices: Tensor
     ) -> Tensor:
-        """Bend time, then turn, stretch and shear where the columns have a geometry.
+        """Bend time, then turn, stretch and shear where the columns have a geometry; then spoil.
 
         Shapes: patches (B, P, D), indices (B,) -> (B, P, D).
         """
+        moved = self._moved(name, patches, geometry, indices)
+        if self.doubt is None:
+            return moved
+        signals = Signals(
+            patches=moved,
+            severity=moved.new_ones(len(moved)),
+            others=moved.roll(1, 0),
+            indices=indices,
+            key=self.key(f"fault {name}"),
+            geometry=geometry,
+        )
+        return spoil(signals, self.doubt.faults, self.doubt.chance)
+
+    def _moved(
+        self, name: str, patches: Tensor, geometry: Geometry | None, indices: Tensor
+    ) -> Tensor:
         if self.config.time > 0:
             patches = bend_time(patches, symmetric(self.key("time"), indices, 3), self.config.time)
         if geometry is None:

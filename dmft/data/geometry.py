@@ -56,6 +56,10 @@ class Geometry:
     """Number of the length that a bone has; left and right share one. 0: a root. Shapes: (J,)."""
     n_lengths: int
     """Lengths that can differ from person to person; kept so that no device is asked for it."""
+    counterpart: Tensor
+    """The same joint of the other side, a joint without one itself. Shapes: (J,)."""
+    has_sides: bool
+    """Whether any joint has one of the other side; kept so that no device is asked for it."""
 
     def to(self, device: torch.device) -> Geometry:
         """Return the same on a device."""
@@ -65,6 +69,7 @@ class Geometry:
             bones=self.bones.to(device),
             joints=self.joints.to(device),
             lengths=self.lengths.to(device),
+            counterpart=self.counterpart.to(device),
         )
 
 
@@ -94,6 +99,7 @@ def find_geometry(
     columns = torch.tensor(triples)
     bones, lengths = torch.eye(len(stems)), torch.zeros(len(stems), dtype=torch.int64)
     numbers: dict[str, int] = {}
+    others = [_other_side(stem, stems) for stem in stems]
     for number, stem in enumerate(stems):
         parent = _parent_of(stem, stems, parents) if kind == "points" else None
         if parent is not None:
@@ -108,7 +114,14 @@ def find_geometry(
         joints=torch.linalg.inv(bones),
         lengths=lengths,
         n_lengths=len(numbers),
+        counterpart=torch.tensor([stems.index(other) for other in others]),
+        has_sides=others != stems,
     )
+
+
+def _other_side(stem: str, stems: Sequence[str]) -> str:
+    other = _SIDE.sub(lambda match: "left_" if match[1] == "right" else "right_", stem)
+    return other if other in stems else stem
 
 
 def _parent_of(stem: str, stems: Sequence[str], parents: Mapping[str, str] | None) -> str | None:

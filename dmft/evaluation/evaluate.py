@@ -48,11 +48,11 @@ class Measurement:
 def measure(run: TrainedRun, cache: Cache, fold: Fold) -> Measurement:
     """Measure one run on a fold's test records."""
     info, rows = run.info, fold.test
-    logits = run.logits(cache, rows)
+    answer = run.ask(cache, rows)
     present, labels = present_of(cache, info.spec.modalities)[rows], cache.labels[rows]
-    rule = info.spec.config.voting.rule
-    probabilities = overall_vote(logits, present, rule)
-    votes = vote_metrics(logits, present, labels, info.spec.modalities, rule)
+    voting = info.spec.config.voting
+    probabilities = overall_vote(answer, present, voting)
+    votes = vote_metrics(answer, present, labels, info.spec.modalities, voting)
     metrics = RunMetrics(
         kind=info.spec.model_name,
         protocol=info.source.protocol.name,

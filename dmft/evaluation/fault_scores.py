@@ -1,11 +1,13 @@
-"""What a run scored with a modality at fault, as its folder keeps it."""
+"""What a run scored with modalities at fault, as its folder keeps it, and that in one figure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dmft.data.fault_words import FAULTS, REMOVED
 from dmft.evaluation.metrics import Scores
 from dmft.models.config import require
 from dmft.runs.files import read_json
@@ -14,25 +16,25 @@ from dmft.runs.spec import RunInfo
 from pipeline.common.settings import parse_table
 from pipeline.contract import ConfigError, ContractError
 
-INTACT, REMOVED = "intact", "removed"
-FAULTS = {
-    "noisy": "noise as large as each feature's own deviation",
-    "cut": "stuck at half time until the record's end",
-    "frozen": "stuck at its first value",
-    "swapped": "of another record, as when clocks fail",
-}
-"""What a modality may have besides being removed, in words."""
-FAULT_NAMES = (REMOVED, *FAULTS)
+INTACT = "intact"
+AND = " and "
+"""Between what two modalities have at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultScores(Scores):
-    """Scores of records with one fault, or with none."""
+    """Scores of records with one fault, the mean over its severities, or with none."""
 
     n_records: int
     """Test records that were measured."""
     confidence: float
     """Mean probability of what the vote chose."""
+    sure_wrong: float
+    """Part of the records whose vote is wrong and gives what it chose more than 0.5."""
+    reliability: Mapping[str, float]
+    """Modality to its mean reliability."""
+    by_severity: Mapping[str, float]
+    """Severity to the accuracy; empty where the fault has no degrees."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +44,56 @@ class SavedFaults:
     model_sha256: str
     """SHA-256 of the weights that were measured."""
     faults: Mapping[str, FaultScores]
-    """By ``intact``, ``removed skeleton`` and so on."""
+    """By ``intact``, ``removed skeleton``, ``frozen skeleton and swapped inertial`` and so on."""
 
     def __post_init__(self) -> None:
         require(INTACT in self.faults, "faults", sorted(self.faults), f"{INTACT!r} among them")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteScores:
+    """The suite in a few figures; each family of faults counts the same."""
+
+    families: Mapping[str, float]
+    """Family to its score, the mean over modalities and severities."""
+    score: float
+    """Mean over families."""
+    seen: float | None
+    """Mean over the families that the model learnt from, and ``removed``; None where none is."""
+    unseen: float | None
+    """Mean over the others."""
+    both_sure_wrong: float | None
+    """With two modalities at fault at once: part of the records that are wrong with a probability
+    above 0.5. The right answer there is to be unsure."""
+
+
+def suite_scores(
+    faults: Mapping[str, FaultScores], metric: str, learnt_from: Iterable[str]
+) -> SuiteScores:
+    """Sum up the suite.
+
+    Args:
+        faults: Scores by fault, as :class:`SavedFaults` has them.
+        metric: The score that counts: accuracy or macro_f1.
+        learnt_from: Faults that the model met in training.
+    """
+    single = {name: scores for name, scores in faults.items() if AND not in name}
+    families: dict[str, float] = {}
+    for family in (REMOVED, *FAULTS):
+        of_family = [s.score(metric) for name, s in single.items() if name.split()[0] == family]
+        if of_family:
+            families[family] = statistics.fmean(of_family)
+    known = {REMOVED, *learnt_from}
+    seen = [score for family, score in families.items() if family in known]
+    unseen = [score for family, score in families.items() if family not in known]
+    both = [scores.sure_wrong for name, scores in faults.items() if AND in name]
+    return SuiteScores(
+        families=families,
+        score=statistics.fmean(families.values()) if families else 0.0,
+        seen=statistics.fmean(seen) if seen else None,
+        unseen=statistics.fmean(unseen) if unseen else None,
+        both_sure_wrong=statistics.fmean(both) if both else None,
+    )
 
 
 def read_faults(folder: Path, info: RunInfo) -> Mapping[str, FaultScores]:

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from dmft.models.config import BRANCHES
+from dmft.models.config import BRANCHES, VotingConfig
 from dmft.runs.files import read_json
 from pipeline.common.settings import parse_table
 from pipeline.contract import ConfigError, ContractError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from dmft.models import Answer
 
 Counts = NDArray[np.int64]
 """Records by class (row) and prediction (column). Shapes: (K, K)."""
@@ -179,25 +181,28 @@ def read_metrics(path: Path, classes: Sequence[str]) -> RunMetrics:
 
 
 def vote_metrics(
-    logits: Tensor,
+    answer: Answer,
     present: Tensor,
     labels: Tensor,
     modalities: Sequence[str],
-    rule: str = "sum",
+    voting: VotingConfig,
 ) -> VoteMetrics:
     """Count what the votes get right.
 
     A modality and its branches are measured on the records that have it; records without any
     modality are counted apart and not measured.
 
-    Shapes: logits (B, M, 2, K), present (B, M), labels (B,).
+    Shapes: answer of B records, present (B, M), labels (B,).
     """
     from dmft.models import modality_votes, overall_vote
 
+    logits = answer.logits
     K = logits.shape[-1]
     voted = present.any(dim=1)
-    matrix = confusion(labels[voted], overall_vote(logits, present, rule).argmax(dim=-1)[voted], K)
-    votes = modality_votes(logits, rule)
+    matrix = confusion(
+        labels[voted], overall_vote(answer, present, voting).argmax(dim=-1)[voted], K
+    )
+    votes = modality_votes(logits, voting)
     by_modality = {}
     for column, name in enumerate(modalities):
         rows = present[:, column]

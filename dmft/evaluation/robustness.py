@@ -8,6 +8,7 @@ modality is absent, and it does not vote. Nothing is trained or chosen here.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,22 @@ from torch import Tensor
 
 from dmft.data import Cache
 from dmft.data.counter_rng import derive_seed
+from dmft.data.fault_words import BOTH, REMOVED, SEVERITIES
+from dmft.data.faults import FAULTS, Signals
+from dmft.data.features import plan_features
+from dmft.data.geometry import Geometry
 from dmft.evaluation.averages import mean_scores
 from dmft.evaluation.evaluate import RunCaches
-from dmft.evaluation.fault_scores import FAULT_NAMES, INTACT, REMOVED, FaultScores, SavedFaults
+from dmft.evaluation.fault_scores import (
+    AND,
+    INTACT,
+    FaultScores,
+    SavedFaults,
+    SuiteScores,
+    suite_scores,
+)
 from dmft.evaluation.metrics import confusion
+from dmft.models import overall_vote
 from dmft.protocols import Fold
 from dmft.runs.files import write_json
 from dmft.runs.folder import ROBUSTNESS_FILE, read_info
@@ -30,7 +43,7 @@ from pipeline.common.settings import to_table
 from pipeline.contract import ContractError
 
 BLOCK_RECORDS = 1024
-"""Records that are changed at a time; swapping happens inside such a block."""
+"""Records that are changed at a time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,28 +56,14 @@ class RobustnessReport:
     """In the order of the model."""
     metric: str
     """The score that the protocol quotes."""
+    learnt_from: tuple[str, ...]
+    """Faults that the models met in training."""
     n_runs: int
     """How many were measured."""
     faults: Mapping[str, FaultScores]
     """Means by fault; records are added."""
-
-
-def _cut(patches: Tensor, std: Tensor, random: torch.Generator) -> Tensor:
-    """The second half keeps the last value of the first."""
-    half = max(patches.shape[1] // 2, 1)
-    return torch.cat(
-        [patches[:, :half], patches[:, half - 1 : half].expand_as(patches[:, half:])], 1
-    )
-
-
-SPOIL: Mapping[str, Callable[[Tensor, Tensor, torch.Generator], Tensor]] = {
-    "noisy": lambda x, std, random: x + torch.randn(x.shape, generator=random) * std,
-    "cut": _cut,
-    "frozen": lambda x, std, random: x[:, :1].expand_as(x).clone(),
-    "swapped": lambda x, std, random: x[torch.randperm(len(x), generator=random)],
-}
-"""Fault to what it does: patches (B, P, D), std of each feature (D,), a source of chance ->
-patches."""
+    suite: SuiteScores
+    """The faults in a few figures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,68 +87,120 @@ class SpoiltPatches:
         return values
 
 
-def spoilt(cache: Cache, fold: Fold, modality: str, fault: str, seed: int = 0) -> Cache:
+def spoilt(
+    cache: Cache,
+    fold: Fold,
+    modality: str,
+    fault: str,
+    geometry: Geometry | None = None,
+    severity: float = 1.0,
+    seed: int = 0,
+) -> Cache:
     """Return the cache as it is when one modality of the test records has a fault."""
     column = cache.modalities.index(modality)
     present, features = cache.present.clone(), dict[str, Any](cache.features)
     if fault == REMOVED:
         present[fold.test, column] = False
-    else:
-        rows = fold.test[cache.present[fold.test, column]]
-        if len(rows):
-            patches = features[modality]
-            std = _std(patches, fold.train[cache.present[fold.train, column]])
-            random = torch.Generator().manual_seed(derive_seed(seed, column, fault))
-            stored = (patches[some] for some in torch.split(rows, BLOCK_RECORDS))
-            replaced = [
-                SPOIL[fault](block.float(), std, random).to(block.dtype) for block in stored
-            ]
-            position = torch.full((len(cache),), -1)
-            position[rows] = torch.arange(len(rows))
-            features[modality] = SpoiltPatches(
-                patches=patches, replaced=torch.cat(replaced), position=position
-            )
+        return dataclasses.replace(cache, present=present, features=features)
+    rows = fold.test[cache.present[fold.test, column]]
+    if not len(rows):
+        return cache
+    patches, key = features[modality], derive_seed(seed, column, fault)
+    partners = _partners(rows, fold.train[cache.present[fold.train, column]], fault, key)
+    replaced = []
+    for some, others in zip(
+        torch.split(rows, BLOCK_RECORDS), torch.split(partners, BLOCK_RECORDS), strict=True
+    ):
+        block = patches[some]
+        signals = Signals(
+            patches=block.float(),
+            severity=torch.full((len(some),), severity),
+            others=patches[others].float() if FAULTS[fault].needs_others else block,
+            indices=some,
+            key=key,
+            geometry=geometry,
+        )
+        replaced.append(FAULTS[fault].spoil(signals).to(block.dtype))
+    position = torch.full((len(cache),), -1)
+    position[rows] = torch.arange(len(rows))
+    features[modality] = SpoiltPatches(
+        patches=patches, replaced=torch.cat(replaced), position=position
+    )
     return dataclasses.replace(cache, present=present, features=features)
 
 
-def _std(patches: Any, rows: Tensor) -> Tensor:
-    """Standard deviation of each feature over the training records.
+def _partners(rows: Tensor, train: Tensor, fault: str, key: int) -> Tensor:
+    """For each record another one, of the test side or, for a stranger, of the training side.
 
-    Shapes: (N, P, D), (n,) -> (D,).
+    Shapes: rows (n,), train (m,) -> (n,).
     """
-    n, total = 0, torch.zeros((), dtype=torch.float64)
-    squares = total
-    for block in torch.split(rows, BLOCK_RECORDS):
-        values = patches[block].double().flatten(0, 1)
-        total = total + values.sum(dim=0)
-        squares = squares + values.square().sum(dim=0)
-        n += len(values)
-    variance = squares / max(n, 1) - (total / max(n, 1)).square()
-    return variance.clamp(min=0).sqrt().float()
+    draws = torch.Generator().manual_seed(key)
+    if fault == "stranger" and len(train):
+        return train[torch.randint(len(train), (len(rows),), generator=draws)]
+    order = torch.randperm(len(rows), generator=draws)
+    partners = torch.empty_like(rows)
+    partners[order] = rows[order.roll(1)]
+    return partners
 
 
 def measure_faults(run: TrainedRun, cache: Cache, fold: Fold) -> dict[str, FaultScores]:
-    """Figures with nothing wrong, and with each fault of each modality.
+    """Figures with nothing wrong, with each fault of each modality, and of two at once.
 
-    The keys are ``intact`` and ``removed skeleton``. With its only modality removed a run has
-    nothing to vote on, so that is left out.
+    The keys are ``intact``, ``removed skeleton``, ``frozen skeleton and swapped inertial``. With
+    its only modality removed a run has nothing to vote on, so that is left out.
     """
     names = run.info.spec.modalities
+    plans = plan_features(cache, run.info.spec.config)
+    geometries = {name: plans[name].geometry for name in names}
     measured = {INTACT: _measure(run, cache, fold)}
-    for modality in names:
-        for fault in FAULT_NAMES:
-            if fault != REMOVED or len(names) > 1:
-                changed = spoilt(cache, fold, modality, fault)
-                measured[f"{fault} {modality}"] = _measure(run, changed, fold)
+    for name in names:
+        if len(names) > 1:
+            removed = spoilt(cache, fold, name, REMOVED)
+            measured[f"{REMOVED} {name}"] = _measure(run, removed, fold)
+        for fault, family in FAULTS.items():
+            if not family.fits(geometries[name]):
+                continue
+            by_severity = {
+                severity: _measure(
+                    run, spoilt(cache, fold, name, fault, geometries[name], severity), fold
+                )
+                for severity in (SEVERITIES if family.has_degrees else SEVERITIES[-1:])
+            }
+            scores = mean_scores(list(by_severity.values()))
+            if family.has_degrees:
+                accuracies = {str(s): scored.accuracy for s, scored in by_severity.items()}
+                n_records = measured[INTACT].n_records
+                scores = dataclasses.replace(scores, by_severity=accuracies, n_records=n_records)
+            measured[f"{fault} {name}"] = scores
+    for first, second in itertools.combinations(names, 2):
+        for one, other in itertools.product(BOTH, repeat=2):
+            changed = spoilt(cache, fold, first, one, geometries[first])
+            changed = spoilt(changed, fold, second, other, geometries[second])
+            measured[f"{one} {first}{AND}{other} {second}"] = _measure(run, changed, fold)
     return measured
 
 
 def _measure(run: TrainedRun, cache: Cache, fold: Fold) -> FaultScores:
-    has_any = present_of(cache, run.info.spec.modalities)[fold.test].any(dim=1)
-    votes, labels = run.predict(cache, fold.test)[has_any], cache.labels[fold.test][has_any]
-    confidence = float(votes.max(dim=-1).values.mean()) if len(votes) else 0.0
-    matrix = confusion(labels, votes.argmax(dim=-1), votes.shape[-1])
-    return FaultScores.of(matrix, n_records=len(votes), confidence=confidence)
+    present = present_of(cache, run.info.spec.modalities)[fold.test]
+    voted = present.any(dim=1)
+    answer, labels = run.ask(cache, fold.test), cache.labels[fold.test][voted]
+    votes = overall_vote(answer, present, run.spec.config.voting)[voted]
+    probability, chosen = votes.max(dim=-1)
+    believed = {
+        name: float(answer.reliability[present[:, column], column].mean())
+        for column, name in enumerate(run.spec.modalities)
+        if present[:, column].any()
+    }
+    return FaultScores.of(
+        confusion(labels, chosen, votes.shape[-1]),
+        n_records=len(votes),
+        confidence=float(probability.mean()) if len(votes) else 0.0,
+        sure_wrong=float(((chosen != labels) & (probability > 0.5)).double().mean())
+        if len(votes)
+        else 0.0,
+        reliability={name: believed.get(name, 0.0) for name in run.spec.modalities},
+        by_severity={},
+    )
 
 
 def robustness(
@@ -197,10 +248,19 @@ def robustness(
             write_json(folder / ROBUSTNESS_FILE, to_table(saved))
         if on_run is not None:
             on_run(len(measured))
+    faults = {fault: mean_scores([run[fault] for run in measured]) for fault in measured[0]}
+    metric = infos[0].source.protocol.metric
+    learnt_from = tuple(
+        name
+        for name in infos[0].spec.config.doubt.faults
+        if all(name in info.spec.config.doubt.faults for info in infos)
+    )
     return RobustnessReport(
         kinds=tuple(sorted({info.spec.kind for info in infos})),
         modalities=infos[0].spec.modalities,
-        metric=infos[0].source.protocol.metric,
+        metric=metric,
+        learnt_from=learnt_from,
         n_runs=len(infos),
-        faults={fault: mean_scores([run[fault] for run in measured]) for fault in measured[0]},
+        faults=faults,
+        suite=suite_scores(faults, metric, learnt_from),
     )

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dmft.evaluation.calibration import read_calibration
 from dmft.evaluation.evaluate import RunCaches
 from dmft.export.card import model_card
 from dmft.export.folder import (
@@ -29,10 +30,12 @@ from dmft.export.folder import (
     GRAPH_FILE,
     INT8_FILE,
     METADATA_KEY,
+    OUTPUTS,
     ExportedFile,
     ExportedGraph,
     ExportInfo,
     StoredShape,
+    Vote,
     start_session,
 )
 from dmft.export.graph import RunModule, example_inputs, vote_of
@@ -40,6 +43,7 @@ from dmft.runs.files import write_json
 from dmft.runs.folder import fold_folders
 from dmft.runs.spec import software_versions
 from dmft.runs.trained import PREDICT_BATCH, TrainedRun, load_run, present_of
+from pipeline.common.settings import to_table
 from pipeline.contract import ConfigError, ContractError
 
 log = logging.getLogger(__name__)
@@ -124,6 +128,7 @@ def export(
 
 def describe(run: TrainedRun) -> ExportInfo:
     """What an export of a run says of itself before anything is measured."""
+    calibration = read_calibration(run.folder, run.info)
     return ExportInfo(
         run_identity=run.info.spec.identity,
         kind=run.info.spec.model_name,
@@ -137,6 +142,7 @@ def describe(run: TrainedRun) -> ExportInfo:
         encodings=run.info.source.encodings,
         encoder_weights=run.info.source.encoder_weights,
         description=run.info.source.description,
+        calibration=to_table(calibration) if calibration else {},
         n_parameters=run.info.finished.n_parameters,
         versions=software_versions()
         | {name: metadata.version(name) for name in ("onnx", "onnxruntime")},
@@ -180,7 +186,7 @@ def _write_onnx(program: torch.export.ExportedProgram, info: ExportInfo, path: P
         converted = torch.onnx.export(
             program,
             input_names=[*info.inputs, "present"],
-            output_names=["probabilities", "votes"],
+            output_names=list(OUTPUTS),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -274,12 +280,6 @@ def gather_records(
     )
 
 
-Predict = Callable[
-    [Mapping[str, NDArray[Any]], NDArray[np.bool_]],
-    tuple[NDArray[np.float32], NDArray[np.float32]],
-]
-
-
 def compare(
     run: TrainedRun, info: ExportInfo, folder: Path, records: CheckRecords
 ) -> dict[str, Any]:
@@ -323,13 +323,13 @@ def check_agreement(figures: Mapping[str, Any], wanted: NDArray[np.float32]) -> 
         )
 
 
-def _in_batches(predict: Predict, records: CheckRecords) -> NDArray[np.float32]:
+def _in_batches(vote: Vote, records: CheckRecords) -> NDArray[np.float32]:
     """Probabilities of all records, some at a time."""
     batches = []
     for start in range(0, len(records.present), PREDICT_BATCH):
         rows = slice(start, start + PREDICT_BATCH)
         patches = {name: values[rows] for name, values in records.patches.items()}
-        batches.append(predict(patches, records.present[rows])[0])
+        batches.append(vote(patches, records.present[rows]).probabilities)
     return np.concatenate(batches)
 
 

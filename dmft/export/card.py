@@ -42,6 +42,7 @@ of the data set.
 | --- | --- | --- |
 | `probabilities` | (batch, {len(info.classes)}) | of the activities; each row sums to 1 |
 | `votes` | (batch, {len(info.inputs)}, {len(info.classes)}) | of each modality alone |
+| `reliability` | (batch, {len(info.inputs)}) | how far each modality is believed, 0 to 1 |
 
 Pooling, derived features, standardisation and voting (by {info.voting}) are inside the graph. The
 activities, and how raw recordings become patches, are in its metadata (`classes`, `dmft`).
@@ -60,7 +61,7 @@ records = {{
     each.name: np.zeros([1, *each.shape[1:]], np.float32) for each in session.get_inputs()[:-1]
 }}
 present = np.ones((1, {len(info.inputs)}), bool)
-probabilities, votes = session.run(None, records | {{"present": present}})
+probabilities, votes, reliability = session.run(None, records | {{"present": present}})
 print(classes[probabilities[0].argmax()])
 ```
 

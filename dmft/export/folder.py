@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,8 @@ class ExportInfo:
     """Name of the weights that frames pass."""
     description: Mapping[str, Any] = field(default_factory=dict)
     """Of a data set that is described; empty where its readers are known by its name."""
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    """What ``dmft calibrate`` found; empty where it was not run."""
     n_parameters: int = 0
     """Weights of the network."""
     figures: Mapping[str, Any] = field(default_factory=dict)
@@ -112,6 +114,23 @@ def read_export(folder: str | Path) -> ExportInfo:
     return parse_table(ExportInfo, kept, where=str(path))
 
 
+class Votes(NamedTuple):
+    """What a model with its vote says of some records."""
+
+    probabilities: NDArray[np.float32]
+    """Of the classes. Shapes: (B, K)."""
+    votes: NDArray[np.float32]
+    """The same by each modality alone; zero for an absent one. Shapes: (B, M, K)."""
+    reliability: NDArray[np.float32]
+    """How far each modality is believed, from 0 to 1; 0 for an absent one. Shapes: (B, M)."""
+
+
+Vote = Callable[[Mapping[str, NDArray[Any]], NDArray[np.bool_]], Votes]
+"""Patches {m: (B, P_stored, D_stored)} and presence (B, M) to votes."""
+OUTPUTS = Votes._fields
+"""Names of a graph's outputs."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportedGraph:
     """A graph of an export, ready to run on the CPU."""
@@ -121,16 +140,13 @@ class ExportedGraph:
     session: Any
     """onnxruntime's."""
 
-    def __call__(
-        self, patches: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Voted probabilities and each modality's votes.
+    def __call__(self, patches: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]) -> Votes:
+        """Vote on some records.
 
-        Shapes: patches {m: (B, P_stored, D_stored)}, present (B, M) -> (B, K), (B, M, K).
+        Shapes: patches {m: (B, P_stored, D_stored)}, present (B, M).
         """
         inputs = {name: patches[name].astype(np.float32) for name in self.info.inputs}
-        probabilities, votes = self.session.run(None, inputs | {"present": present})
-        return probabilities, votes
+        return Votes(*self.session.run(None, inputs | {"present": present}))
 
 
 def open_export(folder: str | Path, *, file: str = GRAPH_FILE, n_threads: int = 1) -> ExportedGraph:

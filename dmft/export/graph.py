@@ -1,4 +1,4 @@
-"""A run as one module: stored patches and presence in, probabilities and votes out.
+"""A run as one module: stored patches and presence in, votes out.
 
 Feature derivation, standardisation, the network and the vote are inside, so that whoever runs the
 exported graph needs nothing of this project but its inputs. Encoding raw files is not inside.
@@ -6,7 +6,7 @@ exported graph needs nothing of this project but its inputs. Encoding raw files 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from dmft.data.features import FeatureTransform
 from dmft.data.standardise import Standardizer
-from dmft.models import modality_votes, overall_vote
+from dmft.export.folder import Vote, Votes
+from dmft.models import answer_of, modality_votes, overall_vote
 from dmft.runs.trained import TrainedRun
 
 
@@ -24,20 +25,22 @@ class RunModule(nn.Module):
     """A trained run with everything around its network.
 
     Shapes: patches {m: (B, P_stored, D_stored)}, present (B, M) bool -> probabilities (B, K),
-    votes (B, M, K); a row of an absent modality may hold anything, NaN included, and its votes
-    are zero.
+    votes (B, M, K), reliability (B, M); a row of an absent modality may hold anything, NaN
+    included, and its votes and reliability are zero.
     """
 
     def __init__(self, run: TrainedRun) -> None:
         super().__init__()
         self.network = run.model
         self.plans = run.transform.plans
-        self.rule = run.info.spec.config.voting.rule
+        self.voting = run.info.spec.config.voting
         for name, fitted in run.transform.standardizers.items():
             self.register_buffer(f"{name}_mean", fitted.mean)
             self.register_buffer(f"{name}_std", fitted.std)
 
-    def forward(self, patches: Mapping[str, Tensor], present: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, patches: Mapping[str, Tensor], present: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Derive, standardise, run the network, vote: Eqs (11) and (12)."""
         standardizers = {
             name: Standardizer(getattr(self, f"{name}_mean"), getattr(self, f"{name}_std"))
@@ -48,28 +51,22 @@ class RunModule(nn.Module):
             name: torch.where(present[:, column, None, None], patches[name], 0.0)
             for column, name in enumerate(self.plans)
         }
-        logits = self.network(transform.apply(finite, present), present)
-        votes = modality_votes(logits, self.rule)
+        answer = answer_of(self.network(transform.apply(finite, present), present))
+        votes = modality_votes(answer.logits, self.voting)
         present_votes = votes / votes.sum(dim=-1, keepdim=True) * present[:, :, None]
-        return overall_vote(logits, present, self.rule), present_votes
+        probabilities = overall_vote(answer, present, self.voting)
+        return probabilities, present_votes, answer.reliability * present
 
 
-def vote_of(
-    run: TrainedRun,
-) -> Callable[
-    [Mapping[str, NDArray[Any]], NDArray[np.bool_]],
-    tuple[NDArray[np.float32], NDArray[np.float32]],
-]:
+def vote_of(run: TrainedRun) -> Vote:
     """A run as a function of arrays, as :class:`dmft.export.folder.ExportedGraph` is one."""
     module, device = RunModule(run).to(run.device).eval(), run.device
 
-    def vote(
-        patches: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def vote(patches: Mapping[str, NDArray[Any]], present: NDArray[np.bool_]) -> Votes:
         tensors = {m: torch.from_numpy(values).float().to(device) for m, values in patches.items()}
         with torch.no_grad():
-            probabilities, votes = module(tensors, torch.from_numpy(present).to(device))
-        return probabilities.cpu().numpy(), votes.cpu().numpy()
+            outputs = module(tensors, torch.from_numpy(present).to(device))
+        return Votes(*(output.cpu().numpy() for output in outputs))
 
     return vote
 

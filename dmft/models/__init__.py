@@ -19,9 +19,10 @@ if TYPE_CHECKING:
         VotingConfig,
     )
     from dmft.models.dropout import set_dropout_keys
-    from dmft.models.heads import modality_votes, overall_vote
+    from dmft.models.heads import Answer, answer_of
     from dmft.models.student import Student
     from dmft.models.teacher import Teacher
+    from dmft.models.vote import believed, modality_votes, overall_vote
 else:
     __getattr__ = lazily(
         __name__,
@@ -29,14 +30,16 @@ else:
             "config": "BRANCHES EncoderConfig InputShape ModelShape StudentConfig TeacherConfig "
             "VotingConfig",
             "dropout": "set_dropout_keys",
-            "heads": "modality_votes overall_vote",
+            "heads": "Answer answer_of",
             "student": "Student",
             "teacher": "Teacher",
+            "vote": "believed modality_votes overall_vote",
         },
     )
 
 __all__ = [
     "BRANCHES",
+    "Answer",
     "EncoderConfig",
     "InputShape",
     "ModelShape",
@@ -45,6 +48,8 @@ __all__ = [
     "Teacher",
     "TeacherConfig",
     "VotingConfig",
+    "answer_of",
+    "believed",
     "modality_votes",
     "overall_vote",
     "set_dropout_keys",

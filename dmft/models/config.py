@@ -53,12 +53,19 @@ class EncoderConfig:
 
     Deviation: 2,049 spatial tokens of a ResNet modality cost nearly the whole step on a CPU.
     """
+    reliability: int = 0
+    """Width of the hidden layer that tells how far a modality is to be believed; 0 for none, which
+    believes all.
+
+    Deviation: nothing in the paper's models doubts a modality.
+    """
 
     def __post_init__(self) -> None:
         require(self.width >= 0, "width", self.width, "0 for native widths, or a positive number")
         for name in ("heads", "feed_forward", "narrow_to"):
             require(getattr(self, name) >= 1, name, getattr(self, name), "a positive number")
-        require(self.narrow_above >= 0, "narrow_above", self.narrow_above, "0 or a positive number")
+        for name in ("narrow_above", "reliability"):
+            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or a positive number")
         require(self.norm in NORMS, "norm", self.norm, "pre or post")
         require(self.activation in ACTIVATIONS, "activation", self.activation, "gelu or relu")
         require(0 <= self.dropout < 1, "dropout", self.dropout, "a number from 0 to below 1")
@@ -121,9 +128,15 @@ class VotingConfig:
 
     Deviation: multiplying was better for every model measured, the more so for students.
     """
+    sharpness: float = 1.0
+    """What a modality's log-probabilities are multiplied by before a ``product``; a sum has none.
+
+    It changes how sure a vote is, and hardly ever what it chooses.
+    """
 
     def __post_init__(self) -> None:
         require(self.rule in VOTES, "rule", self.rule, "sum or product")
+        require(self.sharpness > 0, "sharpness", self.sharpness, "a positive number")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

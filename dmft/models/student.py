@@ -5,18 +5,17 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from dmft.models.config import EncoderConfig, ModelShape, StudentConfig
-from dmft.models.heads import Heads
+from dmft.models.heads import Answer, Heads, answer
 from dmft.models.mstt import Mstt
 
 
 class Student(nn.Module):
     """L_MSTT,stu layers a branch, then Eqs (11) and (12) on its logits.
 
-    Shapes: features {m: (B, P_m, D_m)}, present (B, M) -> logits (B, M, 2, K).
+    Shapes: features {m: (B, P_m, D_m)}, present (B, M) -> logits (B, M, 2, K), reliability (B, M).
     """
 
     def __init__(self, shape: ModelShape, config: StudentConfig, encoder: EncoderConfig) -> None:
@@ -35,8 +34,6 @@ class Student(nn.Module):
             {m: Heads(branches.widths, shape.n_classes, encoder) for m, branches in mstt.items()}
         )
 
-    def forward(self, features: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """Logits of every branch; ``present`` is unused: no modality sees another here."""
-        return torch.stack(
-            [self.heads[m](*mstt(features[m])) for m, mstt in self.mstt.items()], dim=1
-        )
+    def forward(self, features: Mapping[str, Tensor], present: Tensor) -> Answer:
+        """Answer a modality; ``present`` is unused: no modality sees another here."""
+        return answer([self.heads[m](*mstt(features[m])) for m, mstt in self.mstt.items()])

@@ -26,11 +26,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from dmft.models.config import EncoderConfig, ModelShape, TeacherConfig
-from dmft.models.heads import Heads
+from dmft.models.heads import Answer, Heads, answer
 from dmft.models.mid_fusion import MidFusion
 from dmft.models.mstt import Mstt
 
@@ -38,14 +37,15 @@ from dmft.models.mstt import Mstt
 class Teacher(nn.Module):
     """L_MSTT,tch layers a branch, Eqs (7)-(10) on the temporal ones, then Eqs (11) and (12).
 
-    Shapes: features {m: (B, P_m, D_m)}, present (B, M) -> logits (B, M, 2, K).
+    Shapes: features {m: (B, P_m, D_m)}, present (B, M) -> logits (B, M, 2, K), reliability (B, M).
 
+    >>> import torch
     >>> from dmft.models import InputShape, ModelShape
     >>> inputs = {"skeleton": InputShape(n_patches=32, n_features=60)}
     >>> shape = ModelShape(inputs=inputs, n_classes=27)
     >>> teacher = Teacher(shape, TeacherConfig(), EncoderConfig())
-    >>> logits = teacher({"skeleton": torch.zeros(5, 32, 60)}, torch.ones(5, 1, dtype=torch.bool))
-    >>> logits.shape
+    >>> answer = teacher({"skeleton": torch.zeros(5, 32, 60)}, torch.ones(5, 1, dtype=torch.bool))
+    >>> answer.logits.shape
     torch.Size([5, 1, 2, 27])
     """
 
@@ -65,14 +65,12 @@ class Teacher(nn.Module):
 
     def forward(
         self, features: Mapping[str, Tensor], present: Tensor, *, unimodal: bool = False
-    ) -> Tensor:
-        """Logits of every branch, the temporal ones after fusion.
+    ) -> Answer:
+        """Answer a modality, its temporal branch after fusion.
 
         ``unimodal``: as each is where its modality is the only one of the record.
         """
         branches = {m: mstt(features[m]) for m, mstt in self.mstt.items()}
         temporal = {m: branch for m, (_, branch) in branches.items()}
         fused = self.fusion(temporal, present, unimodal=unimodal)
-        return torch.stack(
-            [self.heads[m](spatial, fused[m]) for m, (spatial, _) in branches.items()], dim=1
-        )
+        return answer([self.heads[m](spatial, fused[m]) for m, (spatial, _) in branches.items()])

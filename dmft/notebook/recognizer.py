@@ -17,7 +17,7 @@ from torch import Tensor
 from dmft.config import Configuration, make_config
 from dmft.data import Cache, make_features
 from dmft.data.sources import choose_source
-from dmft.models import ModelShape, overall_vote
+from dmft.models import ModelShape, answer_of, overall_vote
 from dmft.models.config import require
 from dmft.models.own import find_own
 from dmft.runs.trained import PREDICT_BATCH, build_network
@@ -219,8 +219,8 @@ class Recognizer(ClassifierMixin, BaseEstimator):
             stored = {name: values[rows].to(on) for name, values in patches.items()}
             here = present[rows].to(on)
             with torch.no_grad():
-                logits = self.network_(self.transform_.apply(stored, here), here)
-                votes = overall_vote(logits, here, self.config_.voting.rule)
+                answer = answer_of(self.network_(self.transform_.apply(stored, here), here))
+                votes = overall_vote(answer, here, self.config_.voting)
             yield votes.cpu().numpy()
 
 

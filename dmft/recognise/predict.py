@@ -34,6 +34,11 @@ class Prediction:
     """Activity to probability, the likeliest first; empty where no file could be read."""
     votes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """The same for each modality alone; in a teacher it has seen the others."""
+    reliability: Mapping[str, float] = field(default_factory=dict)
+    """How far each modality was believed, from 0 to 1."""
+    credible: tuple[str, ...] | None = None
+    """Activities of which one is right as often as the run was calibrated for; none where nothing
+    fits, None where it was not calibrated."""
     failures: tuple[tuple[str, str], ...] = ()
     """Files that could not be read, with the reason."""
 
@@ -50,6 +55,8 @@ class Prediction:
             "activity": self.activity,
             "probabilities": dict(self.probabilities),
             "votes": {name: dict(vote) for name, vote in self.votes.items()},
+            "reliability": dict(self.reliability),
+            "credible": None if self.credible is None else list(self.credible),
             "failures": [{"file": file, "reason": reason} for file, reason in self.failures],
         }
 
@@ -128,11 +135,18 @@ def _predict_some(model: Recogniser, recordings: Sequence[Recording]) -> list[Pr
     encoded_ids = [record_id for record_id, encoded in patches.items() if encoded]
     if encoded_ids:
         by_record = zip(*model.recognise([patches[i] for i in encoded_ids]), strict=True)
-        for record_id, (probabilities, votes) in zip(encoded_ids, by_record, strict=True):
-            by_modality = zip(model.shapes, votes, strict=True)
-            own = {m: ranked(v, model.classes) for m, v in by_modality if m in patches[record_id]}
-            ranks = ranked(probabilities, model.classes)
-            answers[record_id] = {"probabilities": ranks, "votes": own}
+        for record_id, (probabilities, votes, reliability) in zip(
+            encoded_ids, by_record, strict=True
+        ):
+            had = patches[record_id]
+            by_modality = dict(zip(model.shapes, votes, strict=True))
+            believed = dict(zip(model.shapes, reliability.tolist(), strict=True))
+            answers[record_id] = {
+                "probabilities": ranked(probabilities, model.classes),
+                "votes": {m: ranked(v, model.classes) for m, v in by_modality.items() if m in had},
+                "reliability": {m: share for m, share in believed.items() if m in had},
+                "credible": model.credible(probabilities),
+            }
     return [
         Prediction(
             recording=recording.id,

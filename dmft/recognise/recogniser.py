@@ -7,7 +7,7 @@ an encoder, whose numbers would not be those that the model learnt on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dmft.export.folder import EXPORT_FILE, GRAPH_FILE, open_export
+from dmft.evaluation.calibration import Calibration, read_calibration
+from dmft.export.folder import EXPORT_FILE, GRAPH_FILE, Vote, Votes, open_export
+from pipeline.common.settings import parse_table
 from pipeline.contract import ContractError
 from pipeline.datasets import Description, described
 from pipeline.encode.records import Encoder, Encoders
 from pipeline.encoders.kinds import READER, VERSION, encoding_noted, kind_noted
 from pipeline.raw.tree import RawTree
-
-Vote = Callable[
-    [Mapping[str, NDArray[Any]], NDArray[np.bool_]],
-    tuple[NDArray[np.float32], NDArray[np.float32]],
-]
-"""Patches {m: (B, P, D)} and presence (B, M) to probabilities (B, K) and votes (B, M, K)."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +43,8 @@ class Recogniser:
     """The model."""
     description: Description | None = None
     """Of a data set that is described."""
+    calibration: Calibration | None = None
+    """How sure is sure enough; None where that was not learnt."""
     _encoders: Encoders | None = field(default=None, repr=False)
 
     def encoder(self, modality: str, tree: RawTree) -> Encoder:
@@ -75,19 +73,34 @@ class Recogniser:
         note = self.encodings[modality]
         return kind_noted(note).encode(values, encoding_noted(note))
 
-    def recognise(
-        self, records: list[Mapping[str, NDArray[Any]]]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities and votes of some records, each with the modalities that it has.
+    def recognise(self, records: list[Mapping[str, NDArray[Any]]]) -> Votes:
+        """Vote on some records, each with the modalities that it has.
 
-        Shapes: records B times {m: (P, D)} -> (B, K), (B, M, K).
+        Shapes: records B times {m: (P, D)}.
         """
         patches = {
             name: np.stack([record.get(name, np.zeros(shape)) for record in records])
             for name, shape in self.shapes.items()
         }
         present = np.array([[name in record for name in self.shapes] for record in records])
-        return self.vote({name: each.astype(np.float32) for name, each in patches.items()}, present)
+        voted = self.vote({m: each.astype(np.float32) for m, each in patches.items()}, present)
+        if self.calibration is None:
+            return voted
+        calibrated = self.calibration.apply(voted.probabilities.astype(np.float64))
+        return voted._replace(probabilities=calibrated.astype(np.float32))
+
+    def credible(self, probabilities: NDArray[np.float32]) -> tuple[str, ...] | None:
+        """The activities that one of :meth:`recognise`'s rows leaves possible, likeliest first.
+
+        None where the model was not calibrated; empty where nothing fits.
+
+        Shapes: probabilities (K,).
+        """
+        if self.calibration is None:
+            return None
+        (chosen,) = self.calibration.sets(probabilities[None].astype(np.float64))
+        order = np.argsort(-probabilities, kind="stable")
+        return tuple(self.classes[k] for k in order if chosen[k])
 
 
 def load_recogniser(
@@ -134,6 +147,9 @@ def _of_export(folder: Path, graph: str) -> Recogniser:
         encodings=info.encodings,
         weights=info.encoder_weights,
         vote=opened,
+        calibration=parse_table(Calibration, info.calibration, where=str(folder))
+        if info.calibration
+        else None,
         description=described(info.description),
     )
 
@@ -157,5 +173,6 @@ def _of_run(folder: Path, device: str) -> Recogniser:
         encodings=run.info.source.encodings,
         weights=run.info.source.encoder_weights,
         vote=vote_of(run),
+        calibration=read_calibration(folder, run.info),
         description=described(run.info.source.description),
     )

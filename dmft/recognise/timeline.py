@@ -11,6 +11,9 @@ from dmft.recognise.predict import ranked
 from dmft.recognise.recogniser import Recogniser
 from pipeline.contract import RecordingError
 
+NONE_FITS = "(none fits)"
+"""The activity of a window that a calibrated model takes for none of its own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
@@ -22,11 +25,18 @@ class Moment:
     """Activity to probability, the likeliest first."""
     modalities: tuple[str, ...]
     """Those that the window has."""
+    credible: tuple[str, ...] | None = None
+    """Activities that a calibrated model leaves possible; None where it is not calibrated."""
 
     @property
     def activity(self) -> str:
-        """The likeliest one."""
-        return next(iter(self.probabilities))
+        """The likeliest one, or that none fits."""
+        return NONE_FITS if self.credible == () else next(iter(self.probabilities))
+
+    @property
+    def probability(self) -> float:
+        """Of the activity, and of the likeliest one where none fits."""
+        return next(iter(self.probabilities.values()))
 
     @property
     def middle_s(self) -> float:
@@ -40,7 +50,7 @@ class Moment:
             "start_s": round(self.start_s, 3),
             "end_s": round(self.end_s, 3),
             "activity": self.activity,
-            "probability": self.probabilities[self.activity],
+            "probability": self.probability,
             "modalities": list(self.modalities),
         }
 
@@ -81,12 +91,13 @@ def moments(
                 span = f"{window.start_s:.2f} to {window.end_s:.2f} s"
                 on_problem(f"{modality} from {span} cannot be encoded: {error}")
         if patches:
-            probabilities, _ = model.recognise([patches])
+            probabilities = model.recognise([patches]).probabilities
             yield Moment(
                 start_s=window.start_s,
                 end_s=window.end_s,
                 probabilities=ranked(probabilities[0], model.classes),
                 modalities=tuple(patches),
+                credible=model.credible(probabilities[0]),
             )
 
 
@@ -114,6 +125,5 @@ def timeline(found: Iterable[Moment]) -> Iterator[Activity]:
 
 
 def _joined(run: list[Moment], start: float, end: float) -> Activity:
-    name = run[0].activity
-    mean = sum(moment.probabilities[name] for moment in run) / len(run)
-    return Activity(start_s=start, end_s=end, activity=name, probability=mean)
+    mean = sum(moment.probability for moment in run) / len(run)
+    return Activity(start_s=start, end_s=end, activity=run[0].activity, probability=mean)

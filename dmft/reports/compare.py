@@ -6,13 +6,15 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from dmft.data.coverage import comparable
-from dmft.evaluation.fault_scores import INTACT
+from dmft.evaluation.averages import mean_scores
+from dmft.evaluation.calibration import calibration_error
+from dmft.evaluation.fault_scores import INTACT, SuiteScores, suite_scores
 from dmft.evaluation.metrics import Scores
 from dmft.evaluation.significance import bootstrap_macro_f1, mcnemar_p, wilson
 from dmft.reports.format import hits_of
@@ -63,6 +65,21 @@ class Setting:
         ]
         low, high = np.mean(bounds, axis=0)
         return float(low), float(high)
+
+
+SURE_FROM = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99)
+"""Probabilities from which an answer counts, in the table of how sure is how right."""
+
+
+class Sure(NamedTuple):
+    """What is left of the answers where only some count."""
+
+    least: float
+    """Probability from which an answer counts."""
+    answered: float
+    """Part of the records that then have one."""
+    accuracy: float | None
+    """Of those; None where there are none."""
 
 
 def settings_of(runs: Sequence[Measured]) -> list[Setting]:
@@ -178,6 +195,31 @@ def faulty_modalities(run: Measured) -> Iterator[tuple[str, Scores]]:
     if all(fold.faults for fold in run.folds):
         for fold in run.folds:
             yield from sorted(fold.faults.items(), key=lambda fault: fault[0] != INTACT)
+
+
+def suites_compared(settings: Sequence[Setting]) -> Iterator[tuple[Setting, SuiteScores]]:
+    """The suite of faults of each setting, means over folds and runs, where all were measured."""
+    for setting in settings:
+        folds = [fold for run in setting.runs for fold in run.folds]
+        if all(fold.faults for fold in folds):
+            names = folds[0].faults
+            means = {name: mean_scores([fold.faults[name] for fold in folds]) for name in names}
+            learnt_from = folds[0].info.spec.config.doubt.faults
+            yield setting, suite_scores(means, setting.metric, learnt_from)
+
+
+def sureness(settings: Sequence[Setting]) -> Iterator[tuple[Setting, float, list[Sure]]]:
+    """Calibration error of each setting, and what is left where only sure answers count."""
+    for setting in settings:
+        frame = pd.concat([run.predictions for run in setting.runs], ignore_index=True)
+        confidence = frame["probability"].to_numpy(dtype=float)
+        right = frame["correct"].to_numpy(dtype=bool)
+        rows = []
+        for least in SURE_FROM:
+            answered = confidence >= least
+            share = float(right[answered].mean()) if answered.any() else None
+            rows.append(Sure(least, float(answered.mean()), share))
+        yield setting, calibration_error(confidence, right), rows
 
 
 def conditions_compared(

@@ -5,6 +5,7 @@
     epochs.jsonl       one line an epoch          metrics.json      figures on the test fold
     checkpoint.safetensors  only while training   predictions.json  the votes behind them
     robustness.json    figures with failing modalities, where they were measured
+    calibration.json   how sure is sure enough, and held-out.json what that was learnt from
 
 A run of several folds is a folder of such folders, ``fold-NAME``, with a ``folds.json``.
 """
@@ -27,6 +28,7 @@ RUN_FILE, FOLDS_FILE, MODEL_FILE = "run.json", "folds.json", "model.safetensors"
 CHECKPOINT_FILE, EPOCHS_FILE = "checkpoint.safetensors", "epochs.jsonl"
 METRICS_FILE, PREDICTIONS_FILE = "metrics.json", "predictions.json"
 ROBUSTNESS_FILE = "robustness.json"
+CALIBRATION_FILE, HELD_OUT_FILE = "calibration.json", "held-out.json"
 
 
 def write_info(folder: Path, info: RunInfo) -> None:

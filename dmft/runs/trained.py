@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from dmft.config import RunConfig
 from dmft.data import Batch, Cache, FeatureTransform, Standardizer
 from dmft.data.features import FeaturePlan
-from dmft.models import InputShape, ModelShape, Student, Teacher, overall_vote
+from dmft.models import (
+    Answer,
+    InputShape,
+    ModelShape,
+    Student,
+    Teacher,
+    answer_of,
+    overall_vote,
+)
 from dmft.models.network import Network
 from dmft.models.own import build_own
 from dmft.runs.files import file_sha256
@@ -78,33 +86,36 @@ class TrainedRun:
         """Where it computes."""
         return next(self.model.parameters()).device
 
-    def logits(self, cache: Cache, rows: Tensor) -> Tensor:
-        """Logits of some records of a cache, a batch at a time.
+    def ask(self, cache: Cache, rows: Tensor) -> Answer:
+        """What the model says of some records of a cache, a batch at a time.
 
-        Shapes: rows (B,) int64 -> (B, M, 2, K) on the host.
+        Shapes: rows (B,) int64 -> logits (B, M, 2, K), reliability (B, M), on the host.
         """
         check_cache_fits(self.spec, cache)
-        logits = [torch.zeros(0, len(self.spec.modalities), 2, len(self.spec.classes))]
+        M, K = len(self.spec.modalities), len(self.spec.classes)
+        answers = [Answer(torch.zeros(0, M, 2, K), torch.zeros(0, M))]
         for block, stored in cache.blocks(rows, PREDICT_BATCH, self.spec.modalities):
             if not len(block):
                 continue
             patches = {m: tensor.to(self.device) for m, tensor in stored.items()}
             present = present_of(cache, self.spec.modalities)[block].to(self.device)
-            logits.append(self.logits_of(patches, present).cpu())
-        return torch.cat(logits)
+            answer = self.ask_batch(patches, present)
+            answers.append(Answer(answer.logits.cpu(), answer.reliability.cpu()))
+        logits, reliability = zip(*answers, strict=True)
+        return Answer(torch.cat(logits), torch.cat(reliability))
 
-    def logits_of(self, patches: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """Logits of one batch of stored patches, on the run's device.
+    def ask_batch(self, patches: Mapping[str, Tensor], present: Tensor) -> Answer:
+        """What the model says of one batch of stored patches, on the run's device.
 
-        Shapes: patches {m: (B, P_stored, D_stored)}, finite, present (B, M) -> (B, M, 2, K).
+        Shapes: patches {m: (B, P_stored, D_stored)}, finite, present (B, M) -> logits
+        (B, M, 2, K), reliability (B, M).
         """
         features = self.transform.apply(patches, present)
         batch = Batch(
             features=features, present=present, targets=None, inputs=self.transform.inputs
         )
         with torch.no_grad():
-            logits: Tensor = self.model(batch.features, batch.present)
-        return logits
+            return answer_of(self.model(batch.features, batch.present))
 
     def predict(self, cache: Cache, rows: Tensor) -> Tensor:
         """Voted probabilities of some records.
@@ -112,7 +123,7 @@ class TrainedRun:
         Shapes: rows (B,) int64 -> (B, K).
         """
         present = present_of(cache, self.spec.modalities)[rows]
-        return overall_vote(self.logits(cache, rows), present, self.spec.config.voting.rule)
+        return overall_vote(self.ask(cache, rows), present, self.spec.config.voting)
 
 
 def load_run(folder: str | Path, device: str | torch.device = "cpu") -> TrainedRun:

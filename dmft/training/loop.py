@@ -21,9 +21,10 @@ from dmft.data import Batch, BatchSource, FeatureTransform, StoredBatch
 from dmft.data.augment import Augmenter
 from dmft.data.blend import blend
 from dmft.data.counter_rng import derive_seed
-from dmft.models import overall_vote, set_dropout_keys
+from dmft.models import Answer, answer_of, overall_vote, set_dropout_keys
 from dmft.training.checkpoint import TrainingState
 from dmft.training.device import deterministic
+from dmft.training.doubt import learn_reliability
 from dmft.training.log import EpochReport, RunLogger
 from dmft.training.losses import Objective, soft_targets
 from dmft.training.schedule import learning_rate
@@ -51,8 +52,8 @@ class Learner:
 
         begin
         for each epoch:
-            for step in steps():     logits and loss of step.batch, gradients in the parameters
-                learn(step, logits, loss)
+            for step in steps():     answer and loss of step.batch, gradients in the parameters
+                learn(step, answer, loss)
             end_epoch
         finish
     """
@@ -120,7 +121,7 @@ class Learner:
         inputs = self.transform.inputs
         return Batch(features=features, present=present, targets=targets, inputs=inputs)
 
-    def learn(self, step: Step, logits: Tensor, loss: Tensor) -> None:
+    def learn(self, step: Step, answer: Answer, loss: Tensor) -> None:
         """Move the weights along the gradients that they have, and note the step's figures."""
         training = self.config.training
         self.rate = learning_rate(training, step.number, self.n_steps)
@@ -134,8 +135,10 @@ class Learner:
                 weights: list[Tensor] = list(self.model.parameters())
                 torch._foreach_lerp_(list(self.state.average.values()), weights, 1 - decay)
             self.total += loss.detach() * len(step.labels)
-            n, rule = step.batch.n_labelled, self.config.voting.rule
-            voted = overall_vote(logits[:n].detach(), step.batch.present[:n], rule).argmax(-1)
+            own = slice(step.batch.n_labelled)
+            voted = overall_vote(
+                answer.at(own).detach(), step.batch.present[own], self.config.voting
+            ).argmax(-1)
             self.n_correct += (voted == step.labels).sum()
 
     def end_epoch(self, seconds: float) -> None:
@@ -163,11 +166,12 @@ class Learner:
             self.logger.epoch(report, self.state)
 
     def finish(self) -> None:
-        """Make the average the model, where there is one."""
+        """Make the average the model, where there is one; then learn whom to believe."""
         if self.config.training.average_decay > 0:
             with torch.no_grad():
                 for name, parameter in self.model.named_parameters():
                     parameter.copy_(self.state.average[name])
+        learn_reliability(self.model, self.source, self.transform, self.config, self.seed)
 
 
 def fit(learner: Learner) -> None:
@@ -181,10 +185,10 @@ def fit(learner: Learner) -> None:
         while learner.state.done < learner.config.training.epochs:
             began = time.perf_counter()
             for step in learner.steps():
-                logits = learner.model(step.batch.features, step.batch.present)
-                loss = learner.objective(logits, step.batch)
+                answer = answer_of(learner.model(step.batch.features, step.batch.present))
+                loss = learner.objective(answer, step.batch)
                 learner.state.optimizer.zero_grad()
                 torch.autograd.backward(loss)
-                learner.learn(step, logits, loss)
+                learner.learn(step, answer, loss)
             learner.end_epoch(time.perf_counter() - began)
     learner.finish()

@@ -1,7 +1,7 @@
 """What training minimises: hard losses on labels, soft losses on teachers (Eqs 13-15).
 
 All read logits (B, M, 2, K) with a presence mask (B, M). A branch of an absent modality is in
-no sum and gets no gradient.
+no sum and gets no gradient. What the reliability learns comes later, in ``doubt.py``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from torch import Tensor
 
 from dmft.config import DistillConfig, RunConfig
 from dmft.data import Batch
-from dmft.models import BRANCHES, overall_vote
+from dmft.models import BRANCHES, Answer, answer_of, overall_vote
+from dmft.models.config import VotingConfig
 from dmft.runs.trained import TrainedRun
 from pipeline.contract import ConfigError
 
-Objective = Callable[[Tensor, Batch], Tensor]
-"""Logits (B, M, 2, K) and their batch to a loss."""
+Objective = Callable[[Answer, Batch], Tensor]
+"""What a model says of a batch, and the batch, to a loss."""
 
 
 def soft_targets(labels: Tensor, n_classes: int, smoothing: float = 0.0) -> Tensor:
@@ -55,7 +56,7 @@ def summed_softmax_loss(logits: Tensor, present: Tensor, targets: Tensor) -> Ten
 
     Shapes: logits (B, M, 2, K), present (B, M), targets (B, K) -> ().
     """
-    vote = overall_vote(logits, present).clamp(min=1e-12)
+    vote = overall_vote(answer_of(logits), present).clamp(min=1e-12)
     entropies = -(targets * vote.log()).sum(dim=-1)
     voters = present.any(dim=1).to(entropies.dtype)
     return (entropies * voters).sum() / voters.sum().clamp(min=1)
@@ -128,7 +129,8 @@ def softened_vote(logits: Tensor, present: Tensor, rule: str, temperature: float
 
     Shapes: logits (B, M, 2, K), present (B, M) -> (B, K).
     """
-    return overall_vote(logits / temperature, present, rule).clamp(min=1e-12).log()
+    voting = VotingConfig(rule=rule)
+    return overall_vote(answer_of(logits / temperature), present, voting).clamp(min=1e-12).log()
 
 
 def vote_loss(student: Tensor, teacher: Tensor, present: Tensor, config: DistillConfig) -> Tensor:
@@ -149,9 +151,9 @@ def hard_objective(config: RunConfig) -> Objective:
     """The loss on labels that the configuration names."""
     loss = HARD_LOSSES[config.training.loss]
 
-    def objective(logits: Tensor, batch: Batch) -> Tensor:
+    def objective(answer: Answer, batch: Batch) -> Tensor:
         assert batch.targets is not None
-        return loss(logits, batch.present, batch.targets)
+        return loss(answer.logits, batch.present, batch.targets)
 
     return objective
 
@@ -176,9 +178,9 @@ def soft_objective(
         )
         return (1 - settings.hard_weight) * vote_loss(student, teacher, present, settings)
 
-    def objective(logits: Tensor, batch: Batch) -> Tensor:
+    def objective(answer: Answer, batch: Batch) -> Tensor:
         assert batch.targets is not None
-        n = batch.n_labelled
+        n, logits = batch.n_labelled, answer.logits
         loss = settings.hard_weight * hard(logits[:n], batch.present[:n], batch.targets)
         first = n if batch.n_unlabelled else 0
         features, present = {m: x[first:] for m, x in batch.features.items()}, batch.present[first:]
@@ -195,7 +197,7 @@ def soft_objective(
 
 
 def ask_in_turn(
-    teachers: Sequence[Callable[..., Tensor]],
+    teachers: Sequence[Callable[..., Tensor | Answer]],
     features: Mapping[str, Tensor],
     present: Tensor,
     *,
@@ -211,7 +213,9 @@ def ask_in_turn(
     """
     n = len(teachers)
     answers = [
-        teacher({m: x[k::n] for m, x in features.items()}, present[k::n], unimodal=unimodal)
+        answer_of(
+            teacher({m: x[k::n] for m, x in features.items()}, present[k::n], unimodal=unimodal)
+        ).logits
         for k, teacher in enumerate(teachers[: len(present)])
     ]
     logits = answers[0].new_empty(len(present), *answers[0].shape[1:])

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
 
+from dmft.models import Answer, answer_of
 from dmft.models.layers import SelfAttention
 from dmft.training.device import deterministic
 from dmft.training.loop import Learner, Step, fit
@@ -56,17 +57,18 @@ class Stack:
         buffers: dict[str, Tensor],
         features: Mapping[str, Tensor],
         present: Tensor,
-    ) -> Tensor:
-        logits: Tensor = functional_call(self._shape, (weights, buffers), (features, present))
-        return logits
+    ) -> Answer:
+        output = functional_call(self._shape, (weights, buffers), (features, present))
+        return answer_of(output)
 
-    def __call__(self, features: Mapping[str, Tensor], present: Tensor) -> Tensor:
-        """Logits of every model on its own records, as in training.
+    def __call__(self, features: Mapping[str, Tensor], present: Tensor) -> Answer:
+        """What every model says of its own records, as in training.
 
-        Shapes: N models; features {m: (N, B, P, D)}, present (N, B, M) -> (N, B, M, 2, K).
+        Shapes: N models; features {m: (N, B, P, D)}, present (N, B, M) -> logits (N, B, M, 2, K),
+        reliability (N, B, M).
         """
-        logits: Tensor = self._forward(self.weights, self.buffers, features, present)
-        return logits
+        answers: Answer = self._forward(self.weights, self.buffers, features, present)
+        return answers
 
     def backward(self, loss: Tensor) -> None:
         """Give every model the gradients of the sum of the models' losses."""
@@ -164,12 +166,15 @@ def _run_epoch(stack: Stack, learners: Sequence[Learner], running: Sequence[int]
     epochs = [learners[position].steps() for position in running]
     for next_steps in itertools.zip_longest(*epochs):
         steps = {p: step for p, step in zip(running, next_steps, strict=True) if step is not None}
-        logits = stack(*_side_by_side(steps, len(learners)))
-        own_logits = {p: logits[p, : len(step.batch.present)] for p, step in steps.items()}
-        losses = {p: learners[p].objective(own_logits[p], step.batch) for p, step in steps.items()}
+        answers = stack(*_side_by_side(steps, len(learners)))
+        own = {
+            p: Answer(answers.logits[p], answers.reliability[p]).at(slice(len(step.batch.present)))
+            for p, step in steps.items()
+        }
+        losses = {p: learners[p].objective(own[p], step.batch) for p, step in steps.items()}
         stack.backward(torch.stack(list(losses.values())).sum())
         for position, step in steps.items():
-            learners[position].learn(step, own_logits[position], losses[position])
+            learners[position].learn(step, own[position], losses[position])
 
 
 def _side_by_side(steps: Mapping[int, Step], n_models: int) -> tuple[dict[str, Tensor], Tensor]:

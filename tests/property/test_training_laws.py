@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dmft.data.augment import bend_time, rotation
 from dmft.data.counter_rng import derive_seed, uniform
 from dmft.data.features import pooling
-from dmft.models import overall_vote
+from dmft.models import Answer, VotingConfig, overall_vote
 from dmft.protocols import FoldRule, LeaveOneOut, Protocol, fold_rules, make_fold
 from dmft.training.losses import divergence
 
@@ -111,10 +111,13 @@ def test_a_vote_is_a_distribution_whoever_is_absent(seed, M, K, rule):
     random = torch.Generator().manual_seed(seed)
     logits = torch.randn(5, M, 2, K, generator=random) * 10
     present = torch.rand(5, M, generator=random) > 0.5
-    vote = overall_vote(logits, present, rule)
+    answer = Answer(logits, torch.rand(5, M, generator=random))
+    voting = VotingConfig(rule=rule)
+    vote = overall_vote(answer, present, voting)
     torch.testing.assert_close(vote.sum(dim=1), torch.ones(5))
     order = torch.randperm(M, generator=random)
-    torch.testing.assert_close(overall_vote(logits[:, order], present[:, order], rule), vote)
+    other = Answer(logits[:, order], answer.reliability[:, order])
+    torch.testing.assert_close(overall_vote(other, present[:, order], voting), vote)
 
 
 @small

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dmft.evaluation.fault_scores import FAULTS
+from dmft.data.fault_words import FAULTS
 from dmft.evaluation.metrics import majority_share
 from dmft.evaluation.significance import bootstrap_macro_f1, wilson
 from dmft.reports import format as words
@@ -25,6 +25,8 @@ from dmft.reports.compare import (
     kinds_compared,
     missing_modalities,
     settings_of,
+    suites_compared,
+    sureness,
 )
 from dmft.reports.load import Measured
 from dmft.reports.published import load_published
@@ -71,6 +73,8 @@ def render_report(
         sources=sorted({published.sources[f.source] for f in published.figures if f.model}),
         missing=conditions_compared(settings, missing_modalities),
         faulty=conditions_compared(settings, faulty_modalities),
+        suites=list(suites_compared(settings)),
+        sureness=list(sureness(settings)),
         faults=FAULTS,
         found=chart_data(runs, settings),
         words=words,

@@ -12,6 +12,8 @@ from dmft.evaluation.metrics import (
     macro_f1,
     vote_metrics,
 )
+from dmft.models import answer_of
+from dmft.models.vote import SUM
 
 
 def test_confusion_counts_classes_in_rows_and_predictions_in_columns():
@@ -35,7 +37,7 @@ def test_a_modality_is_measured_on_the_records_that_have_it():
         [torch.stack([certain, certain], 1), torch.stack([certain, wrong * 2], 1)], 1
     )
     present = torch.tensor([[True, False], [True, True], [False, False]])
-    metrics = vote_metrics(logits, present, torch.tensor([0, 1, 0]), ("a", "b"))
+    metrics = vote_metrics(answer_of(logits), present, torch.tensor([0, 1, 0]), ("a", "b"), SUM)
     assert (metrics.n_records, metrics.n_without_modality) == (2, 1)
     assert metrics.modalities["a"].accuracy == 1
     assert metrics.modalities["a"].n_records == 2
@@ -59,7 +61,11 @@ def test_a_modality_has_a_confusion_matrix_of_its_own():
         [torch.stack([certain, certain], 1), torch.stack([certain.flip(1)] * 2, 1)]
     )
     metrics = vote_metrics(
-        logits.transpose(0, 1), torch.ones(2, 2, dtype=torch.bool), torch.tensor([0, 1]), ("a", "b")
+        answer_of(logits.transpose(0, 1)),
+        torch.ones(2, 2, dtype=torch.bool),
+        torch.tensor([0, 1]),
+        ("a", "b"),
+        SUM,
     )
     assert metrics.modalities["a"].confusion == ((1, 0), (0, 1))
     assert metrics.modalities["b"].confusion == ((0, 1), (1, 0))

@@ -11,8 +11,11 @@ from click.testing import CliRunner
 from cli import dmft
 from dmft.config import load_config
 from dmft.data import open_cache
+from dmft.data.fault_words import FAULTS, REMOVED
+from dmft.data.faults import FAULTS as FAMILIES
+from dmft.data.features import plan_features
 from dmft.evaluation.evaluate import evaluate
-from dmft.evaluation.fault_scores import FAULT_NAMES, read_faults
+from dmft.evaluation.fault_scores import FaultScores, read_faults, suite_scores
 from dmft.evaluation.robustness import robustness, spoilt
 from dmft.protocols import choose_folds, load_protocol
 from dmft.reports.load import load_runs
@@ -53,9 +56,18 @@ def fold(place, cache):
     return choose_folds(load_protocol(str(place / "p.toml")), cache, "0")[0]
 
 
-@pytest.mark.parametrize("fault", FAULT_NAMES)
-def test_a_fault_changes_one_modality_of_the_test_records_and_nothing_else(cache, fold, fault):
-    changed, rows = spoilt(cache, fold, "skeleton", fault), torch.arange(len(cache))
+@pytest.fixture
+def geometry(cache):
+    return plan_features(cache, load_config())["skeleton"].geometry
+
+
+@pytest.mark.parametrize("fault", [REMOVED, *FAULTS])
+def test_a_fault_changes_one_modality_of_the_test_records_and_nothing_else(
+    cache, fold, geometry, fault
+):
+    if fault != REMOVED and not FAMILIES[fault].fits(geometry):
+        return
+    changed, rows = spoilt(cache, fold, "skeleton", fault, geometry), torch.arange(len(cache))
     assert torch.equal(changed.features["inertial"], cache.features["inertial"])
     assert torch.equal(
         changed.features["skeleton"][fold.train], cache.features["skeleton"][fold.train]
@@ -63,22 +75,51 @@ def test_a_fault_changes_one_modality_of_the_test_records_and_nothing_else(cache
     assert torch.equal(changed.present[fold.train], cache.present[fold.train])
     moved = not torch.equal(changed.features["skeleton"][rows], cache.features["skeleton"])
     gone = not torch.equal(changed.present, cache.present)
-    assert (moved, gone) == ((False, True) if fault == "removed" else (True, False))
-    again = spoilt(cache, fold, "skeleton", fault)
+    assert (moved, gone) == ((False, True) if fault == REMOVED else (True, False))
+    again = spoilt(cache, fold, "skeleton", fault, geometry)
     assert torch.equal(again.features["skeleton"][rows], changed.features["skeleton"][rows])
 
 
-def test_what_the_faults_do_to_the_patches(cache, fold):
+def test_another_record_is_of_the_test_side_and_a_stranger_of_the_training_side(cache, fold):
     rows = fold.test[cache.present[fold.test, 0]]
     before = cache.features["skeleton"][rows]
-    after = {f: spoilt(cache, fold, "skeleton", f).features["skeleton"][rows] for f in FAULT_NAMES}
-    assert torch.equal(after["frozen"][:, -1], before[:, 0])
-    assert torch.equal(after["cut"][:, :8], before[:, :8])
-    assert torch.equal(after["cut"][:, -1], before[:, 7])
-    assert sorted(after["swapped"][:, 0, 0].tolist()) == sorted(before[:, 0, 0].tolist())
-    own = cache.features["skeleton"][fold.train].flatten(0, 1).std(dim=0)
-    added = (after["noisy"] - before).flatten(0, 1).std(dim=0)
-    assert torch.allclose(added, own, rtol=0.25)
+    swapped = spoilt(cache, fold, "skeleton", "swapped").features["skeleton"][rows]
+    assert sorted(swapped[:, 0, 0].tolist()) == sorted(before[:, 0, 0].tolist())
+    assert (swapped != before).any(dim=2).any(dim=1).all(), "nobody keeps its own"
+    stranger = spoilt(cache, fold, "skeleton", "stranger").features["skeleton"][rows]
+    learnt = cache.features["skeleton"][fold.train]
+    assert all((one == learnt).all(dim=2).all(dim=1).any() for one in stranger)
+
+
+def test_a_suite_counts_each_family_the_same():
+    def scored(accuracy, sure_wrong=0.0):
+        return FaultScores(
+            accuracy=accuracy,
+            macro_f1=0.0,
+            n_records=4,
+            confidence=0.5,
+            sure_wrong=sure_wrong,
+            reliability={},
+            by_severity={},
+        )
+
+    faults = {
+        "intact": scored(1.0),
+        "removed a": scored(0.9),
+        "noise a": scored(0.8),
+        "noise b": scored(0.6),
+        "frozen a": scored(0.2),
+        "frozen a and swapped b": scored(0.0, 0.25),
+        "frozen a and frozen b": scored(0.0, 0.75),
+    }
+    suite = suite_scores(faults, "accuracy", ["noise"])
+    assert suite.families == pytest.approx({"removed": 0.9, "noise": 0.7, "frozen": 0.2})
+    assert suite.score == pytest.approx(0.6)
+    assert suite.seen == pytest.approx(0.8)
+    assert suite.unseen == pytest.approx(0.2)
+    assert suite.both_sure_wrong == pytest.approx(0.5)
+    nothing = suite_scores({"intact": scored(1.0)}, "accuracy", [])
+    assert (nothing.score, nothing.seen, nothing.both_sure_wrong) == (0.0, None, None)
 
 
 def test_intact_is_what_evaluate_says_and_removing_is_what_it_says_of_the_rest(place):
@@ -89,7 +130,14 @@ def test_intact_is_what_evaluate_says_and_removing_is_what_it_says_of_the_rest(p
     found = report.faults["removed inertial"].accuracy
     assert found == left["skeleton",].accuracy
     assert report.n_runs == 1
-    assert len(report.faults) == 1 + 2 * len(FAULT_NAMES)
+    singles = [name for name in report.faults if " and " not in name]
+    assert {name.split()[0] for name in singles} == {"intact", "removed", *FAULTS} - {
+        "sides-swapped"
+    }
+    assert len(report.faults) - len(singles) == 4
+    degrees = report.faults["noise skeleton"].by_severity
+    assert list(degrees) == ["0.25", "0.5", "1.0"]
+    assert report.faults["noise skeleton"].accuracy == pytest.approx(sum(degrees.values()) / 3)
 
 
 def test_the_cache_of_several_runs_is_read_once(place, monkeypatch):

@@ -53,7 +53,8 @@ def test_multiply_adds_are_counted_attention_included(trained):
     into = 48 * (120 * 32 + 32 * 120 + 12 * 32 + 32 * 12)
     heads = 4 * 48 * len(run.info.spec.classes)
     pooling = 32 * 64 * 60 * 2 + 32 * 128 * 6 * 3
-    assert multiply_adds(run) == first + last + into + heads + pooling
+    reliability = 2 * (2 * 48 * 16 + 16)
+    assert multiply_adds(run) == first + last + into + heads + reliability + pooling
 
 
 def test_memory_is_the_most_that_a_process_has_had():

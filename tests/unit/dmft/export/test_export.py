@@ -105,6 +105,8 @@ def test_what_an_absent_modality_holds_changes_nothing(of_kind, column):
                 np.testing.assert_array_equal(one, other)
         assert np.isfinite(first[0]).all()
         assert (first[1][1, column] == 0).all()
+        assert first[2][1, column] == 0
+        assert (first[2][0] > 0).all()
 
 
 def test_the_sum_rule_is_exported_as_well(trained, tmp_path):
@@ -195,7 +197,7 @@ def test_several_folds_are_exported_one_by_one(trained, tmp_path):
     for name in ("fold-a", "fold-b"):
         shutil.copytree(trained.run, tmp_path / "all" / name)
     write_json(tmp_path / "all" / "folds.json", {"folds": ["a", "b"]})
-    with pytest.raises(ConfigError, match=r"all holds several folds: name one of them, .*fold-a"):
+    with pytest.raises(ConfigError, match=r"all name one of them, as .*fold-a"):
         export(tmp_path / "all", tmp_path / "out")
 
 

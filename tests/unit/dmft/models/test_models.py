@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dmft.models import (
+    Answer,
     EncoderConfig,
     InputShape,
     ModelShape,
@@ -13,6 +14,8 @@ from dmft.models import (
     StudentConfig,
     Teacher,
     TeacherConfig,
+    VotingConfig,
+    answer_of,
     modality_votes,
     overall_vote,
     set_dropout_keys,
@@ -22,6 +25,7 @@ from dmft.models.mid_fusion import FusionLayer, MidFusion
 from dmft.models.mstt import Mstt
 from pipeline.contract import ConfigError
 
+PRODUCT = VotingConfig(rule="product")
 PAPER = EncoderConfig(
     width=0, norm="post", activation="relu", temporal_encoding=False, narrow_above=0
 )
@@ -55,7 +59,9 @@ def test_logits_have_a_row_a_modality_and_stream(kind, encoder, n_modalities):
     modalities = tuple(INPUTS)[:n_modalities]
     model = build(kind, encoder, modalities)
     present = torch.ones(4, n_modalities, dtype=torch.bool)
-    assert model(some_features(modalities), present).shape == (4, n_modalities, 2, 5)
+    answer = model(some_features(modalities), present)
+    assert answer.logits.shape == (4, n_modalities, 2, 5)
+    assert torch.equal(answer.reliability, torch.ones(4, n_modalities)), "it has no opinion"
 
 
 def test_equation_1_is_the_usual_table():
@@ -189,7 +195,7 @@ def test_what_stands_in_an_absent_modality_changes_no_other_stream(encoder):
     features = some_features(modalities)
     before = model(features, present)
     after = model(features | {"inertial": torch.full_like(features["inertial"], 100.0)}, present)
-    assert torch.equal(before[:, [0, 2]], after[:, [0, 2]])
+    assert torch.equal(before.logits[:, [0, 2]], after.logits[:, [0, 2]])
     assert torch.equal(overall_vote(before, present), overall_vote(after, present))
 
 
@@ -197,8 +203,8 @@ def test_a_present_modality_does_reach_the_others_in_the_teacher():
     model = build(Teacher, EncoderConfig())
     features = some_features(("skeleton", "inertial"))
     present = torch.ones(4, 2, dtype=torch.bool)
-    after = model(features | {"inertial": features["inertial"] + 1}, present)
-    before = model(features, present)
+    after = model(features | {"inertial": features["inertial"] + 1}, present).logits
+    before = model(features, present).logits
     assert not torch.equal(before[:, 0, 1], after[:, 0, 1])
     assert torch.equal(before[:, 0, 0], after[:, 0, 0])
 
@@ -208,13 +214,13 @@ def test_a_stream_alone_is_what_the_teacher_says_where_the_others_are_absent(enc
     modalities = tuple(INPUTS)
     model, features = build(Teacher, encoder, modalities), some_features(modalities)
     present = torch.tensor([[True, True, True], [True, False, True]] * 2)
-    found = model(features, present, unimodal=True)
+    found = model(features, present, unimodal=True).logits
     assert found.shape == (4, 3, 2, 5)
     for column in range(3):
         only = present & (torch.arange(3) == column)
         there = present[:, column]
-        assert torch.equal(found[there, column], model(features, only)[there, column])
-    together = model(features, present)
+        assert torch.equal(found[there, column], model(features, only).logits[there, column])
+    together = model(features, present).logits
     assert torch.equal(found[:, :, 0], together[:, :, 0]), "spatial branches are never fused"
     assert not torch.allclose(found[:, :, 1], together[:, :, 1])
 
@@ -222,35 +228,36 @@ def test_a_stream_alone_is_what_the_teacher_says_where_the_others_are_absent(enc
 def test_a_teacher_of_one_modality_is_always_alone():
     model, features = build(Teacher, EncoderConfig(), ("skeleton",)), some_features(("skeleton",))
     present = torch.ones(4, 1, dtype=torch.bool)
-    assert torch.equal(model(features, present, unimodal=True), model(features, present))
+    alone = model(features, present, unimodal=True)
+    assert torch.equal(alone.logits, model(features, present).logits)
 
 
 def test_the_votes_are_equations_11_and_12():
     logits = torch.randn(3, 2, 2, 4, generator=torch.Generator().manual_seed(0))
     votes = modality_votes(logits)
     torch.testing.assert_close(votes, logits[:, :, 0].softmax(-1) + logits[:, :, 1].softmax(-1))
-    everyone = overall_vote(logits, torch.ones(3, 2, dtype=torch.bool))
+    everyone = overall_vote(answer_of(logits), torch.ones(3, 2, dtype=torch.bool))
     torch.testing.assert_close(everyone, votes.sum(dim=1) / 4)
 
 
-def test_the_product_of_votes_is_a_geometric_mean_over_those_present():
+def test_the_product_multiplies_the_votes_of_those_present():
     logits = torch.randn(2, 2, 2, 4, generator=torch.Generator().manual_seed(0))
     present = torch.tensor([[True, True], [False, True]])
     probabilities = logits.softmax(-1)
-    everyone = probabilities[0].reshape(4, 4).prod(dim=0) ** (1 / 4)
+    everyone = probabilities[0].reshape(4, 4).prod(dim=0) ** (1 / 2)
     one = probabilities[1, 1].prod(dim=0) ** (1 / 2)
-    vote = overall_vote(logits, present, "product")
+    vote = overall_vote(answer_of(logits), present, PRODUCT)
     torch.testing.assert_close(vote[0], everyone / everyone.sum())
     torch.testing.assert_close(vote[1], one / one.sum())
-    torch.testing.assert_close(modality_votes(logits, "product")[1, 1], vote[1])
-    nobody = overall_vote(logits, torch.zeros(2, 2, dtype=torch.bool), "product")
+    torch.testing.assert_close(modality_votes(logits, PRODUCT)[1, 1], vote[1])
+    nobody = overall_vote(answer_of(logits), torch.zeros(2, 2, dtype=torch.bool), PRODUCT)
     torch.testing.assert_close(nobody, torch.full((2, 4), 0.25))
 
 
 def test_an_absent_modality_does_not_vote_and_nobody_voting_is_uniform():
     logits = torch.randn(2, 2, 2, 4, generator=torch.Generator().manual_seed(0))
     present = torch.tensor([[False, True], [False, False]])
-    vote = overall_vote(logits, present)
+    vote = overall_vote(answer_of(logits), present)
     torch.testing.assert_close(vote[0], modality_votes(logits)[0, 1] / 2)
     torch.testing.assert_close(vote[1], torch.full((4,), 0.25))
 
@@ -263,9 +270,9 @@ def test_a_teacher_without_fusion_layers_exchanges_nothing_and_holds_no_tokens()
     assert not list(teacher.fusion.parameters())
     features = {m: torch.randn(2, 8, 6) for m in inputs}
     present = torch.ones(2, 2, dtype=torch.bool)
-    before = teacher(features, present)
+    before = teacher(features, present).logits
     features["inertial"] = torch.randn(2, 8, 6)
-    after = teacher(features, present)
+    after = teacher(features, present).logits
     assert torch.equal(before[:, 0], after[:, 0]), "the skeleton's branches saw the inertial ones"
     assert not torch.equal(before[:, 1], after[:, 1])
 
@@ -274,3 +281,30 @@ def test_a_teacher_without_fusion_layers_exchanges_nothing_and_holds_no_tokens()
 def test_fusion_layers_that_fuse_nothing_are_refused(n_layers):
     with pytest.raises(ConfigError, match=f"fusion_layers is {n_layers}: wanted 0 for late fusion"):
         TeacherConfig(fusion_layers=n_layers)
+
+
+def test_a_modality_that_is_not_believed_does_not_decide():
+    """Of two that are sure of different classes the more reliable one decides."""
+    sure = torch.tensor([[9.0, 0, 0, 0], [0, 9.0, 0, 0]])
+    logits = sure[None, :, None].expand(3, 2, 2, 4)
+    reliability = torch.tensor([[0.9, 0.1], [0.1, 0.9], [0.0, 0.0]])
+    vote = overall_vote(Answer(logits, reliability), torch.ones(3, 2, dtype=torch.bool), PRODUCT)
+    assert vote.argmax(dim=1)[:2].tolist() == [0, 1]
+    torch.testing.assert_close(vote[2], torch.full((4,), 0.25))
+    odds = float(vote[0, 0] / vote[0, 1])  # (0.9 + 0.1 / 4) (0.9 / 4) : (0.1 + 0.9 / 4) (0.1 / 4)
+    assert odds == pytest.approx(0.925 * 0.225 / (0.325 * 0.025), rel=0.01)
+    believed = overall_vote(
+        Answer(logits, torch.ones(3, 2)), torch.ones(3, 2, dtype=torch.bool), PRODUCT
+    )
+    torch.testing.assert_close(believed[0, 0], believed[0, 1])
+
+
+@pytest.mark.parametrize("kind", [Teacher, Student])
+def test_reliability_is_learnt_from_the_branches_and_sends_nothing_back(kind):
+    model = build(kind, EncoderConfig(reliability=4))
+    answer = model(some_features(("skeleton", "inertial")), torch.ones(4, 2, dtype=torch.bool))
+    assert answer.reliability.shape == (4, 2)
+    answer.reliability.sum().backward()
+    moved = {name for name, weight in model.named_parameters() if weight.grad is not None}
+    assert moved
+    assert all(".reliability." in name for name in moved)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dmft.config import load_config
-from dmft.models import InputShape, ModelShape, Student, Teacher, overall_vote
+from dmft.models import InputShape, ModelShape, Student, Teacher, answer_of, overall_vote
 from tests.unit.dmft.models.oracle import Oracle, positions, softmax
 
 INPUTS = {
@@ -64,13 +64,13 @@ def test_logits_are_those_of_the_equations(kind, name):
     }
     features = {m: torch.from_numpy(values) for m, values in x.items()}
     with torch.no_grad():
-        logits = model(features, torch.from_numpy(PRESENT))
+        logits = model(features, torch.from_numpy(PRESENT)).logits
     for i, present in enumerate(PRESENT):
         record = {m: values[i] for m, values in x.items()}
         expected = oracle.teacher(record, present) if kind == "teacher" else oracle.student(record)
         np.testing.assert_allclose(logits[i].numpy(), expected, rtol=0, atol=1e-8)
         vote = (softmax(expected) * present[:, None, None]).sum(axis=(0, 1))  # (11) and (12)
-        ours = overall_vote(logits[i : i + 1], torch.from_numpy(PRESENT[i : i + 1]), "sum")[0]
+        ours = overall_vote(answer_of(logits[i : i + 1]), torch.from_numpy(PRESENT[i : i + 1]))[0]
         np.testing.assert_allclose(ours.numpy(), vote / vote.sum(), rtol=0, atol=1e-8)
 
 
@@ -89,9 +89,10 @@ def test_a_modality_that_changes_changes_the_temporal_logits_of_each_other(
     features = {m: torch.randn(2, s.n_patches, s.n_features) for m, s in inputs.items()}
     present = torch.ones(2, n_modalities, dtype=torch.bool)
     with torch.no_grad():
-        before = teacher(features, present)
+        before = teacher(features, present).logits
         for i, changed in enumerate(inputs):
-            after = teacher({**features, changed: torch.randn_like(features[changed])}, present)
+            other = {**features, changed: torch.randn_like(features[changed])}
+            after = teacher(other, present).logits
             for j in range(n_modalities):
                 assert not torch.equal(after[:, j, 1], before[:, j, 1])
                 assert torch.equal(after[:, j, 0], before[:, j, 0]) == (i != j)
@@ -105,6 +106,6 @@ def test_every_weight_of_a_teacher_is_learnt(n_layers, weights):
     )
     teacher = Teacher(ModelShape(inputs=INPUTS, n_classes=4), config.teacher, config.encoder)
     features = {m: torch.randn(3, s.n_patches, s.n_features) for m, s in INPUTS.items()}
-    teacher(features, torch.ones(3, 3, dtype=torch.bool)).square().sum().backward()
+    teacher(features, torch.ones(3, 3, dtype=torch.bool)).logits.square().sum().backward()
     idle = [n for n, w in teacher.named_parameters() if w.grad is None or not w.grad.any()]
     assert not idle

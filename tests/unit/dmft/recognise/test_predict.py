@@ -69,7 +69,10 @@ def sorted_classes(prediction):
 def test_one_modality_alone_is_enough_and_the_other_has_no_vote(trained):
     (alone,) = predict(trained.run, files_of(trained, "a1_s1_t1", "inertial"))
     assert list(alone.votes) == ["inertial"]
-    assert alone.probabilities == pytest.approx(alone.votes["inertial"], abs=1e-6)
+    share = alone.reliability["inertial"]
+    assert list(alone.reliability) == ["inertial"]
+    mixed = {k: share * v + (1 - share) / 27 for k, v in alone.votes["inertial"].items()}
+    assert alone.probabilities == pytest.approx(mixed, abs=1e-6)
     assert sum(alone.probabilities.values()) == pytest.approx(1, abs=1e-5)
     ranks = list(alone.probabilities.values())
     assert ranks == sorted(ranks, reverse=True)
@@ -244,5 +247,5 @@ def test_a_run_of_several_folds_is_refused_with_the_name_of_one(trained, tmp_pat
     shutil.copytree(trained.run, tmp_path / "all" / "fold-a")
     shutil.copytree(trained.run, tmp_path / "all" / "fold-b")
     write_json(tmp_path / "all" / "folds.json", {"folds": ["a", "b"]})
-    with pytest.raises(ContractError, match=r"several folds: name one of them, .*fold-a"):
+    with pytest.raises(ContractError, match=r"name one of them, as .*fold-a"):
         load_recogniser(tmp_path / "all")

@@ -5,6 +5,7 @@ import torch
 
 from dmft.config import change_config
 from dmft.data import Batch, open_cache
+from dmft.models import answer_of
 from dmft.runs.folder import read_info
 from dmft.runs.trained import load_run
 from dmft.training.distill import distill
@@ -62,7 +63,7 @@ def test_labels_teach_the_labelled_and_the_teacher_those_behind_them(cache, teac
     for hard, moved in ((1.0, slice(0, 4)), (0.0, slice(4, 8))):
         logits = torch.zeros(8, len(cache.modalities), 2, n_classes, requires_grad=True)
         config = small(f"distill.hard_weight={hard}", "distill.transfer=true")
-        soft_objective(config, [run], cache.modalities)(logits, batch).backward()
+        soft_objective(config, [run], cache.modalities)(answer_of(logits), batch).backward()
         assert (logits.grad[moved].abs().amax(dim=(1, 2, 3)) > 0).all()
         still = slice(4, 8) if moved.start == 0 else slice(0, 4)
         assert not logits.grad[still].any()

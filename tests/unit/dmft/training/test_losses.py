@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dmft.config import DistillConfig
-from dmft.models import overall_vote
+from dmft.models import VotingConfig, answer_of, overall_vote
 from dmft.training.losses import (
     HARD_LOSSES,
     ask_in_turn,
@@ -44,7 +44,7 @@ def test_one_cross_entropy_a_stream_is_torchs_averaged():
 
 def test_the_loss_on_the_vote_is_the_log_of_equation_12():
     logits = some_logits(0)
-    vote = overall_vote(logits, EVERYONE)
+    vote = overall_vote(answer_of(logits), EVERYONE)
     expected = -(vote[0, 0].log() + vote[1, 2].log() + vote[2, 4].log()) / 3
     torch.testing.assert_close(summed_softmax_loss(logits, EVERYONE, TARGETS), expected)
 
@@ -169,7 +169,7 @@ def test_a_student_of_teachers_in_turn_learns_their_mean():
 def test_the_vote_loss_is_the_divergence_of_the_votes(rule):
     config = DistillConfig(target="vote", temperature=2.0, scale_by_temperature=False)
     one, other = (softened_vote(some_logits(n), EVERYONE, rule, 2.0) for n in (0, 1))
-    votes = overall_vote(some_logits(1) / 2, EVERYONE, rule)
+    votes = overall_vote(answer_of(some_logits(1) / 2), EVERYONE, VotingConfig(rule=rule))
     torch.testing.assert_close(other.exp(), votes)
     expected = (votes * (votes.log() - one)).sum(dim=1).mean()
     torch.testing.assert_close(vote_loss(one, other, EVERYONE, config), expected)

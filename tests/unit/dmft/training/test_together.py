@@ -261,9 +261,10 @@ def test_a_stacked_model_is_computed_on_its_own_weights(cache: Cache) -> None:
     stack = Stack([learner.model for learner in learners])
     features = {name: each.expand(2, *each.shape) for name, each in batch.features.items()}
     found = stack(features, batch.present.expand(2, *batch.present.shape))
-    for one, beside in zip(wanted, found, strict=True):
-        torch.testing.assert_close(beside, one)
-    assert not torch.allclose(wanted[0], wanted[1])
+    for position, one in enumerate(wanted):
+        torch.testing.assert_close(found.logits[position], one.logits)
+        torch.testing.assert_close(found.reliability[position], one.reliability)
+    assert not torch.allclose(wanted[0].logits, wanted[1].logits)
 
 
 # -- what happens to one of a group ----------------------------------------------------------------
@@ -338,7 +339,7 @@ def test_folders_of_a_group_hold_what_those_of_runs_alone_hold(
         assert read_info(one).spec.identity == read_info(other).spec.identity
         assert read_info(other).outcome is not None
         assert len((other / "epochs.jsonl").read_text().splitlines()) == 2
-        logits = [load_run(each).logits(cache, fold.test) for each in (one, other)]
+        logits = [load_run(each).ask(cache, fold.test).logits for each in (one, other)]
         torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=1e-3)
 
     def one_student(fold: Fold, out: Path) -> Training:
@@ -349,7 +350,7 @@ def test_folders_of_a_group_hold_what_those_of_runs_alone_hold(
     assert all(isinstance(each, RunMetrics) for each in students)
     distill(cache, [tmp_path / "alone" / folds[0].name], tmp_path / "student", device="cpu")
     places = (tmp_path / "student", tmp_path / "students" / folds[0].name)
-    logits = [load_run(each).logits(cache, folds[0].test) for each in places]
+    logits = [load_run(each).ask(cache, folds[0].test).logits for each in places]
     torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=1e-3)
 
 

@@ -533,11 +533,18 @@ def test_the_shipped_protocols_split_the_published_subjects() -> None:
     folder = DATA_MANIFESTS / "protocols"
     found = {p.stem: tomllib.loads(p.read_text()) for p in sorted(folder.glob("utd-*.toml"))}
 
-    assert list(found) == ["utd-50-50", "utd-loso"]
+    assert list(found) == ["utd-50-50", "utd-loso", "utd-one-in", "utd-two-out"]
     assert all(p["name"] == name and p["dataset"] == "utd-mhad" for name, p in found.items())
     (fold,) = found["utd-50-50"]["folds"]
     assert sorted(fold["train"]["subject"] + fold["test"]["subject"]) == list(range(1, 9))
     assert found["utd-loso"]["leave_one_out"] == {"attribute": "subject"}
+    for name, n_folds, n_train in (("utd-one-in", 4, 1), ("utd-two-out", 6, 2)):
+        folds = found[name]["folds"]
+        assert len(folds) == n_folds
+        for fold in folds:
+            learnt, tested = fold["train"]["subject"], fold["test"]["subject"]
+            assert len(learnt) == n_train
+            assert sorted(learnt + tested) == [1, 3, 5, 7], "the even people take no part"
 
 
 def test_the_maker_of_what_ships_refuses_lists_that_contradict(root: Path) -> None:

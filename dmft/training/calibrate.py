@@ -1,0 +1,224 @@
+"""Calibrate a finished run on people of its own training side, each held out once.
+
+The run's recipe is trained again without one group (a person) after another, and asked about the
+group that it has not seen. What it is worth on new people shows there, and no test record is
+looked at. The models are thrown away; their answers stay beside the run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dmft.data import Cache
+from dmft.evaluation.calibration import (
+    Calibration,
+    error_of,
+    fit_temperature,
+    fit_threshold,
+)
+from dmft.evaluation.evaluate import RunCaches
+from dmft.evaluation.predictions import Predictions, read_predictions, write_predictions
+from dmft.models import overall_vote
+from dmft.protocols import Fold, make_fold
+from dmft.protocols.files import NOT_GIVEN, FoldRule, Protocol
+from dmft.runs.files import write_json
+from dmft.runs.folder import CALIBRATION_FILE, HELD_OUT_FILE, read_info
+from dmft.runs.trained import TrainedRun, load_run, present_of
+from dmft.training.device import resolve_device
+from dmft.training.distill import plan_distillation
+from dmft.training.train import Training, plan_training, train_fold
+from pipeline.common.settings import to_table
+from pipeline.contract import ConfigError, ContractError
+
+WORK = "calibration"
+"""Folder of the models that are thrown away, in the run's."""
+
+
+def calibrate(
+    folder: str | Path,
+    *,
+    coverage: float = 0.9,
+    by: str = "",
+    cache_path: str | Path | None = None,
+    device: str = "auto",
+    memory: int | None = None,
+    trust: bool = False,
+    on_group: Callable[[int, int], None] | None = None,
+) -> Calibration:
+    """Learn how sure is sure enough for a run of one fold, and write it into its folder.
+
+    Interrupted, the same call goes on. Asked again, for another coverage say, it trains nothing.
+
+    Args:
+        folder: The run of one fold.
+        coverage: Part of new records whose class is to be in its set.
+        by: Attribute of which one value after another is held out; by default what the protocol
+            keeps apart.
+        cache_path: Where the cache is; by default where the run found it.
+        device: auto, cpu or cuda.
+        memory: Bytes that the patches of a cache may need; more stay on the disk.
+        trust: Use a cache that nothing vouches for.
+        on_group: Told how many groups are done, of how many.
+
+    Raises:
+        ConfigError: ``coverage`` or ``by`` cannot be used.
+        ContractError: the run is not finished, or its cache has changed.
+    """
+    folder = Path(folder)
+    if not 0 < coverage < 1:
+        raise ConfigError(f"coverage is {coverage}: wanted a number between 0 and 1, such as 0.9")
+    run = load_run(folder, resolve_device(device))
+    cache, fold = RunCaches(cache_path, memory=memory, trust=trust).of(run.info)
+    held_out = folder / HELD_OUT_FILE
+    chosen = by or _group_attribute(run.info.source.protocol, fold, cache)
+    rules = _rules(fold, cache, chosen)
+    if not held_out.exists() or _attribute_of(folder) not in ("", chosen):
+        _hold_out(run, cache, rules, held_out, on_group)
+    answers = read_predictions(held_out, len(run.spec.classes))
+    temperature = fit_temperature(answers.probabilities, answers.labels)
+    made = Calibration(
+        model_sha256=run.info.finished.model_sha256,
+        by=chosen,
+        n_groups=len(rules),
+        n_records=len(answers.records),
+        accuracy=float(answers.correct.mean()),
+        calibration_error=0.0,
+        temperature=temperature,
+        coverage=coverage,
+        threshold=0.0,
+    )
+    scaled = made.apply(answers.probabilities)
+    made = dataclasses.replace(
+        made,
+        calibration_error=error_of(scaled, answers.labels),
+        threshold=fit_threshold(scaled, answers.labels, coverage),
+    )
+    write_json(folder / CALIBRATION_FILE, to_table(made))
+    shutil.rmtree(folder / WORK, ignore_errors=True)
+    return made
+
+
+def _attribute_of(folder: Path) -> str:
+    """What was held out last; empty where that is not known."""
+    from dmft.evaluation.calibration import read_calibration
+
+    made = read_calibration(folder, read_info(folder))
+    return made.by if made else ""
+
+
+def _group_attribute(protocol: Protocol, fold: Fold, cache: Cache) -> str:
+    """What the protocol keeps apart: its group, or the one attribute that its test side names."""
+    named = protocol.group or (next(iter(fold.rule.test)) if len(fold.rule.test) == 1 else "")
+    if not named:
+        raise ConfigError(
+            f"protocol {protocol.name} does not say what must not be on both sides: name it with "
+            f"--by, one of {', '.join(cache.columns)}"
+        )
+    return named
+
+
+def _rules(fold: Fold, cache: Cache, by: str) -> list[FoldRule]:
+    """A fold inside the training side for each value of an attribute, which is tested on."""
+    if by not in cache.columns:
+        raise ConfigError(
+            f"{cache.path} has no column {by!r}: wanted one of {', '.join(cache.columns)}"
+        )
+    column = cache.columns[by][fold.train.numpy()]
+    values = sorted({int(value) for value in column} - {NOT_GIVEN})
+    if len(values) < 2:
+        raise ContractError(
+            f"the training records of fold {fold.name} have {len(values)} value(s) of {by}: wanted "
+            "at least two, one to be held out and one to learn from"
+        )
+    return [
+        FoldRule(
+            name=f"without-{by}-{value}",
+            train={**fold.rule.train, by: tuple(v for v in values if v != value)},
+            test={**fold.rule.train, by: (value,)},
+            hide_shared=fold.rule.hide_shared,
+        )
+        for value in values
+    ]
+
+
+def _hold_out(
+    run: TrainedRun,
+    cache: Cache,
+    rules: list[FoldRule],
+    path: Path,
+    on_group: Callable[[int, int], None] | None,
+) -> None:
+    """Train without each group, and write what is said of it."""
+    parts = []
+    for number, rule in enumerate(rules):
+        if on_group is not None:
+            on_group(number, len(rules))
+        inner = make_fold(rule, cache, run.info.source.protocol.name)
+        model = _without(run, cache, inner, run.folder / WORK / rule.name)
+        rows = inner.test[present_of(cache, run.spec.modalities)[inner.test].any(dim=1)]
+        answer = model.ask(cache, rows)
+        present = present_of(cache, run.spec.modalities)[rows]
+        votes = overall_vote(answer, present, run.spec.config.voting).double().numpy()
+        parts.append((rows, votes))
+    if on_group is not None:
+        on_group(len(rules), len(rules))
+    everything = torch.cat([rows for rows, _ in parts])
+    probabilities = np.concatenate([votes for _, votes in parts])
+    predictions = Predictions(
+        records=tuple(cache.record_ids[row] for row in everything.tolist()),
+        labels=cache.labels[everything].numpy(),
+        predicted=probabilities.argmax(axis=1),
+        probabilities=probabilities,
+    )
+    write_predictions(path, predictions)
+
+
+def _without(run: TrainedRun, cache: Cache, fold: Fold, folder: Path) -> TrainedRun:
+    """The run's recipe on another fold; of a distilled student, its teacher first."""
+    spec, protocol = run.spec, run.info.source.protocol
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def trained(training: Training) -> TrainedRun:
+        train_fold(training)
+        return load_run(training.folder, run.device)
+
+    if spec.kind != "distilled":
+        return trained(
+            plan_training(
+                cache,
+                protocol,
+                fold,
+                folder / "model",
+                kind=spec.kind,
+                config=spec.config,
+                seed=spec.seed,
+                on=run.device,
+                network=spec.network,
+            )
+        )
+    known = [read_info(Path(path)) for path in run.info.source.teachers if Path(path).exists()]
+    first = known[0].spec if known else spec
+    teacher = trained(
+        plan_training(
+            cache,
+            protocol,
+            fold,
+            folder / "teacher",
+            kind="teacher",
+            config=first.config,
+            seed=first.seed,
+            on=run.device,
+            network=first.network if known else None,
+        )
+    )
+    return trained(
+        plan_distillation(
+            cache, fold, [teacher], folder / "model", config=spec.config, seed=spec.seed
+        )
+    )
