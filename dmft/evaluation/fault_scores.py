@@ -17,6 +17,8 @@ from pipeline.common.settings import parse_table
 from pipeline.contract import ConfigError, ContractError
 
 INTACT = "intact"
+SURE_FROM = (0.5, 0.9, 0.95)
+"""Probabilities from which answers are counted."""
 AND = " and "
 """Between what two modalities have at once."""
 
@@ -29,12 +31,19 @@ class FaultScores(Scores):
     """Test records that were measured."""
     confidence: float
     """Mean probability of what the vote chose."""
-    sure_wrong: float
-    """Part of the records whose vote is wrong and gives what it chose more than 0.5."""
+    answered: Mapping[str, float]
+    """Probability to the part of the records whose vote gives what it chose that much."""
+    wrong: Mapping[str, float]
+    """The same of the records whose vote is also wrong."""
     reliability: Mapping[str, float]
     """Modality to its mean reliability."""
     by_severity: Mapping[str, float]
     """Severity to the accuracy; empty where the fault has no degrees."""
+
+    @property
+    def sure_wrong(self) -> float:
+        """Part of the records whose vote is wrong and gives what it chose at least 0.5."""
+        return self.wrong[str(SURE_FROM[0])]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

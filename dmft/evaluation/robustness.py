@@ -28,6 +28,7 @@ from dmft.evaluation.evaluate import RunCaches
 from dmft.evaluation.fault_scores import (
     AND,
     INTACT,
+    SURE_FROM,
     FaultScores,
     SavedFaults,
     SuiteScores,
@@ -195,12 +196,16 @@ def _measure(run: TrainedRun, cache: Cache, fold: Fold) -> FaultScores:
         confusion(labels, chosen, votes.shape[-1]),
         n_records=len(votes),
         confidence=float(probability.mean()) if len(votes) else 0.0,
-        sure_wrong=float(((chosen != labels) & (probability > 0.5)).double().mean())
-        if len(votes)
-        else 0.0,
+        answered={str(p): _part(probability >= p) for p in SURE_FROM},
+        wrong={str(p): _part((chosen != labels) & (probability >= p)) for p in SURE_FROM},
         reliability={name: believed.get(name, 0.0) for name in run.spec.modalities},
         by_severity={},
     )
+
+
+def _part(chosen: Tensor) -> float:
+    """Part that is true; 0 of nothing."""
+    return float(chosen.double().mean()) if len(chosen) else 0.0
 
 
 def robustness(

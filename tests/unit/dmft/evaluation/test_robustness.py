@@ -98,7 +98,8 @@ def test_a_suite_counts_each_family_the_same():
             macro_f1=0.0,
             n_records=4,
             confidence=0.5,
-            sure_wrong=sure_wrong,
+            answered={"0.5": 1.0},
+            wrong={"0.5": sure_wrong},
             reliability={},
             by_severity={},
         )

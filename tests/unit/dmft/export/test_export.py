@@ -197,7 +197,7 @@ def test_several_folds_are_exported_one_by_one(trained, tmp_path):
     for name in ("fold-a", "fold-b"):
         shutil.copytree(trained.run, tmp_path / "all" / name)
     write_json(tmp_path / "all" / "folds.json", {"folds": ["a", "b"]})
-    with pytest.raises(ConfigError, match=r"all name one of them, as .*fold-a"):
+    with pytest.raises(ConfigError, match=r"all holds several models, .* one of them, as .*fold-a"):
         export(tmp_path / "all", tmp_path / "out")
 
 
