@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from dmft.runs.trained import load_run
     from dmft.training.distill import distill
     from dmft.training.log import Callback
+    from dmft.training.trackers import log_to
     from dmft.training.train import train
     from pipeline.contract import DmftError
 
@@ -57,6 +58,7 @@ else:
             "runs.trained": "load_run",
             "training.distill": "distill",
             "training.log": "Callback",
+            "training.trackers": "log_to",
             "training.train": "train",
         },
     )
@@ -89,6 +91,7 @@ __all__ = [
     "load_config",
     "load_protocol",
     "load_run",
+    "log_to",
     "make_features",
     "open_cache",
     "read_results",

@@ -34,6 +34,7 @@ from dmft.commands.memory import memory_option, trust_option
     help="Of a teacher on every record: the run of all folds whose figures say what to expect.",
 )
 @options.run_folder
+@options.log
 @click.option("--temperature", type=float, help="temp of Eq. (13). [default: the configuration's]")
 @click.option("--hard-weight", type=float, help="w_CS of Eq. (15). [default: the configuration's]")
 @click.option(
@@ -56,6 +57,7 @@ def distill(
     model: str,
     figures_of: Path | None,
     out: Path,
+    trackers: str,
     temperature: float | None,
     hard_weight: float | None,
     seed: int | None,
@@ -78,6 +80,7 @@ def distill(
     from dmft.models.own import find_own
     from dmft.runs.folder import fold_folders, read_info
     from dmft.training.distill import distill as run
+    from dmft.training.trackers import Callbacks, log_to
 
     own = None if model == "student" else model
     find_own(own)  # before the cache is read
@@ -92,7 +95,8 @@ def distill(
         load_config(config, all_changes) if config else change_config(first.config, all_changes)
     )
     opened = open_within(cache, first.modalities, memory, device, trust=trust)
-    with closing(ProgressCallback(len(folders))) as callback:
+    progress = ProgressCallback(len(folders))
+    with closing(Callbacks(progress, log_to(trackers, out, settings))) as callback:
         figures = run(
             opened,
             teachers,

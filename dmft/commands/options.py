@@ -79,6 +79,15 @@ forbid_shared = click.option(
     is_flag=True,
     help="Refuse folds of which a test record shares a raw file with a training record.",
 )
+log = click.option(
+    "--log",
+    "trackers",
+    default="",
+    metavar="NAMES",
+    help="Also tell the training to these, separated by commas: csv (epochs.csv in the run), "
+    "wandb, mlflow (folders beside it; nothing is sent unless WANDB_MODE or MLFLOW_TRACKING_URI "
+    "says so).",
+)
 json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 json_output = click.option("-o", "--output", type=PATH, help="Also write the JSON to a file.")
 

@@ -48,6 +48,7 @@ from dmft.commands.memory import memory_option, trust_option
     "--seed", type=options.SEED, default=0, show_default=True, help="Source of everything random."
 )
 @options.run_folder
+@options.log
 @options.forbid_shared
 @click.option(
     "--config",
@@ -72,6 +73,7 @@ def train(
     model: str,
     seed: int,
     out: Path,
+    trackers: str,
     forbid_shared: bool,
     config: str,
     changes: tuple[str, ...],
@@ -97,6 +99,7 @@ def train(
     from dmft.config import load_config
     from dmft.models.own import find_own
     from dmft.protocols import fold_rules, load_protocol
+    from dmft.training.trackers import Callbacks, log_to
     from dmft.training.train import train as run
 
     if figures_of is not None and on != "all":
@@ -108,7 +111,8 @@ def train(
     names = [name.strip() for name in (modalities or "").split(",") if name.strip()]
     opened = open_within(cache, names or None, memory, device, trust=trust)
     n_folds = len(fold_rules(rules, opened))
-    with closing(ProgressCallback(n_folds if fold == "all" else 1)) as callback:
+    progress = ProgressCallback(n_folds if fold == "all" else 1)
+    with closing(Callbacks(progress, log_to(trackers, out, settings))) as callback:
         figures = run(
             opened,
             rules,

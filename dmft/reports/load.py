@@ -196,7 +196,7 @@ def _read_epochs(path: Path, sha256: str) -> pd.DataFrame:
     content = read_file(path)
     if hashlib.sha256(content).hexdigest() != sha256:
         raise ContractError(f"{path} is not what was written: restore it, or train again")
-    return pd.read_json(io.BytesIO(content), lines=True)
+    return pd.read_json(io.BytesIO(content), lines=True, precise_float=True)
 
 
 def _setting_of(info: RunInfo) -> str:
