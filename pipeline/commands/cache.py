@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.commands import cache_edit
+from pipeline.commands import cache_edit, cache_export
 from pipeline.common.suggesting import SuggestingGroup
 from pipeline.common.words import first_of, text_of
 
@@ -212,5 +212,5 @@ def view(location: str, output: Path, records: int, raw: Path | None) -> None:
     click.echo(f"Next: open {output} in a browser")
 
 
-for _command in cache_edit.COMMANDS:
+for _command in (*cache_edit.COMMANDS, cache_export.export):
     cache.add_command(_command)

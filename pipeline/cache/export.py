@@ -1,0 +1,167 @@
+"""``dmft cache export``: a cache in formats that other programs read, with a card and checksums.
+
+The folder is made beside its place and renamed when it is whole. Every row is held against its
+digest on the way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.cache.card import card, croissant, record_table
+from pipeline.cache.edit.source import Source, open_source
+from pipeline.common.checksums import SUMS_FILE, Checksums
+from pipeline.common.files import PARTIAL
+from pipeline.contract import ConfigError, Presence
+
+SHARD_RECORDS = 1000
+OnProgress = Callable[[int, int], None]
+HOW_TO_LOAD = {
+    "npz": """import numpy as np
+import pandas as pd
+
+records = pd.read_csv("records.csv", index_col="record")
+{modality} = np.load("{modality}.npz")["patches"]  # (N, P, D), NaN where a record has none
+print({modality}.shape, records["class_name"].value_counts())""",
+    "csv": """import pandas as pd
+
+records = pd.read_csv("records.csv", index_col="record")
+{modality} = pd.read_csv("{modality}.csv").set_index(["record", "patch"])
+print({modality}.loc[{modality}.index[0][0]], records["class_name"].value_counts())""",
+    "webdataset": """import webdataset as wds
+
+shards = wds.WebDataset("shard-000000.tar", shardshuffle=False).decode()
+for sample in shards:
+    print(sample["record.json"], sample.get("{modality}.npy").shape)
+    break""",
+}
+"""Format to the lines of the card that load it."""
+
+
+def export(
+    location: str,
+    out: Path,
+    form: str,
+    *,
+    licence: str = "",
+    on_progress: OnProgress = lambda done, total: None,
+) -> int:
+    """Write a cache to a new folder in another format, and count its bytes.
+
+    Args:
+        location: A finished cache.
+        out: The folder; it must not be there.
+        form: ``npz``, ``csv`` or ``webdataset``.
+        licence: Of the data, for the card.
+        on_progress: Told how many rows are written, and of how many.
+
+    Raises:
+        ConfigError: the folder is there.
+        ContractError: the cache is not whole, or a row is not what was written.
+    """
+    source = open_source(location)
+    if out.exists():
+        raise ConfigError(f"{out} exists: name a folder that does not, or remove it")
+    partial = out.with_name(f".{out.name}{PARTIAL}")
+    shutil.rmtree(partial, ignore_errors=True)  # of an export that was killed
+    partial.mkdir(parents=True)
+    table = record_table(source)
+    table.to_csv(partial / "records.csv", index=False)
+    if importlib.util.find_spec("pyarrow"):
+        table.to_parquet(partial / "records.parquet", index=False)
+    {"npz": _npz, "csv": _csv, "webdataset": _webdataset}[form](source, partial, on_progress)
+    files = _digests(partial)
+    load = HOW_TO_LOAD[form].replace("{modality}", next(iter(source.store.spec.modalities)))
+    (partial / "README.md").write_text(card(source, table, licence=licence, how_to_load=load))
+    described = croissant(source, table, files, licence=licence)
+    (partial / "croissant.json").write_text(json.dumps(described, indent=2) + "\n")
+    (partial / SUMS_FILE).write_bytes(Checksums(sha256=_digests(partial)).to_bytes())
+    partial.rename(out)
+    return sum(path.stat().st_size for path in out.iterdir())
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    found = {}
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _patches(source: Source, name: str, record_id: str) -> NDArray[np.generic] | None:
+    """A record's patches; None where it is not present."""
+    if source.entries[name][record_id].presence != Presence.PRESENT:
+        return None
+    return source.row(name, record_id)
+
+
+def _npz(source: Source, folder: Path, on_progress: OnProgress) -> None:
+    ids, n_modalities = list(source.rows), len(source.store.spec.modalities)
+    for turn, (name, spec) in enumerate(source.store.spec.modalities.items()):
+        shape = (len(ids), spec.n_patches, spec.n_features)
+        patches = np.full(shape, np.nan, np.dtype(spec.dtype))
+        for row, each in enumerate(ids):
+            if (found := _patches(source, name, each)) is not None:
+                patches[row] = found
+            on_progress(turn * len(ids) + row + 1, n_modalities * len(ids))
+        np.savez(
+            folder / f"{name}.npz",
+            patches=patches,
+            record=np.array(ids),
+            feature_names=np.array(spec.feature_names, dtype=str),
+        )
+
+
+def _csv(source: Source, folder: Path, on_progress: OnProgress) -> None:
+    import pandas as pd
+
+    ids, n_modalities = list(source.rows), len(source.store.spec.modalities)
+    for turn, (name, spec) in enumerate(source.store.spec.modalities.items()):
+        columns = list(spec.feature_names) or [f"f{i}" for i in range(spec.n_features)]
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            file.write(",".join(["record", "patch", *columns]) + "\n")
+            for row, each in enumerate(ids):
+                if (found := _patches(source, name, each)) is not None:
+                    frame = pd.DataFrame(found, columns=columns)
+                    frame.insert(0, "patch", range(len(frame)))
+                    frame.insert(0, "record", each)
+                    frame.to_csv(file, index=False, header=False)
+                on_progress(turn * len(ids) + row + 1, n_modalities * len(ids))
+
+
+def _webdataset(source: Source, folder: Path, on_progress: OnProgress) -> None:
+    """Shards of tar files: of each record ``KEY.record.json`` and ``KEY.MODALITY.npy``."""
+    records, classes = source.store.records, source.store.spec.classes
+    for first in range(0, len(records), SHARD_RECORDS):
+        name = folder / f"shard-{first // SHARD_RECORDS:06}.tar"
+        with tarfile.open(name, "w", format=tarfile.PAX_FORMAT) as tar:
+            for row, record in enumerate(records[first : first + SHARD_RECORDS], start=first):
+                about = {
+                    "record": record.id,
+                    "label": record.label,
+                    "class_name": classes[record.label],
+                    **record.attributes,
+                }
+                _add(tar, f"{row:08}.record.json", json.dumps(about).encode())
+                for modality in source.store.spec.modalities:
+                    if (found := _patches(source, modality, record.id)) is not None:
+                        buffer = io.BytesIO()
+                        np.save(buffer, found)
+                        _add(tar, f"{row:08}.{modality}.npy", buffer.getvalue())
+                on_progress(row + 1, len(records))
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
