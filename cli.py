@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "experiment": ("dmft.commands.experiment:experiment", "Train a whole grid of models."),
     "tables": ("dmft.commands.tables:tables", "The paper's tables, ours beside the published."),
     "compare": ("dmft.commands.compare:compare", "Test whether one run is better than another."),
+    "audit": ("dmft.commands.audit:audit", "Name records that deserve a look."),
     "robustness": ("dmft.commands.robustness:robustness", "Measure runs with a failing modality."),
     "calibrate": ("dmft.commands.calibrate:calibrate", "Teach a run to say: I don't know."),
     "predict": ("dmft.commands.predict:predict", "Raw recordings to activities."),

@@ -35,6 +35,7 @@ from pipeline.contract import (
     ModalitySpec,
     Presence,
     feature_array,
+    length_array,
     presence_array,
     source_array,
 )
@@ -306,6 +307,21 @@ def open_columns(path: str | Path, *, trust: bool = False) -> Cache:
     modalities = read_spec(path).modalities
     smallest = min(modalities, key=lambda m: modalities[m].n_patches * modalities[m].n_features)
     return open_cache(path, [smallest], trust=trust)
+
+
+def read_lengths(cache: Cache) -> dict[str, NDArray[np.int64]]:
+    """Modality to the raw rows or frames of each record, 0 where it has none. Shapes: each (N,).
+
+    Raises:
+        ContractError: ``cache`` is a selection, or lacks the array.
+    """
+    if cache.is_selection:
+        raise ContractError(f"{cache.path} is opened in part: lengths are read of a whole cache")
+    group = _open_group(cache.path)
+    return {
+        name: _read(group, length_array(name), cache.path).astype(np.int64)
+        for name in cache.modalities
+    }
 
 
 def _spec_of(group: zarr.Group, path: Path) -> CacheSpec:

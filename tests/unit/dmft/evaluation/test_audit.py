@@ -1,0 +1,114 @@
+"""Planted faults are found by kind, and a sound cache has none."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from click.testing import CliRunner
+
+from dmft.commands.audit import audit as command
+from dmft.data import open_cache
+from dmft.evaluation.audit import audit
+from dmft.evaluation.predictions import Predictions, write_predictions
+from dmft.protocols import choose_folds, load_protocol
+from pipeline.contract import ContractError
+from tests.factories import seal, write_cache
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_cache(tmp_path / "cache", n_classes=3, n_trials=4)
+
+
+def write_votes(path: Path, cache, wrong: dict[str, list[float]]) -> Path:
+    """A run's predictions: right of all records but some."""
+    K = len(cache.spec.classes)
+    table = np.full((len(cache), K), 0.1 / (K - 1))
+    table[np.arange(len(cache)), cache.labels.numpy()] = 0.9
+    for record, probabilities in wrong.items():
+        table[cache.record_ids.index(record)] = probabilities
+    path.mkdir(parents=True)
+    (path / "run.json").write_text("{}")
+    told = Predictions(
+        records=cache.record_ids,
+        labels=cache.labels.numpy(),
+        predicted=table.argmax(1),
+        probabilities=table,
+    )
+    write_predictions(path / "predictions.json", told)
+    return path
+
+
+def test_a_sound_cache_has_no_suspects(path, tmp_path):
+    cache = open_cache(path)
+    folds = choose_folds(load_protocol("utd-loso"), cache, "all")
+    assert audit(cache, folds, [write_votes(tmp_path / "run", cache, {})]) == []
+
+
+def test_a_copy_with_noise_on_the_other_side_is_found_and_one_on_the_same_side_is_not(path):
+    group = zarr.open_group(str(path), mode="r+")
+    ids = list(group["record_id"][...])
+    rows = [ids.index(each) for each in ("a1_s1_t1", "a2_s2_t3", "a1_s1_t4")]
+    values = group["skeleton"][...]
+    for row in rows[1:]:
+        values[row] = values[rows[0]] + np.random.default_rng(row).normal(0, 1e-3, values[0].shape)
+    group["skeleton"][...] = values
+    cache = open_cache(seal(path))
+    folds = choose_folds(load_protocol("utd-loso"), cache, "all")
+    found = {(s.other, s.record) for s in audit(cache, folds)}
+    assert found == {("a1_s1_t1", "a2_s2_t3"), ("a1_s1_t4", "a2_s2_t3")}
+    assert len(audit(cache)) == 3  # without a split, every pair
+    assert audit(cache, folds, nearer_than=1e-6) == []
+
+
+def test_one_file_on_both_sides_is_found(path):
+    cache = open_cache(path)
+    files = [f"{row:016}" for row in range(len(cache))]
+    files[cache.record_ids.index("a1_s2_t1")] = files[cache.record_ids.index("a1_s1_t1")]
+    cache = replace(cache, sources={"inertial": tuple(files)})
+    folds = choose_folds(load_protocol("utd-loso"), cache, "all")
+    found = audit(cache, folds)
+    assert {(s.kind, s.modality, s.record) for s in found} == {
+        ("shared-file", "inertial", "a1_s1_t1"),
+        ("shared-file", "inertial", "a1_s2_t1"),
+    }
+
+
+def test_a_label_that_all_runs_contradict_is_told_from_a_record_that_they_miss(path, tmp_path):
+    cache = open_cache(path)
+    first = {"a1_s1_t1": [0.1, 0.8, 0.1], "a2_s1_t1": [0.6, 0.1, 0.3], "a3_s1_t1": [0.9, 0.1, 0]}
+    second = {"a1_s1_t1": [0.2, 0.7, 0.1], "a2_s1_t1": [0.3, 0.2, 0.5]}
+    runs = [write_votes(tmp_path / n, cache, w) for n, w in (("x", first), ("y", second))]
+    found = {s.record: s for s in audit(cache, runs=runs)}
+    assert found.keys() == {"a1_s1_t1", "a2_s1_t1"}
+    assert (found["a1_s1_t1"].kind, found["a1_s1_t1"].new_label) == ("label", "class_1")
+    assert (found["a2_s1_t1"].kind, found["a2_s1_t1"].new_label) == ("missed", "")
+    with pytest.raises(ContractError, match=r"predictions of 1 records that .*a1_s1_t1"):
+        audit(cache.select("record_id != 'a1_s1_t1'"), runs=runs)
+
+
+def test_a_length_out_of_its_family_is_found_and_the_table_is_what_relabel_takes(path, tmp_path):
+    group = zarr.open_group(str(path), mode="r+")
+    lengths = group["inertial_length"][...]
+    lengths[5] = 900
+    group["inertial_length"][...] = lengths
+    seal(path)
+    cache = open_cache(path)
+    run = write_votes(tmp_path / "run", cache, {"a1_s1_t1": [0.1, 0.8, 0.1]})
+    table = tmp_path / "suspects.csv"
+    answer = CliRunner().invoke(command, [str(path), str(run), "-o", str(table), "--json"])
+    assert answer.exit_code == 0, answer.output
+    found = {s["kind"]: s for s in json.loads(answer.output)}
+    assert found["length"]["record"] == cache.record_ids[5]
+    assert found["length"]["note"].startswith("900 rows; the median of its class is 32")
+    lines = list(csv.DictReader(table.open()))
+    assert [(x["record"], x["old_label"], x["new_label"]) for x in lines] == [
+        ("a1_s1_t1", "class_0", "class_1"),
+        (cache.record_ids[5], cache.spec.classes[int(cache.labels[5])], ""),
+    ]
