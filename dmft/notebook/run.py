@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from dmft.data import Cache, open_cache
+from dmft.evaluation.calibration import read_calibration
 from dmft.evaluation.evaluate import RunCaches
 from dmft.evaluation.metrics import RunMetrics
+from dmft.models import overall_vote
 from dmft.notebook import frames
 from dmft.protocols import Fold, make_fold
 from dmft.runs.folder import fold_folders
 from dmft.runs.spec import RunInfo
-from dmft.runs.trained import TrainedRun, load_run
+from dmft.runs.trained import TrainedRun, load_run, present_of
 from pipeline.common.words import first_of
 from pipeline.contract import ConfigError, ContractError
 
@@ -119,8 +122,9 @@ class Run:
         """What the run says of some records or recordings, a row each, indexed by ``record``.
 
         Columns: ``label`` (of a cache), ``predicted``, ``probability``; of the run's own cache
-        ``side``, which is train, test or empty; of files ``problem``, empty where all could be
-        read; then ``p_{class}`` for every class.
+        ``side``, which is train, test or empty, and of any cache ``reliability_{modality}``, NaN
+        where that is absent; of files ``problem``, empty where all could be read; then
+        ``p_{class}`` for every class.
 
         A run of several folds predicts each record of its own cache by the fold that was tested on
         it, and refuses anything else: it is no one model.
@@ -152,12 +156,14 @@ class Run:
         """By each fold, its test records; by a single one all, and which side each was on."""
         K, classes = len(self.classes), np.array(cache.spec.classes, dtype=object)
         probabilities, side = np.full((len(cache), K), np.nan), np.full(len(cache), "", object)
+        trust = np.full((len(cache), len(self.info.spec.modalities)), np.nan)
         folds = [self._fold_on(trained, cache) for trained in self.folds]
         if len(self) > 1 and None in folds:
             assert self.trained  # refuses
         for trained, fold in zip(self.folds, folds, strict=True):
             rows = torch.arange(len(cache)) if len(self) == 1 or fold is None else fold.test
-            probabilities[rows.numpy()] = trained.predict(cache, rows).numpy()
+            votes, reliability = _answers(trained, cache, rows)
+            probabilities[rows.numpy()], trust[rows.numpy()] = votes, reliability
             if fold is not None:
                 if len(self) == 1:
                     side[fold.train.numpy()] = "train"
@@ -165,6 +171,8 @@ class Run:
         voted = ~np.isnan(probabilities).any(axis=1)
         labels = classes[cache.labels.numpy()]
         more = {"label": labels[voted], "side": side[voted]}
+        for column, name in enumerate(self.info.spec.modalities):
+            more[f"reliability_{name}"] = trust[voted, column]
         ids = [cache.record_ids[row] for row in np.flatnonzero(voted)]
         return frames.predictions_frame(ids, probabilities[voted], self.classes, more)
 
@@ -253,3 +261,18 @@ def _as_files(data: Cache | Files) -> list[str | Path]:
     if isinstance(data, Cache):
         raise ContractError("a cache has no raw files: give either a cache or files with raw=")
     return [data] if isinstance(data, str | Path) else list(data)
+
+
+def _answers(
+    trained: TrainedRun, cache: Cache, rows: torch.Tensor
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Probabilities, calibrated where the run is, and how far each present modality is relied on.
+
+    Shapes: rows (B,) -> (B, K), (B, M).
+    """
+    spec = trained.spec
+    answer, present = trained.ask(cache, rows), present_of(cache, spec.modalities)[rows]
+    votes = overall_vote(answer, present, spec.config.voting).numpy().astype(np.float64)
+    calibration = read_calibration(trained.folder, trained.info)
+    reliability = answer.reliability.masked_fill(~present, torch.nan).numpy()
+    return (votes if calibration is None else calibration.apply(votes)), reliability

@@ -169,6 +169,9 @@ def test_a_run_of_all_folds_predicts_each_record_by_the_fold_that_was_tested_on_
     assert frame["label"].tolist() == cache.to_frame()["class_name"].tolist()
     assert (frame["predicted"] == frame["label"]).mean() == run.metrics.pooled_accuracy
     assert np.allclose(frame.filter(like="p_").sum(axis=1), 1)
+    absent = frame.index[frame["reliability_skeleton"].isna()].tolist()
+    assert absent == ["a1_s1_t1"]
+    assert frame["reliability_inertial"].dropna().between(0, 1).all()
     assert run.confusion.to_numpy().sum() == 32
     assert set(run.epochs["fold"]) == set(run.fold_names)
     assert run.scores.query("what == 'fold'")["name"].tolist() == run.fold_names
