@@ -28,7 +28,9 @@ def failure_lines(failures: Sequence[tuple[str, str, Failure]]) -> Iterator[str]
         n_lines += 1
         if len(alike) > FEW:
             records = first_of([record_id for record_id, _ in alike], FEW)
-            yield f"{len(alike):,} {modality}, {reason}: {records}"
+            paths = {failure.path for _, failure in alike}
+            where = f"{paths.pop()}: " if len(paths) == 1 and all(paths) else ""
+            yield f"{len(alike):,} {modality}, {where}{reason}: {records}"
             continue
         for record_id, failure in alike:
             named = failure.path or ""

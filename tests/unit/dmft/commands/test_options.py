@@ -14,7 +14,8 @@ def offered(kind: click.ParamType, incomplete: str) -> list[str]:
 
 
 def test_shipped_names_are_offered_then_files():
-    assert offered(options.ShippedName("protocols"), "utd") == ["utd-50-50", "utd-loso", "utd"]
+    names = ["utd-50-50", "utd-loso", "utd-one-in", "utd-two-out"]
+    assert offered(options.ShippedName("protocols"), "utd") == [*names, "utd"]
     assert "table-1" in offered(options.ShippedName("experiments"), "")
 
 

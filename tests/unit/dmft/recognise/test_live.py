@@ -7,6 +7,7 @@ import time
 import numpy as np
 import pytest
 
+from dmft.export.folder import Votes
 from dmft.recognise.live import MAX_LINE_BYTES, Row, Slicer, Window, read_lines, read_rows, rows_of
 from dmft.recognise.recordings import group_files
 from dmft.recognise.timeline import Activity, Moment, moments, timeline
@@ -241,7 +242,10 @@ class Model:
 
     def recognise(self, records):
         high = float(records[0]["inertial"].mean() > 5)
-        return np.array([[1 - high, high]]), None
+        return Votes(np.array([[1 - high, high]]), np.zeros((1, 1, 2)), np.ones((1, 1)))
+
+    def credible(self, probabilities):
+        return None
 
 
 def test_windows_that_cannot_be_encoded_are_told_of_and_the_others_recognised():

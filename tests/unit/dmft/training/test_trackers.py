@@ -43,6 +43,7 @@ def test_a_csv_has_a_line_an_epoch_also_after_a_power_cut(place, tmp_path):
     assert len(lines(whole / "epochs.csv")) == 12
 
 
+@pytest.mark.slow
 def test_mlflow_holds_the_figures_of_each_epoch(place, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     mlflow = pytest.importorskip("mlflow", reason="the mlflow extra is not installed")
@@ -57,6 +58,7 @@ def test_mlflow_holds_the_figures_of_each_epoch(place, tmp_path, monkeypatch):
     assert run.data.metrics["test/accuracy"] == accuracy
 
 
+@pytest.mark.slow
 def test_wandb_writes_a_run_and_sends_nothing(place, tmp_path, monkeypatch):
     monkeypatch.delenv("WANDB_MODE", raising=False)
     wandb = pytest.importorskip("wandb", reason="the wandb extra is not installed")
