@@ -30,3 +30,10 @@ def test_of_many_reasons_the_first_are_shown_and_the_others_counted():
     lines = list(failure_lines([failed(f"r{n}", f"reason {'x' * n}") for n in range(30)]))
     assert len(lines) == 21
     assert lines[-1] == "... and 10 more; --json lists all"
+
+
+def test_one_file_that_many_share_is_named():
+    path = "Skeleton.tar.gz"
+    failure = Failure(stage="read", type="Error", message=f"{path} is torn", path=path)
+    lines = list(failure_lines([(f"r{n}", "skeleton", failure) for n in range(5)]))
+    assert lines == ["5 skeleton, Skeleton.tar.gz: is torn: r0, r1, r2, ..."]
