@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from dmft.data.memory import size_text
+from pipeline.common.condition import rows_where
 from pipeline.common.words import first_of
 from pipeline.contract import ConfigError, ContractError
 
@@ -56,18 +57,13 @@ def select(cache: Cache, where: str | Iterable[str]) -> Cache:
 def _rows_where(cache: Cache, condition: str) -> Tensor:
     """Rows of the records that a condition on :meth:`Cache.to_frame`'s columns holds for."""
     frame = to_frame(cache)
-    known = f"the columns are {', '.join(frame)} and record_id"
-    if "@" in condition:
-        raise ConfigError(f"{condition!r} has an '@': write the value itself into it; {known}")
-    try:
-        chosen = frame.assign(row=np.arange(len(frame))).query(condition)["row"].to_numpy(copy=True)
-    except Exception as error:  # pandas raises what its parser met, of many kinds
-        raise ConfigError(
-            f"{condition!r} selects no records ({type(error).__name__}: {error}): wanted a "
-            f"condition such as 'subject in (1, 3)'; {known}"
-        ) from error
+    table = frame.assign(record_id=frame.index)
+    chosen = rows_where(table, condition, "selects no records")
     if not len(chosen):
-        raise ConfigError(f"{condition!r} holds for none of the {len(frame)} records; {known}")
+        raise ConfigError(
+            f"{condition!r} holds for none of the {len(table)} records; the columns are "
+            f"{', '.join(table)}"
+        )
     return torch.from_numpy(chosen)
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from dmft.reports.load import Measured
 from dmft.reports.names import letters_of
+from pipeline.common.condition import rows_where
 from pipeline.common.words import meant
 from pipeline.contract import ConfigError
 
@@ -43,19 +44,13 @@ def choose(table: pd.DataFrame, *, where: str | None, sort: str | None) -> pd.Da
     Raises:
         ConfigError: the condition or the column is none.
     """
-    known = f"the columns are {', '.join(table)}"
     if where is not None:
-        if "@" in where:
-            raise ConfigError(f"{where!r} has an '@': {known}")
-        try:
-            table = table.query(where)
-        except Exception as error:  # pandas raises what its parser met, of many kinds
-            raise ConfigError(
-                f"{where!r} is no condition ({type(error).__name__}: {error}): wanted one such as "
-                f"\"model == 'teacher'\"; {known}"
-            ) from error
+        table = table.iloc[rows_where(table, where, "is no condition")]
     if sort is not None:
         if sort not in table:
-            raise ConfigError(f"there is no column {sort!r}{meant(sort, table)}: {known}")
+            raise ConfigError(
+                f"there is no column {sort!r}{meant(sort, table)}: the columns are "
+                f"{', '.join(table)}"
+            )
         table = table.sort_values(sort, ascending=False, kind="stable")
     return table

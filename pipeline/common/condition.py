@@ -30,8 +30,13 @@ _ALLOWED = (
 )
 
 
-def rows_where(table: pd.DataFrame, condition: str) -> NDArray[np.int64]:
+def rows_where(table: pd.DataFrame, condition: str, refusal: str = "") -> NDArray[np.int64]:
     """The positions of the rows of a table that a condition holds for, in their order.
+
+    Args:
+        table: Its columns are what a condition can name.
+        condition: Text that a person gave.
+        refusal: What a refusal says before its reason, such as ``is no condition``.
 
     Example:
         >>> import pandas as pd
@@ -44,7 +49,8 @@ def rows_where(table: pd.DataFrame, condition: str) -> NDArray[np.int64]:
     """
     known = f"the columns are {', '.join(map(str, table.columns))}"
     shown = condition if len(condition) <= 120 else f"{condition[:120]}..."
-    _check(condition, shown, set(table.columns), known)
+    refused = f"{shown!r} {refusal} because it" if refusal else repr(shown)
+    _check(condition, refused, set(table.columns), known)
     try:
         # Of positions alone: whatever the table's own index is called is no column.
         holds = table.reset_index(drop=True).eval(condition, engine="python", parser="pandas")
@@ -53,13 +59,13 @@ def rows_where(table: pd.DataFrame, condition: str) -> NDArray[np.int64]:
             raise TypeError("it is not true or false of each row")
     except Exception as error:  # pandas raises what its parser met, of many kinds
         raise ConfigError(
-            f"{shown!r} selects nothing ({type(error).__name__}: {error}): wanted a condition such "
+            f"{refused} selects nothing ({type(error).__name__}: {error}): wanted a condition such "
             f"as 'subject in (1, 3)'; {known}"
         ) from error
     return np.flatnonzero(found)
 
 
-def _check(condition: str, shown: str, columns: set[str], known: str) -> None:
+def _check(condition: str, refused: str, columns: set[str], known: str) -> None:
     """Refuse everything but comparisons of columns with constants.
 
     Raises:
@@ -70,26 +76,27 @@ def _check(condition: str, shown: str, columns: set[str], known: str) -> None:
         f"such as 'subject in (1, 3)'; {known}"
     )
     if len(condition) > LONGEST:
-        raise ConfigError(f"a condition of {len(condition)} characters: wanted at most {LONGEST}")
+        raise ConfigError(f"{refused} has {len(condition)} characters: wanted at most {LONGEST}")
     try:
         tree = ast.parse(condition, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ConfigError(f"{shown!r} is not a condition ({error}): {wanted}") from error
+        outside = ", and '@' means nothing here" if "@" in condition else ""
+        raise ConfigError(f"{refused} is not a condition ({error}{outside}): {wanted}") from error
     level: list[ast.AST] = [tree]
     for _ in range(DEEPEST):
         for node in level:
             if not isinstance(node, _ALLOWED):
                 what = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
-                raise ConfigError(f"{shown!r} has {what[:60]!r} in it: {wanted}")
+                raise ConfigError(f"{refused} has {what[:60]!r} in it: {wanted}")
             if isinstance(node, ast.Name) and node.id not in columns:
-                raise ConfigError(f"{shown!r} names {node.id!r}, which is no column: {wanted}")
+                raise ConfigError(f"{refused} names {node.id!r}, which is no column: {wanted}")
             if isinstance(node, ast.Constant) and type(node.value) not in _CONSTANTS:
-                raise ConfigError(f"{shown!r} has {node.value!r} in it: {wanted}")
+                raise ConfigError(f"{refused} has {node.value!r} in it: {wanted}")
             if isinstance(node, ast.Tuple | ast.List):
                 listed = [n.operand if isinstance(n, ast.UnaryOp) else n for n in node.elts]
                 if not all(isinstance(each, ast.Constant) for each in listed):
-                    raise ConfigError(f"{shown!r} lists what is no number or text: {wanted}")
+                    raise ConfigError(f"{refused} lists what is no number or text: {wanted}")
         level = [child for node in level for child in ast.iter_child_nodes(node)]
         if not level:
             return
-    raise ConfigError(f"{shown!r} is nested deeper than {DEEPEST} levels: {wanted}")
+    raise ConfigError(f"{refused} is nested deeper than {DEEPEST} levels: {wanted}")
