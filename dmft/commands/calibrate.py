@@ -57,28 +57,29 @@ def calibrate(
     """
     from dmft.data import memory_budget
     from dmft.evaluation.calibration import set_scores
+    from dmft.evaluation.evaluate import RunCaches
     from dmft.evaluation.predictions import read_predictions
-    from dmft.runs.folder import PREDICTIONS_FILE, fold_folders
+    from dmft.runs.folder import PREDICTIONS_FILE, fold_folders, read_info
     from dmft.training.calibrate import calibrate as learn
     from pipeline.common.progress_bar import ProgressBar
     from pipeline.common.settings import to_table
 
-    budget, tables, lines = memory_budget(memory, device), {}, []
+    caches = RunCaches(cache_path, memory=memory_budget(memory, device), trust=trust)
+    tables, lines = {}, []
     for folder in fold_folders(run):
         with ProgressBar() as bar:
             made = learn(
                 folder,
                 coverage=coverage,
                 by=by,
-                cache_path=cache_path,
+                caches=caches,
                 device=device,
-                memory=budget,
-                trust=trust,
                 on_group=bar.follow(f"{folder.name}: holding out", unit="groups"),
             )
         scores = None
         if (folder / PREDICTIONS_FILE).exists():
-            tested = read_predictions(folder / PREDICTIONS_FILE, _n_classes(folder))
+            classes = read_info(folder).spec.classes
+            tested = read_predictions(folder / PREDICTIONS_FILE, len(classes))
             if len(tested.records):
                 scores = set_scores(made, tested.probabilities, tested.labels)
         tables[str(folder)] = {
@@ -88,12 +89,6 @@ def calibrate(
         lines.append(calibration_text(folder.name, made, scores))
     lines.append(f"Next: dmft predict {run} FILES")
     options.print_or_write(tables, "\n".join(lines), as_json=as_json, output=output)
-
-
-def _n_classes(folder: Path) -> int:
-    from dmft.runs.folder import read_info
-
-    return len(read_info(folder).spec.classes)
 
 
 def calibration_text(name: str, made: Calibration, scores: SetScores | None) -> str:

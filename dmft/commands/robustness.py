@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 import click
@@ -82,7 +80,7 @@ def robustness(
 def robustness_text(reports: dict[str, RobustnessReport]) -> str:
     """Return Markdown tables: a line a fault, a column a run, what it costs; and the suite."""
     from dmft.data.fault_words import FAULTS
-    from dmft.evaluation.fault_scores import AND, INTACT, SURE_FROM
+    from dmft.evaluation.fault_scores import AND, CONDITIONS, INTACT, SURE_FROM, answers_left
 
     names = {run: f"{'/'.join(report.kinds)} ({run})" for run, report in reports.items()}
     rows = list(dict.fromkeys(fault for report in reports.values() for fault in report.faults))
@@ -108,8 +106,9 @@ def robustness_text(reports: dict[str, RobustnessReport]) -> str:
     lines += ["", "| answers from | at test time | " + " | ".join(names.values()) + " |"]
     lines.append("| ---: | :--- |" + " ---: |" * len(names))
     for least in map(str, SURE_FROM):
-        for words, chosen in CONDITIONS.items():
-            cells = [_answers(report, least, chosen) for report in reports.values()]
+        for words in CONDITIONS:
+            parts = [answers_left(report.faults, words, least) for report in reports.values()]
+            cells = ["-" if p is None else f"{p[0]:.1%} answered, {p[1]:.1%} wrong" for p in parts]
             lines.append(f"| {least} | {words} | " + " | ".join(cells) + " |")
     n_runs = ", ".join(str(report.n_runs) for report in reports.values())
     metrics = ", ".join(dict.fromkeys(report.metric for report in reports.values()))
@@ -125,27 +124,6 @@ def robustness_text(reports: dict[str, RobustnessReport]) -> str:
     return "\n".join(lines)
 
 
-def _answers(report: RobustnessReport, least: str, chosen: Callable[[str], bool]) -> str:
-    """Answers of at least a probability, means over some conditions: how many, how many wrong."""
-    scores = [scores for name, scores in report.faults.items() if chosen(name)]
-    if not scores:
-        return "-"
-    answered, wrong = (
-        fmean(part[least] for part in parts)
-        for parts in ([s.answered for s in scores], [s.wrong for s in scores])
-    )
-    return f"{answered:.1%} answered, {wrong:.1%} wrong"
-
-
-CONDITIONS: dict[str, Callable[[str], bool]] = {
-    "intact": lambda name: name == "intact",
-    "one at fault": lambda name: name != "intact" and " and " not in name,
-    "one another record's": lambda name: (
-        name.startswith(("swapped", "stranger")) and " and " not in name
-    ),
-    "two at fault": lambda name: " and " in name,
-}
-"""What is summed up in the table of answers."""
 SUITE = {
     "score": "mean over families of faults",
     "seen": "families that were learnt from",

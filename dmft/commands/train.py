@@ -101,6 +101,7 @@ def train(
     from dmft.protocols import fold_rules, load_protocol
     from dmft.training.trackers import Callbacks, log_to
     from dmft.training.train import train as run
+    from pipeline.common.words import listed
 
     if figures_of is not None and on != "all":
         raise click.UsageError("--figures-of goes with --on all")
@@ -108,7 +109,7 @@ def train(
     settings, is_ours = load_config(config, changes), model in ("teacher", "student")
     if not is_ours:
         find_own(model)  # before the cache is read
-    names = [name.strip() for name in (modalities or "").split(",") if name.strip()]
+    names = listed(modalities or "")
     opened = open_within(cache, names or None, memory, device, trust=trust)
     n_folds = len(fold_rules(rules, opened))
     progress = ProgressCallback(n_folds if fold == "all" else 1)

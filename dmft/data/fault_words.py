@@ -28,6 +28,8 @@ FAULTS = {
     "stranger": "another person's record, of the training side",
 }
 """Name to words."""
+ANOTHERS = ("swapped", "stranger")
+"""Faults that are sound signals in the wrong place."""
 BOTH = ("frozen", "swapped")
 """Faults that two modalities are given at once."""
 SEVERITIES = (0.25, 0.5, 1.0)

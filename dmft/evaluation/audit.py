@@ -88,6 +88,7 @@ def _class_of(cache: Cache, row: int) -> str:
 
 
 def _near_duplicates(cache: Cache, folds: Sequence[Fold], nearer_than: float) -> Iterator[Suspect]:
+    sides = {fold.name: _sides(fold, len(cache)) for fold in folds}
     for column, name in enumerate(cache.modalities):
         rows = torch.nonzero(cache.present[:, column]).flatten()
         if len(rows) < 3:
@@ -96,7 +97,7 @@ def _near_duplicates(cache: Cache, folds: Sequence[Fold], nearer_than: float) ->
         pairs, typical = close_pairs(features, nearer_than)
         for one, other, distance in pairs:
             a, b = int(rows[one]), int(rows[other])
-            where = _split_by(folds, a, b)
+            where = _split_by(sides, a, b)
             if folds and not where:
                 continue
             yield Suspect(
@@ -162,13 +163,17 @@ def _nearest_on_all(features: Tensor, nearest: Tensor) -> float:
     return float(distances.min(1).values.median())
 
 
-def _split_by(folds: Sequence[Fold], one: int, other: int) -> str:
+def _sides(fold: Fold, n_records: int) -> NDArray[np.int8]:
+    """Minus one for training records, one for test records, 0 for others. Shapes: (N,)."""
+    sides = np.zeros(n_records, np.int8)
+    sides[np.asarray(fold.train)], sides[np.asarray(fold.test)] = -1, 1
+    return sides
+
+
+def _split_by(sides: Mapping[str, NDArray[np.int8]], one: int, other: int) -> str:
     """The first fold that has two records on different sides."""
-    for fold in folds:
-        train, test = set(np.asarray(fold.train).tolist()), set(np.asarray(fold.test).tolist())
-        if (one in train and other in test) or (one in test and other in train):
-            return f"fold {fold.name}"
-    return ""
+    apart = (name for name, side in sides.items() if side[one] * side[other] < 0)
+    return next((f"fold {name}" for name in apart), "")
 
 
 def _shared_files(cache: Cache, folds: Sequence[Fold]) -> Iterator[Suspect]:

@@ -16,11 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dmft.models.config import require
-from dmft.runs.files import read_json
-from dmft.runs.folder import CALIBRATION_FILE
+from dmft.runs.folder import CALIBRATION_FILE, read_kept
 from dmft.runs.spec import RunInfo
-from pipeline.common.settings import parse_table
-from pipeline.contract import ConfigError, ContractError
 
 Floats = NDArray[np.float64]
 BINS = 15
@@ -181,17 +178,6 @@ def read_calibration(folder: Path, info: RunInfo) -> Calibration | None:
     Raises:
         ContractError: the file is damaged, or of another run.
     """
-    path = folder / CALIBRATION_FILE
-    if not path.exists():
-        return None
-    mend = f"calibrate again with 'dmft calibrate {folder}', or remove it"
-    table = read_json(path, "what 'dmft calibrate' found")
-    if table.get("model_sha256") != info.finished.model_sha256:
-        raise ContractError(
-            f"{path} is of weights {str(table.get('model_sha256'))[:12]!r}, wanted "
-            f"{info.finished.model_sha256[:12]!r}: {mend}"
-        )
-    try:
-        return parse_table(Calibration, table, where=str(path))
-    except ConfigError as error:
-        raise ContractError(f"{error}\nIt is damaged: {mend}") from error
+    return read_kept(
+        folder, info, CALIBRATION_FILE, Calibration, command="calibrate", verb="calibrate"
+    )

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dmft.data.fault_words import FAULTS, REMOVED
+from dmft.data.fault_words import ANOTHERS, FAULTS, REMOVED
 from dmft.evaluation.metrics import Scores
 from dmft.models.config import require
-from dmft.runs.files import read_json
-from dmft.runs.folder import ROBUSTNESS_FILE
+from dmft.runs.folder import ROBUSTNESS_FILE, read_kept
 from dmft.runs.spec import RunInfo
-from pipeline.common.settings import parse_table
-from pipeline.contract import ConfigError, ContractError
 
 INTACT = "intact"
 SURE_FROM = (0.5, 0.9, 0.95)
@@ -76,6 +73,32 @@ class SuiteScores:
     above 0.5. The right answer there is to be unsure."""
 
 
+CONDITIONS: Mapping[str, Callable[[str], bool]] = {
+    INTACT: lambda name: name == INTACT,
+    "one at fault": lambda name: name != INTACT and AND not in name,
+    "one another record's": lambda name: name.split()[0] in ANOTHERS and AND not in name,
+    "two at fault": lambda name: AND in name,
+}
+"""What answers are summed up over, and which faults belong to it."""
+
+
+def answers_left(
+    faults: Mapping[str, FaultScores], condition: str, least: str
+) -> tuple[float, float] | None:
+    """Answers of at least a probability: part of the records that have one, and a wrong one.
+
+    Args:
+        faults: Scores by fault, as :class:`SavedFaults` has them.
+        condition: One of :data:`CONDITIONS`, whose faults count; None where there are none.
+        least: One of :data:`SURE_FROM`, as text.
+    """
+    chosen = [scores for name, scores in faults.items() if CONDITIONS[condition](name)]
+    if not chosen:
+        return None
+    answered = statistics.fmean(scores.answered[least] for scores in chosen)
+    return answered, statistics.fmean(scores.wrong[least] for scores in chosen)
+
+
 def suite_scores(
     faults: Mapping[str, FaultScores], metric: str, learnt_from: Iterable[str]
 ) -> SuiteScores:
@@ -111,17 +134,7 @@ def read_faults(folder: Path, info: RunInfo) -> Mapping[str, FaultScores]:
     Raises:
         ContractError: the file is damaged, or of another run.
     """
-    path = folder / ROBUSTNESS_FILE
-    if not path.exists():
-        return {}
-    mend = f"measure again with 'dmft robustness {folder}', or remove it"
-    table = read_json(path, "what 'dmft robustness' found")
-    if table.get("model_sha256") != info.finished.model_sha256:
-        raise ContractError(
-            f"{path} is of weights {str(table.get('model_sha256'))[:12]!r}, wanted "
-            f"{info.finished.model_sha256[:12]!r}: {mend}"
-        )
-    try:
-        return parse_table(SavedFaults, table, where=str(path)).faults
-    except ConfigError as error:
-        raise ContractError(f"{error}\nIt is damaged: {mend}") from error
+    saved = read_kept(
+        folder, info, ROBUSTNESS_FILE, SavedFaults, command="robustness", verb="measure"
+    )
+    return saved.faults if saved else {}

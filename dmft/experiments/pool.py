@@ -47,8 +47,13 @@ class _WorkerProcess:
     def __init__(self, context: Any, work: Work) -> None:
         self.connection, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_serve, args=(theirs, work), daemon=True)
-        with spawning():
-            self.process.start()
+        # Ctrl-C is the parent's to answer: the new process never sees one, also while it begins.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with spawning():
+                self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self.ticket: str | None = None
 
@@ -142,7 +147,6 @@ def attempt(work: Work, task: Any, report: Report) -> tuple[str, Any]:
 
 def _serve(connection: Connection, work: Work) -> None:
     """Do tasks until the other side closes; runs in the spawned process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     parent = multiprocessing.parent_process()
 
     def report(content: Any) -> None:

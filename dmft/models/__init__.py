@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dmft.models.heads import Answer, answer_of
     from dmft.models.student import Student
     from dmft.models.teacher import Teacher
-    from dmft.models.vote import believed, modality_votes, overall_vote
+    from dmft.models.vote import modality_votes, overall_vote
 else:
     __getattr__ = lazily(
         __name__,
@@ -33,7 +33,7 @@ else:
             "heads": "Answer answer_of",
             "student": "Student",
             "teacher": "Teacher",
-            "vote": "believed modality_votes overall_vote",
+            "vote": "modality_votes overall_vote",
         },
     )
 
@@ -49,7 +49,6 @@ __all__ = [
     "TeacherConfig",
     "VotingConfig",
     "answer_of",
-    "believed",
     "modality_votes",
     "overall_vote",
     "set_dropout_keys",

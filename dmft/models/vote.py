@@ -22,17 +22,16 @@ def modality_votes(logits: Tensor, voting: VotingConfig = SUM) -> Tensor:
     Shapes: (B, M, 2, K) -> (B, M, K); rows sum to 2 by ``sum`` and to 1 by ``product``.
     """
     if voting.rule == "product":
-        return (logits.log_softmax(dim=-1).mean(dim=2) * voting.sharpness).softmax(dim=-1)
+        return _geometric_mean(logits, voting).softmax(dim=-1)
     return logits.softmax(dim=-1).sum(dim=2)
 
 
-def believed(votes: Tensor, reliability: Tensor) -> Tensor:
-    """Mix distributions with the uniform one, by what is doubted of them.
+def _geometric_mean(logits: Tensor, voting: VotingConfig) -> Tensor:
+    """Logits of a ``product``'s vote of each modality.
 
-    Shapes: votes (B, M, K) with rows that sum to 1, reliability (B, M) -> (B, M, K).
+    Shapes: (B, M, 2, K) -> (B, M, K).
     """
-    share = reliability[:, :, None]
-    return share * votes + (1 - share) / votes.shape[-1]
+    return logits.log_softmax(dim=-1).mean(dim=2) * voting.sharpness
 
 
 def overall_vote(answer: Answer, present: Tensor, voting: VotingConfig = SUM) -> Tensor:
@@ -55,8 +54,7 @@ def overall_vote(answer: Answer, present: Tensor, voting: VotingConfig = SUM) ->
     is_present = present[:, :, None].to(logits.dtype)
     if voting.rule == "product":
         K = logits.shape[-1]
-        means = logits.log_softmax(dim=-1).mean(dim=2) * voting.sharpness
-        votes = means.log_softmax(dim=-1)
+        votes = _geometric_mean(logits, voting).log_softmax(dim=-1)
         share = answer.reliability[:, :, None]
         doubt = ((1 - share) / K).clamp(min=torch.finfo(votes.dtype).tiny).log()
         mixed = torch.logaddexp(share.log() + votes, doubt.expand_as(votes))

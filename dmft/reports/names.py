@@ -12,12 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from dmft.config import RunConfig, load_config
 from dmft.reports.format import count
 from dmft.runs.spec import RunInfo
-from pipeline.common.settings import shipped_names, to_table
+from pipeline.common.settings import flatten, shipped_names, to_table
 
 LETTERS: Mapping[str, str] = {"rgb": "R", "depth": "D", "skeleton": "S", "inertial": "I"}
 """Modality to the paper's letter; others are written out."""
@@ -70,7 +68,7 @@ def recipes_of(configs: Sequence[RunConfig]) -> list[str]:
     >>> recipes_of([load_config("paper"), load_config("default", ["training.epochs=7"])])
     ['paper', 'default, training.epochs 7']
     """
-    tables = [_flat(config) for config in configs]
+    tables = [flatten(to_table(config)) for config in configs]
     differing = [key for key in tables[0] if any(t[key] != tables[0][key] for t in tables)]
     recipes = []
     for own in tables:
@@ -121,10 +119,4 @@ def _numbered(names: Sequence[str]) -> list[str]:
 @functools.cache
 def _shipped() -> Mapping[str, Mapping[str, Any]]:
     """The shipped configurations, each as one flat table."""
-    return {name: _flat(load_config(name)) for name in shipped_names("configs")}
-
-
-def _flat(config: RunConfig) -> dict[str, Any]:
-    """``training.epochs`` to its value."""
-    table = pd.json_normalize(to_table(config)).iloc[0]
-    return {str(key): value for key, value in table.items()}
+    return {name: flatten(to_table(load_config(name))) for name in shipped_names("configs")}

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dmft.runs.files import read_json, write_json
 from dmft.runs.spec import RunInfo
 from pipeline.common.files import sweep_partial
 from pipeline.common.settings import parse_table, to_table
-from pipeline.contract import ContractError, check_path_name
+from pipeline.contract import ConfigError, ContractError, check_path_name
 
 RUN_FORMAT = "dmft-run"
 RUN_VERSION = 2
@@ -29,6 +29,41 @@ CHECKPOINT_FILE, EPOCHS_FILE = "checkpoint.safetensors", "epochs.jsonl"
 METRICS_FILE, PREDICTIONS_FILE = "metrics.json", "predictions.json"
 ROBUSTNESS_FILE = "robustness.json"
 CALIBRATION_FILE, HELD_OUT_FILE = "calibration.json", "held-out.json"
+
+
+Kept = TypeVar("Kept")
+
+
+def read_kept(
+    folder: Path, info: RunInfo, name: str, kind: type[Kept], *, command: str, verb: str
+) -> Kept | None:
+    """What a command wrote into a run's folder about its weights; None where there is nothing.
+
+    Args:
+        folder: Of one fold.
+        info: What the run is.
+        name: The file, which says the weights' ``model_sha256``.
+        kind: What it holds.
+        command: Who writes it, such as ``robustness``.
+        verb: What that does, such as ``measure``.
+
+    Raises:
+        ContractError: the file is damaged, or of another run.
+    """
+    path = folder / name
+    if not path.exists():
+        return None
+    mend = f"{verb} again with 'dmft {command} {folder}', or remove it"
+    table = read_json(path, f"what 'dmft {command}' found")
+    if table.get("model_sha256") != info.finished.model_sha256:
+        raise ContractError(
+            f"{path} is of weights {str(table.get('model_sha256'))[:12]!r}, wanted "
+            f"{info.finished.model_sha256[:12]!r}: {mend}"
+        )
+    try:
+        return parse_table(kind, table, where=str(path))
+    except ConfigError as error:
+        raise ContractError(f"{error}\nIt is damaged: {mend}") from error
 
 
 def write_info(folder: Path, info: RunInfo) -> None:

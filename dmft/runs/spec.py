@@ -22,7 +22,7 @@ from dmft.data.shuffle import ShuffleBuffer
 from dmft.models.config import InputShape
 from dmft.models.network import Network
 from dmft.protocols import Fold, FoldRule, Protocol
-from pipeline.common.settings import difference, to_table
+from pipeline.common.settings import difference, flatten, to_table
 from pipeline.contract import ConfigError, ContractError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class RunSpec:
 
     def difference_from(self, wanted: RunSpec) -> str:
         """Name up to three settings in which this run differs from the wanted one."""
-        named = difference(_flat(to_table(self)), _flat(to_table(wanted)))
+        named = difference(flatten(to_table(self)), flatten(to_table(wanted)))
         return named or "the order of its modalities differs"
 
 
@@ -248,12 +248,3 @@ def software_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             versions[name] = "not installed"
     return versions
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested table as one, ``training.epochs`` to its value."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        nested = isinstance(value, dict)
-        flat |= _flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value}
-    return flat

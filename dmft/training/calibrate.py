@@ -7,7 +7,6 @@ looked at. The models are thrown away; their answers stay beside the run.
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +17,14 @@ import torch
 from dmft.data import Cache
 from dmft.evaluation.calibration import (
     Calibration,
+    at_temperature,
     error_of,
     fit_temperature,
     fit_threshold,
+    read_calibration,
 )
 from dmft.evaluation.evaluate import RunCaches
 from dmft.evaluation.predictions import Predictions, read_predictions, write_predictions
-from dmft.models import overall_vote
 from dmft.protocols import Fold, make_fold
 from dmft.protocols.files import NOT_GIVEN, FoldRule, Protocol
 from dmft.runs.files import write_json
@@ -45,10 +45,8 @@ def calibrate(
     *,
     coverage: float = 0.9,
     by: str = "",
-    cache_path: str | Path | None = None,
+    caches: RunCaches | None = None,
     device: str = "auto",
-    memory: int | None = None,
-    trust: bool = False,
     on_group: Callable[[int, int], None] | None = None,
 ) -> Calibration:
     """Learn how sure is sure enough for a run of one fold, and write it into its folder.
@@ -60,10 +58,8 @@ def calibrate(
         coverage: Part of new records whose class is to be in its set.
         by: Attribute of which one value after another is held out; by default what the protocol
             keeps apart.
-        cache_path: Where the cache is; by default where the run found it.
+        caches: Opens the run's cache; for several folds the same, so that it is read once.
         device: auto, cpu or cuda.
-        memory: Bytes that the patches of a cache may need; more stay on the disk.
-        trust: Use a cache that nothing vouches for.
         on_group: Told how many groups are done, of how many.
 
     Raises:
@@ -74,29 +70,24 @@ def calibrate(
     if not 0 < coverage < 1:
         raise ConfigError(f"coverage is {coverage}: wanted a number between 0 and 1, such as 0.9")
     run = load_run(folder, resolve_device(device))
-    cache, fold = RunCaches(cache_path, memory=memory, trust=trust).of(run.info)
-    held_out = folder / HELD_OUT_FILE
+    cache, fold = (caches or RunCaches()).of(run.info)
+    held_out, before = folder / HELD_OUT_FILE, read_calibration(folder, run.info)
     chosen = by or _group_attribute(run.info.source.protocol, fold, cache)
     rules = _rules(fold, cache, chosen)
-    if not held_out.exists() or _attribute_of(folder) not in ("", chosen):
+    if not held_out.exists() or (before is not None and before.by != chosen):
         _hold_out(run, cache, rules, held_out, on_group)
     answers = read_predictions(held_out, len(run.spec.classes))
     temperature = fit_temperature(answers.probabilities, answers.labels)
+    scaled = at_temperature(answers.probabilities, temperature)
     made = Calibration(
         model_sha256=run.info.finished.model_sha256,
         by=chosen,
         n_groups=len(rules),
         n_records=len(answers.records),
         accuracy=float(answers.correct.mean()),
-        calibration_error=0.0,
+        calibration_error=error_of(scaled, answers.labels),
         temperature=temperature,
         coverage=coverage,
-        threshold=0.0,
-    )
-    scaled = made.apply(answers.probabilities)
-    made = dataclasses.replace(
-        made,
-        calibration_error=error_of(scaled, answers.labels),
         threshold=fit_threshold(scaled, answers.labels, coverage),
     )
     write_json(folder / CALIBRATION_FILE, to_table(made))
@@ -104,17 +95,12 @@ def calibrate(
     return made
 
 
-def _attribute_of(folder: Path) -> str:
-    """What was held out last; empty where that is not known."""
-    from dmft.evaluation.calibration import read_calibration
-
-    made = read_calibration(folder, read_info(folder))
-    return made.by if made else ""
-
-
 def _group_attribute(protocol: Protocol, fold: Fold, cache: Cache) -> str:
-    """What the protocol keeps apart: its group, or the one attribute that its test side names."""
-    named = protocol.group or (next(iter(fold.rule.test)) if len(fold.rule.test) == 1 else "")
+    """What the protocol keeps apart: its group, what makes its folds, or what its test names."""
+    way = protocol.leave_one_out or protocol.group_folds or protocol.hold_out
+    named = protocol.group or (way.attribute if way else "")
+    if not named and len(fold.rule.test) == 1:
+        (named,) = fold.rule.test
     if not named:
         raise ConfigError(
             f"protocol {protocol.name} does not say what must not be on both sides: name it with "
@@ -162,10 +148,7 @@ def _hold_out(
         inner = make_fold(rule, cache, run.info.source.protocol.name)
         model = _without(run, cache, inner, run.folder / WORK / rule.name)
         rows = inner.test[present_of(cache, run.spec.modalities)[inner.test].any(dim=1)]
-        answer = model.ask(cache, rows)
-        present = present_of(cache, run.spec.modalities)[rows]
-        votes = overall_vote(answer, present, run.spec.config.voting).double().numpy()
-        parts.append((rows, votes))
+        parts.append((rows, model.predict(cache, rows).double().numpy()))
     if on_group is not None:
         on_group(len(rules), len(rules))
     everything = torch.cat([rows for rows, _ in parts])

@@ -22,6 +22,7 @@ from dmft.models import Answer, answer_of, overall_vote
 from dmft.models.config import VotingConfig
 from dmft.training.device import deterministic
 from dmft.training.optimizer import Adam, Group
+from dmft.training.schedule import cosine
 
 RELIABILITY = ".reliability."
 """In the names of the weights that are learnt here."""
@@ -78,7 +79,7 @@ def learn_reliability(
                     )
                     answer = answer_of(model(features, stored.present))
                     loss = vote_loss(answer, stored.present, stored.labels, config.voting)
-                    optimizer.learning_rate = doubt.learning_rate * _cosine(step / n_steps)
+                    optimizer.learning_rate = doubt.learning_rate * cosine(step / n_steps)
                     optimizer.zero_grad()
                     torch.autograd.backward(loss)
                     optimizer.step()
@@ -88,8 +89,3 @@ def learn_reliability(
             weight.requires_grad_(True)
         for weight in learnt:
             weight.grad = None
-
-
-def _cosine(part: float) -> float:
-    """From 1 to 0."""
-    return 0.5 * (1 + math.cos(math.pi * part))

@@ -17,8 +17,8 @@ from typing import Any
 from dmft.config import RunConfig
 from dmft.evaluation.metrics import RunMetrics
 from dmft.training.log import Callback, EpochReport
-from pipeline.common.settings import to_table
-from pipeline.common.words import meant
+from pipeline.common.settings import flatten, to_table
+from pipeline.common.words import listed, meant
 from pipeline.contract import ConfigError
 
 PROJECT = "dmft"
@@ -186,10 +186,10 @@ def log_to(
     Raises:
         ConfigError: there is no such tracker, or its package is not installed.
     """
-    wanted = names.split(",") if isinstance(names, str) else list(names)
-    flat = {} if settings is None else _flat(to_table(settings))
+    wanted = listed(names) if isinstance(names, str) else names
+    flat = {} if settings is None else flatten(to_table(settings))
     made: list[Callback] = []
-    for name in (name.strip() for name in wanted if name.strip()):
+    for name in wanted:
         if name not in TRACKERS:
             known = ", ".join(TRACKERS)
             raise ConfigError(
@@ -219,15 +219,3 @@ def _reached(metrics: RunMetrics) -> dict[str, float]:
     reached = {"test/accuracy": metrics.accuracy, "test/macro_f1": metrics.macro_f1}
     known = {key: value for key, value in reached.items() if value == value}
     return known | {"parameters": float(metrics.n_parameters)}
-
-
-def _flat(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """``training.epochs`` to its value."""
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        flat |= (
-            _flat(value, f"{before}{key}.")
-            if isinstance(value, Mapping)
-            else {f"{before}{key}": value}
-        )
-    return flat

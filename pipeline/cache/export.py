@@ -12,20 +12,19 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cache.card import card, croissant, record_table
+from pipeline.cache.edit.assemble import OnProgress
 from pipeline.cache.edit.source import Source, open_source
 from pipeline.common.checksums import SUMS_FILE, Checksums
 from pipeline.common.files import PARTIAL
 from pipeline.contract import ConfigError, Presence
 
 SHARD_RECORDS = 1000
-OnProgress = Callable[[int, int], None]
 HOW_TO_LOAD = {
     "npz": """import numpy as np
 import pandas as pd

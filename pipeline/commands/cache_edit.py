@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.common.progress_bar import ProgressBar
-from pipeline.common.words import first_of
+from pipeline.common.words import first_of, listed
 
 if TYPE_CHECKING:
     from pipeline.contract import CacheSpec
@@ -21,10 +21,6 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print as JSON."
 _modalities = click.option(
     "--modalities", default="", help="Comma-separated, such as skeleton,inertial.  [default: all]"
 )
-
-
-def _names(listed: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in listed.split(",") if name.strip())
 
 
 def _print_made(spec: CacheSpec, location: str, as_json: bool) -> None:
@@ -64,7 +60,7 @@ def subset(location: str, out: str, where: str | None, modalities: str, as_json:
 
     with ProgressBar() as bar:
         progress = bar.follow("copying", "rows")
-        spec = run(location, out, where=where, modalities=_names(modalities), on_progress=progress)
+        spec = run(location, out, where=where, modalities=listed(modalities), on_progress=progress)
     _print_made(spec, out, as_json)
 
 
@@ -162,7 +158,7 @@ def merge(
             locations[-1],
             names=names,
             apart=apart,
-            modalities=_names(modalities),
+            modalities=listed(modalities),
             on_progress=bar.follow("copying", "rows"),
         )
     for remark in remarks:
@@ -266,9 +262,9 @@ def manifest(location: str, output: Path) -> None:
     from pipeline.cache.edit.source import open_source
     from pipeline.manifests import save_manifest
 
-    listed = open_source(location).manifest
-    save_manifest(listed, output)
-    click.echo(f"{output}: {len(listed.records)} records of {listed.dataset}")
+    records = open_source(location).manifest
+    save_manifest(records, output)
+    click.echo(f"{output}: {len(records.records)} records of {records.dataset}")
 
 
 COMMANDS = (subset, drop, merge, relabel, compare, manifest)

@@ -15,6 +15,7 @@ import click
 from pipeline.commands.failures import failure_lines
 from pipeline.common.progress_bar import ProgressBar
 from pipeline.common.settings import read_toml, shipped_names
+from pipeline.common.words import listed
 
 if TYPE_CHECKING:
     from pipeline.encode.dry_run import DryRun
@@ -135,7 +136,7 @@ def encode(
     wanted = load_manifest(manifest)
     asked = EncodeOptions(
         config=load_config(config, changes, own_encodings(wanted.described)),
-        modalities=tuple(name.strip() for name in modalities.split(",") if name.strip()),
+        modalities=listed(modalities),
         **options,
     )
     if dry_run:

@@ -15,6 +15,7 @@ import click
 
 from pipeline.common.progress_bar import ProgressBar
 from pipeline.common.suggesting import SuggestingGroup
+from pipeline.common.words import listed
 
 if TYPE_CHECKING:
     from pipeline.synthetic.tree import Written
@@ -34,7 +35,7 @@ def synth() -> None:
 
 def _names(value: str) -> tuple[str, ...]:
     """Names with commas between, each once."""
-    return tuple(dict.fromkeys(name.strip() for name in value.split(",") if name.strip()))
+    return tuple(dict.fromkeys(listed(value)))
 
 
 def _vacant(ctx: click.Context, _param: click.Parameter, out: Path) -> Path:

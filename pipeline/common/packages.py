@@ -30,6 +30,14 @@ def packages_by_extra() -> Mapping[str, tuple[str, ...]]:
     return {extra: tuple(names) for extra, names in packages.items()}
 
 
+def version_of(name: str) -> str:
+    """Version of a package, ``unknown`` where it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
 def extra_of(module: str) -> str | None:
     """Extra that installs a module which cannot be imported; None where none does.
 

@@ -148,6 +148,19 @@ def apply_changes(table: Mapping[str, Any], changes: Changes) -> dict[str, Any]:
     return changed
 
 
+def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested table as one whose keys have dots.
+
+    >>> flatten({"training": {"epochs": 50}, "seed": 0})
+    {'training.epochs': 50, 'seed': 0}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
 def _nested(dotted: str, value: Any) -> dict[str, Any]:
     """``{"training": {"epochs": 20}}`` of ``training.epochs`` and 20."""
     value = _plain(value)

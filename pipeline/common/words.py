@@ -15,6 +15,15 @@ def first_of(texts: Sequence[str], most: int) -> str:
     return ", ".join(texts[:most]) + (", ..." if len(texts) > most else "")
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """The parts of a list with commas, without spaces and empty parts.
+
+    >>> listed("skeleton, inertial,")
+    ('skeleton', 'inertial')
+    """
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def text_of(number: int, texts: Sequence[str]) -> str:
     """What the number of an attribute stands for; itself where it stands for nothing.
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 from pipeline.cache.ledger import Entry, Failure, Source
 from pipeline.cache.objects import Objects
 from pipeline.cache.writer import CacheStore, digest_rows
+from pipeline.common.packages import version_of
 from pipeline.contract import CacheSpec, Presence, RecordingError
 from pipeline.encode.plan import ChunkTask
 from pipeline.encode.records import Encoded, Encoder, Encoders
@@ -204,12 +204,12 @@ def environment(device: str, encoding: Mapping[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
         "python": platform.python_version(),
         "machine": platform.machine(),
-        **{name: _version(name) for name in ("dmft", "numpy", "zarr", "scipy")},
+        **{name: version_of(name) for name in ("dmft", "numpy", "zarr", "scipy")},
     }
     if "dtype" in encoding:
         import torch
 
-        described |= {name: _version(name) for name in ("torch", "torchvision", "av")}
+        described |= {name: version_of(name) for name in ("torch", "torchvision", "av")}
         described["device"] = device.partition(":")[0]
         described["device_name"] = (
             torch.backends.cpu.get_cpu_capability()
@@ -220,10 +220,3 @@ def environment(device: str, encoding: Mapping[str, Any]) -> dict[str, Any]:
         )
         described["dtype"] = encoding["dtype"]
     return described
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "unknown"

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pipeline.cache.description import read_records, read_spec
 from pipeline.cache.objects import Objects
+from pipeline.common.packages import version_of
 from pipeline.contract import ConfigError, ContractError
 from pipeline.manifests import Manifest
 
@@ -29,12 +29,14 @@ def entry(operation: str, fingerprint: str, **facts: Any) -> dict[str, Any]:
         fingerprint: Of the cache as it was before; runs that were trained on it note the same.
         facts: What else is to be said.
     """
-    try:
-        software = version("dmft")
-    except PackageNotFoundError:
-        software = "unknown"
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"operation": operation, "at": now, "before": fingerprint, "dmft": software, **facts}
+    return {
+        "operation": operation,
+        "at": now,
+        "before": fingerprint,
+        "dmft": version_of("dmft"),
+        **facts,
+    }
 
 
 def history_of(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:

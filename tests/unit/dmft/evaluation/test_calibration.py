@@ -102,6 +102,15 @@ def test_a_run_is_calibrated_on_its_training_people_alone(place, tmp_path):
         calibrate(run, device="cpu", by="shoe")
 
 
+def test_a_model_on_every_record_is_calibrated_on_all_people(place, tmp_path):
+    cache = open_cache(place / "c.zarr")
+    config = load_config("default", ("encoder.width=16", "training.epochs=1", "doubt.epochs=1"))
+    out = tmp_path / "final"
+    train(cache, str(place / "p.toml"), out, config=config, on="all", device="cpu")
+    made = calibrate(out, device="cpu")
+    assert (made.by, made.n_groups, made.n_records) == ("subject", 3, len(cache))
+
+
 def test_the_command_says_what_it_is_worth_on_the_test_side(place, tmp_path):
     run = shutil.copytree(place / "t", tmp_path / "t")
     done = CliRunner().invoke(dmft, ["calibrate", str(run), "--device", "cpu"])
