@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from dmft.commands import options
+
 
 @click.command(short_help="Show runs on one page, to read in a browser or to send.")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -17,12 +19,18 @@ import click
     show_default=True,
     help="Where to write the page.",
 )
+@click.option(
+    "--cache",
+    type=options.CACHE,
+    help="Where the runs' cache is now. [default: where it was; the report needs none]",
+)
 @click.option("--title", help="Heading of the page. [default: the protocol's name]")
-def report(runs: tuple[Path, ...], output: Path, title: str | None) -> None:
+def report(runs: tuple[Path, ...], output: Path, cache: Path | None, title: str | None) -> None:
     """Write what RUNS have found as one HTML page that needs no network and no other file.
 
     RUNS are run folders, or folders that hold some; single folds of one run are put together, and
-    runs that differ in the seed alone are averaged. Exit code 1 if some could not be shown.
+    runs that differ in the seed alone are averaged. Where the runs' cache is at hand the page also
+    says which person fails. Exit code 1 if some could not be shown.
     """
     import sys
 
@@ -30,7 +38,7 @@ def report(runs: tuple[Path, ...], output: Path, title: str | None) -> None:
     from dmft.reports.page.html import write_report
 
     loaded, skipped = load_runs(runs)
-    n_bytes = write_report(loaded, output, skipped=skipped, title=title)
+    n_bytes = write_report(loaded, output, skipped=skipped, title=title, cache=cache)
     for line in skipped:
         click.echo(f"not shown: {line}", err=True)
     click.echo(f"{output}: {len(loaded)} runs, {n_bytes / 1e6:.2f} MB")

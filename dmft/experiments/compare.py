@@ -212,12 +212,27 @@ def compare(first: str, second: str) -> Comparison:
         ConfigError: a selection is wrong.
         ContractError: the two were not tested on the same records.
     """
-    pairs = pair_up(load_side(first), load_side(second))
+    ours, theirs = load_side(first), load_side(second)
+    return compare_votes(first, ours, second, theirs, _person_of(ours[0]))
+
+
+def compare_votes(
+    first: str,
+    first_runs: Sequence[RunVotes],
+    second: str,
+    second_runs: Sequence[RunVotes],
+    person_of: pd.Series[int] | None,
+) -> Comparison:
+    """The same of predictions that were read, with the person of each record where known.
+
+    Raises:
+        ContractError: the two were not tested on the same records.
+    """
+    pairs = pair_up(first_runs, second_runs)
     ours, theirs = _stacked([one for one, _ in pairs]), _stacked([other for _, other in pairs])
     gains = theirs.assign(gain=theirs["correct"] * 1.0 - ours["correct"] * 1.0)
     by_record = gains.groupby("record", sort=False)["gain"].mean()
     by_seed = gains.groupby(["seed", "run"])["gain"].mean().groupby("seed").mean()
-    person_of = _person_of(pairs[0][0])
     people = None if person_of is None else person_of[by_record.index].to_numpy()
     by_person = None if people is None else by_record.groupby(people).mean()
     return Comparison(

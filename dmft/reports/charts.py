@@ -5,30 +5,55 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from dmft.evaluation.metrics import Matrix
+from dmft.evaluation.selective import reliability_steps, risk_coverage
 from dmft.evaluation.significance import wilson
 from dmft.reports.compare import Setting
 from dmft.reports.format import hits_of
 from dmft.reports.load import Measured
+from dmft.reports.pairs import People, person_accuracies
 
 WHOLE = "all modalities"
 MAX_ERRORS = 2000
 """Most wrong records of a run that the page carries for the matrix's cells."""
+MAX_POINTS = 120
+"""Most points of a curve over coverage."""
 
 
-def chart_data(runs: Sequence[Measured], settings: Sequence[Setting]) -> dict[str, Any]:
+def chart_data(
+    runs: Sequence[Measured], settings: Sequence[Setting], people: People | None = None
+) -> dict[str, Any]:
     """Return plain data for JSON; class lists that are equal stand there once."""
     classes = list(dict.fromkeys(run.info.spec.classes for run in runs))
+    numbers = {setting.runs[0].setting: number for number, setting in enumerate(settings)}
     return {
         "classes": classes,
-        "runs": [run_data(run) | {"classes": classes.index(run.info.spec.classes)} for run in runs],
-        "settings": [
-            {
-                "name": setting.name,
-                "kind": setting.runs[0].info.spec.kind,
-                "folds": setting.fold_accuracies,
-            }
-            for setting in settings
+        "runs": [
+            run_data(run)
+            | {"classes": classes.index(run.info.spec.classes), "setting": numbers[run.setting]}
+            for run in runs
+        ],
+        "settings": [setting_data(setting, people or {}) for setting in settings],
+    }
+
+
+def setting_data(setting: Setting, people: People) -> dict[str, Any]:
+    """One setting: accuracy by fold and person, and how sure of how much, over all its seeds."""
+    confidence, right = setting.sure_and_right
+    curve = risk_coverage(confidence, right)
+    shown = np.unique(np.linspace(0, len(curve.risk) - 1, MAX_POINTS).astype(int))
+    points = zip(curve.coverage[shown], curve.risk[shown], curve.least[shown], strict=True)
+    return {
+        "name": setting.name,
+        "kind": setting.runs[0].info.spec.kind,
+        "folds": setting.fold_accuracies,
+        "people": person_accuracies(setting, people),
+        "risk": [[round(float(value), 4) for value in point] for point in points],
+        "reliability": [
+            [round(step.confidence, 4), round(step.accuracy, 4), step.n_records]
+            for step in reliability_steps(confidence, right)
         ],
     }
 

@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dmft.data.coverage import comparable
 from dmft.evaluation.averages import mean_scores
 from dmft.evaluation.calibration import calibration_error
 from dmft.evaluation.fault_scores import INTACT, SuiteScores, suite_scores
 from dmft.evaluation.metrics import Scores
+from dmft.evaluation.selective import risk_coverage
 from dmft.evaluation.significance import bootstrap_macro_f1, mcnemar_p, wilson
 from dmft.reports.format import hits_of
 from dmft.reports.load import Measured
@@ -54,6 +56,13 @@ class Setting:
         """Accuracy of each fold, a mean over seeds."""
         folds = [(f.info.spec.fold.name, f.metrics.accuracy) for r in self.runs for f in r.folds]
         return dict(pd.DataFrame(folds).groupby(0, sort=False)[1].mean())
+
+    @property
+    def sure_and_right(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Probability of what was chosen, and whether it is right, of the records of all runs."""
+        frame = pd.concat([run.predictions for run in self.runs], ignore_index=True)
+        confidence = frame["probability"].to_numpy(dtype=float)
+        return confidence, frame["correct"].to_numpy(dtype=bool)
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -208,18 +217,17 @@ def suites_compared(settings: Sequence[Setting]) -> Iterator[tuple[Setting, Suit
             yield setting, suite_scores(means, setting.metric, learnt_from)
 
 
-def sureness(settings: Sequence[Setting]) -> Iterator[tuple[Setting, float, list[Sure]]]:
-    """Calibration error of each setting, and what is left where only sure answers count."""
+def sureness(settings: Sequence[Setting]) -> Iterator[tuple[Setting, float, float, list[Sure]]]:
+    """Calibration error of each setting, the area under its risk, and what sure answers leave."""
     for setting in settings:
-        frame = pd.concat([run.predictions for run in setting.runs], ignore_index=True)
-        confidence = frame["probability"].to_numpy(dtype=float)
-        right = frame["correct"].to_numpy(dtype=bool)
+        confidence, right = setting.sure_and_right
         rows = []
         for least in SURE_FROM:
             answered = confidence >= least
             share = float(right[answered].mean()) if answered.any() else None
             rows.append(Sure(least, float(answered.mean()), share))
-        yield setting, calibration_error(confidence, right), rows
+        area = risk_coverage(confidence, right).area
+        yield setting, calibration_error(confidence, right), area, rows
 
 
 def conditions_compared(

@@ -20,7 +20,7 @@ import pandas as pd
 from dmft.evaluation.averages import mean_of_folds, natural_key
 from dmft.evaluation.fault_scores import FaultScores, read_faults
 from dmft.evaluation.metrics import RunMetrics, read_metrics
-from dmft.evaluation.predictions import read_predictions
+from dmft.evaluation.predictions import Predictions, read_predictions
 from dmft.reports.names import is_hash, run_names
 from dmft.runs.files import read_file
 from dmft.runs.folder import (
@@ -47,9 +47,11 @@ class MeasuredFold:
     """What it is."""
     metrics: RunMetrics
     """Its ``metrics.json``."""
+    votes: Predictions
+    """Its ``predictions.json``."""
     predictions: pd.DataFrame
-    """``record``, ``label``, ``predicted``, ``probability`` and ``correct`` of its test records, in
-    the order of the file."""
+    """Of that ``record``, ``label``, ``predicted``, ``probability`` and ``correct``, in the order
+    of the file."""
     epochs: pd.DataFrame
     """Its ``epochs.jsonl``: ``epoch``, ``loss``, ``accuracy`` and more."""
     faults: Mapping[str, FaultScores]
@@ -181,12 +183,13 @@ def _read_fold(folder: Path, skipped: list[str]) -> MeasuredFold:
         faults = read_faults(folder, info)
     except ContractError as error:
         skipped.append(str(error))
-    predictions = read_predictions(folder / PREDICTIONS_FILE, len(info.spec.classes))
+    votes = read_predictions(folder / PREDICTIONS_FILE, len(info.spec.classes))
     return MeasuredFold(
         folder=folder,
         info=info,
         metrics=metrics,
-        predictions=predictions.to_frame(),
+        votes=votes,
+        predictions=votes.to_frame(),
         epochs=_read_epochs(folder / EPOCHS_FILE, info.finished.epochs_sha256),
         faults=faults,
     )

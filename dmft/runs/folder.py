@@ -29,7 +29,8 @@ CHECKPOINT_FILE, EPOCHS_FILE = "checkpoint.safetensors", "epochs.jsonl"
 METRICS_FILE, PREDICTIONS_FILE = "metrics.json", "predictions.json"
 ROBUSTNESS_FILE = "robustness.json"
 CALIBRATION_FILE, HELD_OUT_FILE = "calibration.json", "held-out.json"
-
+MOST_PROBLEMS = 4
+"""Lines that are said of a damaged file; one of an older version has a problem in every figure."""
 
 Kept = TypeVar("Kept")
 
@@ -63,7 +64,11 @@ def read_kept(
     try:
         return parse_table(kind, table, where=str(path))
     except ConfigError as error:
-        raise ContractError(f"{error}\nIt is damaged: {mend}") from error
+        lines = str(error).splitlines()
+        if len(lines) > MOST_PROBLEMS:
+            lines[MOST_PROBLEMS:] = [f"  and {len(lines) - MOST_PROBLEMS} more"]
+        said = "\n".join(lines)
+        raise ContractError(f"{said}\nIt is damaged: {mend}") from error
 
 
 def write_info(folder: Path, info: RunInfo) -> None:

@@ -36,7 +36,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A teacher, a raw and a distilled student on 27 classes."""
+    """A teacher, a raw student of two seeds and a distilled one on 27 classes."""
     folder = tmp_path_factory.mktemp("report")
     write_cache(folder / "cache.zarr", n_subjects=2, n_classes=27, n_trials=1, noise=1.5)
     (folder / "p.toml").write_text('name = "p"\n[leave_one_out]\nattribute = "subject"\n')
@@ -44,6 +44,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config, protocol = load_config("default", SMALL), str(folder / "p.toml")
     for kind in ("teacher", "student"):
         train(cache, protocol, runs / kind, kind=kind, config=config, fold="all", device="cpu")
+    train(cache, protocol, runs / "seed-1", kind="student", config=config, seed=1, device="cpu")
     distill(cache, [runs / "teacher"], runs / "distilled", config=config, device="cpu")
     write_report(load_runs([runs])[0], folder / "report.html")
     return folder / "report.html"
@@ -70,7 +71,7 @@ def assert_content(browser: Browser, page: Path) -> None:
 def test_the_report_opens_quickly_and_draws_every_figure(browser: Browser, report: Path) -> None:
     seconds = browser.open(report)
     assert seconds < 10, "about a tenth of a second on an idle machine"
-    assert browser.run("document.querySelectorAll('figure svg').length") == 5
+    assert browser.run("document.querySelectorAll('figure svg').length") == 7
     confusion = "document.querySelector('section:not([hidden]) .confusion svg')"
     assert browser.run(f"{confusion}.querySelectorAll('text').length") > 2 * 27
     assert_content(browser, report)
@@ -81,10 +82,10 @@ def test_a_table_sorts_both_ways_and_says_so(browser: Browser, report: Path) -> 
     press = "document.querySelector('#runs-table th button').click()"
     heading = "document.querySelector('#runs-table th').getAttribute('aria-sort')"
     browser.run(press)
-    assert browser.run(FIRST_COLUMN) == ["distilled", "student", "teacher"]
+    assert browser.run(FIRST_COLUMN) == ["distilled", "seed-1", "student", "teacher"]
     assert browser.run(heading) == "ascending"
     browser.run(press)
-    assert browser.run(FIRST_COLUMN) == ["teacher", "student", "distilled"]
+    assert browser.run(FIRST_COLUMN) == ["teacher", "student", "seed-1", "distilled"]
     assert browser.run(heading) == "descending"
     browser.run(
         "[...document.querySelectorAll('#runs-table th button')]"
@@ -111,7 +112,7 @@ def test_a_figure_switches_between_votes_and_runs(browser: Browser, report: Path
     assert "of teacher, inertial" in browser.run(label)
     browser.run(
         "{const s = document.getElementById('run');"
-        "s.value = '2'; s.dispatchEvent(new Event('change'))}"
+        "s.value = '3'; s.dispatchEvent(new Event('change'))}"
     )
     assert "of distilled, all modalities" in browser.run(label)
     assert browser.run("document.querySelectorAll('section[data-run]:not([hidden])').length") == 1
@@ -136,6 +137,66 @@ def test_the_matrix_is_read_with_the_keyboard(browser: Browser, report: Path) ->
         browser.press("ArrowUp")
     browser.press("Enter")
     assert browser.run("found.runs[0].errors[0][0]") in browser.run(status)
+
+
+MATRIX = "document.querySelector('section:not([hidden]) .confusion')"
+
+
+def choose(browser: Browser, name: str, value: str) -> None:
+    """Choose something in the matrix that is seen."""
+    browser.run(
+        f"{{const s = {MATRIX}.querySelector('[name={name}]');"
+        f"s.value = {value!r}; s.dispatchEvent(new Event('change'))}}"
+    )
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_a_click_in_the_matrix_is_answered_where_it_is_seen(
+    browser: Browser, report: Path, width: int
+) -> None:
+    """The answer once stood below the fold."""
+    browser.open(report, width=width)
+    browser.run(
+        f"{{const cell = [...{MATRIX}.querySelectorAll('rect')]"
+        ".find(r => r.getAttribute('fill') === 'rgb(var(--miss))');"
+        "cell.scrollIntoView({block: 'center', inline: 'center'});"
+        "const box = cell.getBoundingClientRect(), at = {clientX: box.x + 5, clientY: box.y + 5};"
+        "cell.dispatchEvent(new MouseEvent('click', {...at, bubbles: true}))}"
+    )
+    answered = f"{MATRIX}.querySelector('.status li')"
+    top, bottom, height = browser.run(
+        f"(b => [b.top, b.bottom, innerHeight])({answered}.getBoundingClientRect())"
+    )
+    assert 0 <= top < bottom <= height
+    wrong = {error[0] for error in browser.run("found.runs[0].errors")}
+    assert browser.run(f"{answered}.querySelector('.record').innerText") in wrong
+
+
+def test_seeds_are_added_up_and_classes_without_records_left_out(
+    browser: Browser, report: Path
+) -> None:
+    browser.open(report)
+    browser.run(
+        "{const s = document.getElementById('run');"
+        "s.value = '1'; s.dispatchEvent(new Event('change'))}"
+    )
+    counted = (
+        f"[...{MATRIX}.querySelectorAll('text')].map(t => +t.textContent)"
+        ".filter(n => n > 0).reduce((a, b) => a + b, 0)"
+    )
+    assert browser.run(counted) == 2 * 27
+    choose(browser, "of", "setting")
+    assert browser.run(counted) == 3 * 27, "both folds of one seed, one of the other"
+    for name in ("student", "seed-1"):
+        browser.run(
+            f"{{const {{confusion}} = found.runs.find(r => r.name === {name!r});"
+            "for (const m of Object.values(confusion)) { m[3].fill(0); m.forEach(r => r[3] = 0) }}"
+        )
+    choose(browser, "cells", "percent")
+    said = browser.run(f"{MATRIX}.querySelector('svg').textContent")
+    assert "class_3" not in said.replace("class_3…", "")
+    assert "1 class without records left out" in said
+    assert_content(browser, report)
 
 
 @pytest.mark.parametrize("kind", ["SVG", "PNG"])
@@ -175,6 +236,36 @@ def test_colours_follow_the_switch_and_stay(browser: Browser, report: Path) -> N
     assert browser.run(paper) == "rgb(255, 255, 255)"
     browser.run("localStorage.clear()")
     assert_content(browser, report)
+
+
+def test_numbers_are_saved_as_a_table_that_no_spreadsheet_executes(
+    browser: Browser, report: Path
+) -> None:
+    browser.open(report)
+    rows = """csv([['=1+1', 'a, "b"', 0.5, -1], ['-x', null, undefined, 'plain']])"""
+    assert browser.run(rows) == """'=1+1,"a, ""b""\",0.5,-1\n'-x,,,plain\n"""
+    browser.run(
+        "window.saved = new Promise(done => { window.download = (blob, name) =>"
+        "blob.text().then(text => done([name, text])) });"
+        f"[...{MATRIX}.querySelectorAll('.save button')]"
+        ".find(b => b.innerText.endsWith('CSV')).click()"
+    )
+    name, text = browser.run("window.saved")
+    assert name == "confusion-teacher-all-modalities.csv"
+    lines = text.splitlines()
+    assert len(lines) == 28
+    counts = browser.run("found.runs[0].confusion['all modalities']")
+    assert [int(n) for n in lines[1].split(",")[1:]] == counts[0]
+
+
+def test_no_table_is_cut_at_1280_pixels(browser: Browser, report: Path) -> None:
+    """The widest one was, with a third of the page empty."""
+    browser.open(report, width=1280)
+    cut = (
+        "[...document.querySelectorAll('.wide')].filter(w => w.querySelector('table') &&"
+        " w.scrollWidth > w.clientWidth).map(w => w.innerText.slice(0, 60))"
+    )
+    assert browser.run(cut) == []
 
 
 @pytest.mark.parametrize("width", [400, 1280])

@@ -7,9 +7,10 @@ browser by ``page.js`` from the numbers that the page carries.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,8 +18,10 @@ from dmft.data.fault_words import FAULTS
 from dmft.evaluation.metrics import majority_share
 from dmft.evaluation.significance import bootstrap_macro_f1, wilson
 from dmft.reports import format as words
+from dmft.reports.at_hand import caches_at_hand, people_of
 from dmft.reports.charts import chart_data, matrices_of
 from dmft.reports.compare import (
+    SURE_FROM,
     beside_published,
     conditions_compared,
     faulty_modalities,
@@ -29,26 +32,64 @@ from dmft.reports.compare import (
     sureness,
 )
 from dmft.reports.load import Measured
+from dmft.reports.pairs import folds_are_people, pairs_of
 from dmft.reports.published import load_published
 from dmft.runs.spec import software_versions
 from pipeline.common.page import render_page, write_page
 from pipeline.common.settings import to_table
 
+if TYPE_CHECKING:
+    from dmft.data import Cache
+
 N_RECORDS_SHOWN = 12
 
 
 def write_report(
-    runs: Sequence[Measured], path: Path, *, skipped: Sequence[str] = (), title: str | None = None
+    runs: Sequence[Measured],
+    path: Path,
+    *,
+    skipped: Sequence[str] = (),
+    title: str | None = None,
+    cache: Path | None = None,
 ) -> int:
-    """Write the page; return its size in bytes."""
-    return write_page(render_report(runs, skipped=skipped, title=title), path)
+    """Write the page; return its size in bytes.
+
+    Args:
+        runs: What it is about.
+        path: Where to.
+        skipped: A line for each run that could not be read.
+        title: Heading; None for the protocols' names.
+        cache: Where the runs' cache is now; None looks where each run says that it was.
+
+    Raises:
+        ContractError: ``cache`` is not the runs'.
+    """
+    caches, not_at_hand = caches_at_hand(runs, cache)
+    page = render_report(runs, skipped=skipped, title=title, caches=caches, not_at_hand=not_at_hand)
+    return write_page(page, path)
 
 
 def render_report(
-    runs: Sequence[Measured], *, skipped: Sequence[str] = (), title: str | None = None
+    runs: Sequence[Measured],
+    *,
+    skipped: Sequence[str] = (),
+    title: str | None = None,
+    caches: Mapping[str, Cache] | None = None,
+    not_at_hand: Sequence[str] = (),
 ) -> str:
-    """Return the page of some runs, the first of them open in detail."""
+    """Return the page of some runs, the first of them open in detail.
+
+    Args:
+        runs: What it is about.
+        skipped: A line for each run that could not be read.
+        title: Heading; None for the protocols' names.
+        caches: The runs' caches that are at hand, by fingerprint.
+        not_at_hand: A line for each that is not.
+    """
     settings, published = settings_of(runs), load_published()
+    people = people_of(caches or {})
+    compared = list(pairs_of(settings, people))
+    found = chart_data(runs, settings, people)
     protocols = sorted({run.info.source.protocol.name for run in runs})
     only = f"{runs[0].name}, " if len(runs) == 1 else ""
     return render_page(
@@ -76,7 +117,13 @@ def render_report(
         suites=list(suites_compared(settings)),
         sureness=list(sureness(settings)),
         faults=FAULTS,
-        found=chart_data(runs, settings),
+        sure_from=[f"#answered from {least:.0%}" for least in SURE_FROM],
+        pairs=[pair for pair in compared if not isinstance(pair, str)],
+        uncompared=[line for line in compared if isinstance(line, str)],
+        people=bool(people) and not folds_are_people(settings, people),
+        not_at_hand=not_at_hand,
+        run_settings=[run.setting for run in runs],
+        found=found,
         words=words,
         statistics=statistics,
         matrices_of=matrices_of,

@@ -59,7 +59,7 @@ function mark(kind, x, y, size = 5) {
 const DASHES = ["", "7 3", "2 3", "9 3 2 3", "12 4", "4 2"];
 
 /** Lines over a common x; series are {name, points: [[x, y], ...], kind, thin}. */
-function lines(width, height, label, series, { xLabel, yLabel, yRange, format, xRange }) {
+function lines(width, height, label, series, { xLabel, yLabel, yRange, format, xRange, xFormat = trim }) {
   const svg = canvas(width, height, label);
   const left = 56, right = 12, top = 12, bottom = 44;
   const all = series.flatMap((each) => each.points).filter((p) => Number.isFinite(p[1]));
@@ -77,7 +77,7 @@ function lines(width, height, label, series, { xLabel, yLabel, yRange, format, x
     text(svg, left - 6, Y(y) + 4, format ? format(y) : trim(y), { "text-anchor": "end", fill: "var(--soft)" });
   }
   for (const x of ticks(x0, x1, 8))
-    text(svg, X(x), height - bottom + 16, trim(x), { "text-anchor": "middle", fill: "var(--soft)" });
+    text(svg, X(x), height - bottom + 16, xFormat(x), { "text-anchor": "middle", fill: "var(--soft)" });
   text(svg, left, height - 8, xLabel, { fill: "var(--soft)" });
   if (yLabel) text(svg, width - right, height - 8, yLabel, { "text-anchor": "end", fill: "var(--soft)" });
   for (const each of series) {
@@ -104,21 +104,33 @@ function ticks(low, high, n) {
   return found;
 }
 
-/** Put a drawing into a figure, with its two buttons; the same place is drawn again later. */
-function show(figure, svg, name) {
+/**
+ * Put a drawing into a figure, with buttons to save it; the same place is drawn again later.
+ * `numbers` is a table of what is drawn, its first row the headings.
+ */
+function show(figure, svg, name, numbers) {
   const place = figure.querySelector(".drawing");
   place.replaceChildren(svg);
-  let bar = figure.querySelector(".save");
-  if (!bar) {
-    bar = make("div", { class: "bar save controls" });
-    for (const kind of ["SVG", "PNG"]) {
-      const button = make("button", { type: "button" }, `Save as ${kind}`);
-      button.addEventListener("click", () => save(figure.querySelector(".drawing svg"), bar.dataset.name, kind));
-      bar.append(button);
-    }
-    place.after(bar);
+  figure.querySelector(".save")?.remove();
+  const bar = make("div", { class: "bar save controls" });
+  const file = name.replace(/[^A-Za-z0-9_-]+/g, "-");
+  for (const kind of ["SVG", "PNG", ...(numbers ? ["CSV"] : [])]) {
+    const button = make("button", { type: "button" }, `Save as ${kind}`);
+    button.addEventListener("click", () =>
+      kind === "CSV" ? download(new Blob([csv(numbers)], { type: "text/csv" }), `${file}.csv`) : save(svg, file, kind));
+    bar.append(button);
   }
-  bar.dataset.name = name.replace(/[^A-Za-z0-9_-]+/g, "-");
+  (figure.querySelector(".beside") ?? place).after(bar);
+}
+
+/** A table as text; words that a spreadsheet would take for a formula stay words. */
+function csv(rows) {
+  const cell = (value) => {
+    if (typeof value === "number") return String(value);
+    const words = /^[=+@\t\r-]/.test(value ?? "") ? `'${value}` : String(value ?? "");
+    return /[",\n\r]/.test(words) ? `"${words.replaceAll('"', '""')}"` : words;
+  };
+  return rows.map((row) => row.map(cell).join(",") + "\n").join("");
 }
 
 /** The drawing as a file of its own: light colours written out, a background, no variables. */

@@ -1,0 +1,57 @@
+// One run in detail.
+
+const drawn = new Set();
+
+function drawRun(index) {
+  const section = document.querySelector(`section[data-run="${index}"]`);
+  for (const each of document.querySelectorAll("section[data-run]")) each.hidden = each !== section;
+  if (drawn.has(index)) return;
+  drawn.add(index);
+  const run = found.runs[index];
+  confusionFigure(section.querySelector(".confusion"), run);
+  classFigure(section.querySelector(".by-class"), run);
+  curvesFigure(section.querySelector(".curves"), run);
+}
+
+function classFigure(figure, run) {
+  const order = figure.querySelector("select");
+  const names = classesOf(run);
+  const kept = names.map((_, i) => i).filter((i) => Object.values(run.confusion).some((matrix) => sum(matrix[i])));
+  const parts = (matrix) => matrix.map((row, i) => (sum(row) ? row[i] / sum(row) : null));
+  const series = Object.entries(run.confusion).map(([name, matrix], kind) => ({ name, kind, values: parts(matrix) }));
+  const redraw = () => {
+    const places = [...kept];
+    const whole = series[0].values;
+    if (order.value === "worst") places.sort((a, b) => (whole[a] ?? 2) - (whole[b] ?? 2));
+    dots(figure, `class-accuracy-${run.name}`, `Accuracy of each class, ${run.name}`, places.map((i) => names[i]),
+      series.map((each) => ({ ...each, values: places.map((i) => each.values[i]) })));
+  };
+  order.addEventListener("change", redraw);
+  redraw();
+}
+
+function curvesFigure(figure, run) {
+  if (!run.curves.length) {
+    figure.querySelector(".drawing").append(make("p", { class: "note" }, "There is no epochs.jsonl beside this run."));
+    return;
+  }
+  const which = figure.querySelector("select");
+  const redraw = () => {
+    const key = which.value;
+    const folds = run.curves.map((each) => ({ name: each.fold, kind: 1, dash: 0, thin: run.curves.length > 1, points: each[key].map((v, i) => [i + 1, v]) }));
+    const longest = Math.max(...folds.map((each) => each.points.length));
+    const mean = [];
+    for (let i = 0; i < longest; i++) {
+      const here = folds.filter((each) => each.points.length > i).map((each) => each.points[i][1]);
+      mean.push([i + 1, sum(here) / here.length]);
+    }
+    const all = folds.length > 1 ? [...folds, { name: "mean of the folds", kind: 0, dash: 0, points: mean }] : folds.map((each) => ({ ...each, kind: 0 }));
+    const part = key === "accuracy";
+    show(figure, lines(room(760), 300, `Training curve of ${run.name}: ${key}`, all, {
+      xLabel: folds.length > 1 ? "epoch; thick: mean of the folds, thin: each fold" : "epoch", yLabel: part ? "accuracy of training" : key,
+      yRange: part ? [0, 1] : undefined, format: part ? (v) => percent(v, 0) : undefined }), `${key}-${run.name}`,
+      [["epoch", ...run.curves.map((each) => each.fold)], ...mean.map(([epoch], i) => [epoch, ...run.curves.map((each) => each[key][i] ?? "")])]);
+  };
+  which.addEventListener("change", redraw);
+  redraw();
+}
