@@ -58,6 +58,7 @@ REMEDIES = {
     errno.ENOMEM: "Close other programs, or give fewer --workers.",
 }
 """What to do about an error of the system, by its number."""
+KEPT = "What is finished is kept: run the same command again to go on."
 NEEDED_FOR = {
     "encode": "the encoder's packages",
     "export": "the packages for exports",
@@ -150,6 +151,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         click.echo(f"Error: {message}", err=True)
         sys.exit(2)
+    except Exception as error:
+        from pipeline.common.stores.faults import is_foreign, told
+
+        if not is_foreign(error):
+            raise
+        click.echo(
+            f"Error: the object store does not answer as it must: {told(error)}. {KEPT}", err=True
+        )
+        sys.exit(2)
 
 
 def _explained(error: Exception) -> str | None:
@@ -158,20 +168,19 @@ def _explained(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, ModuleNotFoundError):
         return _missing_extra(sys.argv[1] if sys.argv[1:] else "", error)
-    kept = "What is finished is kept: run the same command again to go on."
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         mend = REMEDIES.get(error.errno or 0, "")
-        return f"{where}{error.strerror or error}. {mend}{' ' if mend else ''}{kept}"
+        return f"{where}{error.strerror or error}. {mend}{' ' if mend else ''}{KEPT}"
     text = str(error)
     if isinstance(error, MemoryError) or "allocate" in text or "out of memory" in text:
         size = f" ({text})" if text and len(text) < 200 else ""
         return (
             f"there is too little memory{size}: close other programs, or give less work at a time "
-            f"(--workers, --memory, a smaller batch). {kept}"
+            f"(--workers, --memory, a smaller batch). {KEPT}"
         )
     if "new thread" in text:
-        return f"{text}: this account may start no more threads (see 'ulimit -u'). {kept}"
+        return f"{text}: this account may start no more threads (see 'ulimit -u'). {KEPT}"
     return None
 
 

@@ -29,6 +29,7 @@ from typing import Any
 from pipeline.cache.checksums import CLAIMS, LOCK, PROGRESS
 from pipeline.cache.objects import Objects
 from pipeline.common.files import held
+from pipeline.common.stores import Version
 from pipeline.contract import LEDGER_PREFIX, ConfigError, ContractError
 
 log = logging.getLogger(__name__)
@@ -155,6 +156,24 @@ def check_owner(objects: Objects, session: str) -> None:
     """
     if owner(objects) != session:
         raise ContractError(f"{objects.location} was taken over by another encode: this one stops")
+
+
+def write_owned(
+    objects: Objects, key: str, content: bytes, *, version: Version, session: str
+) -> Version:
+    """Put an object in place as the cache's owner, and return what it is then.
+
+    An object store refuses the put where the object has changed since ``version``, which must have
+    been looked at before the claim was. Then one of two encodes has been taken over by the other:
+    the owner writes over what the other had begun, and the other stops here.
+
+    Raises:
+        ContractError: another has taken the cache over.
+    """
+    while (written := objects.write_over(key, content, version)) is None:
+        version = objects.version(key)
+        check_owner(objects, session)
+    return written
 
 
 def _take(objects: Objects) -> Claim:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cache.checksums import SUMS, is_transient
+from pipeline.cache.chunk_content import chunk_content
 from pipeline.cache.description import (
     DESCRIPTION,
     RECORDS,
@@ -31,9 +32,10 @@ from pipeline.cache.description import (
     write_records,
     write_spec,
 )
-from pipeline.cache.ledger import ChunkLedger, Entry, read_ledger, write_ledger
-from pipeline.cache.lock import check_owner
+from pipeline.cache.ledger import ChunkLedger, Entry, ledger_key, read_ledger, write_ledger
+from pipeline.cache.lock import check_owner, write_owned
 from pipeline.cache.objects import Objects
+from pipeline.common.checksums import CRC_BYTES
 from pipeline.contract import (
     LEDGER_PREFIX,
     CacheSpec,
@@ -58,7 +60,7 @@ def records_per_chunk(row_bytes: int) -> int:
 
 def chunk_bytes(spec: ModalitySpec) -> int:
     """Bytes of a chunk's object: its rows, the last chunk padded, and four of CRC-32C."""
-    return spec.records_per_chunk * spec.row_bytes + 4
+    return spec.records_per_chunk * spec.row_bytes + CRC_BYTES
 
 
 def digest_rows(rows: NDArray[Any]) -> list[str]:
@@ -287,8 +289,7 @@ class CacheStore:
         """Take records out of a chunk's ledger: they are to be encoded again."""
         ledger = read_ledger(self.objects, modality, chunk)
         if ledger is not None:
-            kept = tuple(entry for entry in ledger.entries if entry.record_id not in record_ids)
-            write_ledger(self.objects, replace(ledger, entries=kept))
+            write_ledger(self.objects, _without(ledger, record_ids))
 
     def commit(
         self,
@@ -308,39 +309,46 @@ class CacheStore:
             ContractError: what was read back is not what was written, or another encode has taken
                 the cache over.
         """
-        check_owner(self.objects, session)
+        objects, key = self.objects, ledger_key(modality, chunk)
+        chunk_key = self.chunk_key(modality, chunk)
+        # Before the claim: what an encode that takes the cache over then writes is not this.
+        chunk_version, version = objects.version(chunk_key), objects.version(key)
+        check_owner(objects, session)
         ordered = tuple(sorted(entries, key=lambda entry: entry.row))
         present = [entry for entry in ordered if entry.presence == Presence.PRESENT]
-        before = read_ledger(self.objects, modality, chunk)
+        before = read_ledger(objects, modality, chunk)
         digests = {entry.record_id: entry.digest for entry in ordered}
         changing = {
             entry.record_id
             for entry in (before.entries if before else ())
             if entry.digest and digests.get(entry.record_id) != entry.digest
         }
-        if changing:
-            self.withdraw(modality, chunk, changing)
+        if before and changing:
+            content = _without(before, changing).to_bytes()
+            version = write_owned(objects, key, content, version=version, session=session)
         if not present:
-            self.objects.delete(self.chunk_key(modality, chunk))
+            objects.delete(chunk_key)
         else:
-            stored = self.rows_of(modality, chunk)
-            self.group()[feature_array(modality)][stored.start : stored.stop] = rows
-            self.objects.flush(self.chunk_key(modality, chunk))
-            back = self.objects.read(self.chunk_key(modality, chunk))
-            damaged = self.unsound(modality, chunk, present, back)
+            content = chunk_content(rows, self.spec.modalities[modality])
+            write_owned(objects, chunk_key, content, version=chunk_version, session=session)
+            damaged = self.unsound(modality, chunk, present, objects.read(chunk_key))
             if damaged:
-                where = f"{self.objects.location}/{self.chunk_key(modality, chunk)}"
                 raise ContractError(
-                    f"{where}: record {damaged[0]} reads back as other bytes than were written. "
-                    "The disk or its memory is faulty; nothing was recorded as done."
+                    f"{objects.location}/{chunk_key}: record {damaged[0]} reads back as other "
+                    "bytes than were written. The disk or its memory is faulty; nothing was "
+                    "recorded as done."
                 )
-        check_owner(self.objects, session)
-        write_ledger(
-            self.objects,
-            ChunkLedger(
-                modality=modality, chunk=chunk, entries=ordered, environment=dict(environment)
-            ),
+        check_owner(objects, session)
+        ledger = ChunkLedger(
+            modality=modality, chunk=chunk, entries=ordered, environment=dict(environment)
         )
+        write_owned(objects, key, ledger.to_bytes(), version=version, session=session)
+
+
+def _without(ledger: ChunkLedger, record_ids: Set[str]) -> ChunkLedger:
+    """A ledger that says nothing of some records."""
+    kept = tuple(entry for entry in ledger.entries if entry.record_id not in record_ids)
+    return replace(ledger, entries=kept)
 
 
 def spec_or_nothing(objects: Objects) -> CacheSpec | None:

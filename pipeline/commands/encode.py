@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The raw tree that the manifest's paths lie in: folders or the archives as downloaded.",
 )
-@click.option("--out", required=True, help="The cache: a folder, or a URL that fsspec knows.")
+@click.option(
+    "--out", required=True, help="The cache: a folder, or a URL such as s3://bucket/utd.zarr."
+)
 @click.option(
     "--modalities",
     default="",

@@ -110,6 +110,11 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
             f"--out {location} lies in the memory of one process: encode into it with --workers 0 "
             "and without --scheduler"
         )
+    if location.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"--out {location} can be read and not written: name a folder or a bucket, such as "
+            "s3://bucket/cache.zarr"
+        )
     # Relative names would mean other folders to workers elsewhere.
     if "://" not in location or location.startswith(FILE):
         location = str(Path(location.removeprefix(FILE)).absolute())

@@ -28,8 +28,10 @@ def _without_locks(monkeypatch):
     monkeypatch.setattr(lock, "BEAT_S", 0.05)
 
 
-@pytest.fixture(params=["folder", "memory"])
+@pytest.fixture(params=["folder", "memory", "s3"])
 def location(request, tmp_path):
+    if request.param == "s3":
+        return request.getfixturevalue("s3")
     return str(tmp_path / "c") if request.param == "folder" else f"memory://{tmp_path.name}"
 
 

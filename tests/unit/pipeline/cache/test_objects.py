@@ -10,8 +10,10 @@ from pipeline.cache.objects import Objects
 from pipeline.contract import ConfigError, ContractError
 
 
-@pytest.fixture(params=["folder", "file", "memory"])
+@pytest.fixture(params=["folder", "file", "memory", "s3"])
 def objects(request, tmp_path):
+    if request.param == "s3":
+        return Objects(request.getfixturevalue("s3"))
     return Objects(
         {
             "folder": str(tmp_path / "cache"),

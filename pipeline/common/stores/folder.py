@@ -1,0 +1,109 @@
+"""Objects as files of a folder of this machine.
+
+An object is written beside its place, flushed to the disk and renamed over it, so that a kill or a
+power cut leaves the old object or the new one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.common.files import PARTIAL, flush, replacing
+from pipeline.contract import ContractError
+
+FILE = "file://"
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Objects under a local folder."""
+
+    location: str
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return Path(self.location)
+
+    def read(self, key: str) -> bytes | None:
+        """See :class:`~pipeline.common.stores.store.Store`."""
+        try:
+            return (self.path / key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+
+    def write(self, key: str, content: bytes) -> None:
+        """See :class:`~pipeline.common.stores.store.Store`."""
+        path = self.path / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_bytes(content)
+
+    def create(self, key: str, content: bytes) -> bool:
+        """See :class:`~pipeline.common.stores.store.Store`."""
+        try:
+            with (self.path / key).open("xb") as file:
+                file.write(content)
+        except FileExistsError:
+            return False
+        return True
+
+    def version(self, key: str) -> str:
+        """Nothing: whoever writes a folder holds its lock."""
+        return ""
+
+    def write_over(self, key: str, content: bytes, version: str) -> str | None:
+        """See :class:`~pipeline.common.stores.store.Store`."""
+        self.write(key, content)
+        return ""
+
+    def names(self, folder: str) -> list[str]:
+        """See :class:`~pipeline.common.stores.store.Store`."""
+        try:
+            return os.listdir(self.path / folder)  # noqa: PTH208 - the names are all we want
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """See :class:`~pipeline.common.stores.store.Store`; leftovers of a kill are left out."""
+        sizes: dict[str, int] = {}
+        for folder, folders, files in os.walk(self.path / prefix, followlinks=False):
+            folders.sort()
+            for name in files:
+                path = Path(folder) / name
+                with suppress(FileNotFoundError):  # what was replaced or removed meanwhile
+                    sizes[path.relative_to(self.path).as_posix()] = path.lstat().st_size
+        return {key: size for key, size in sizes.items() if not key.endswith(PARTIAL)}
+
+    def delete(self, key: str) -> None:
+        """See :class:`~pipeline.common.stores.store.Store`."""
+        path = self.path / key
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def flush(self, key: str) -> None:
+        """Make sure that an object that another library wrote is on the disk."""
+        flush(self.path / key)
+        flush((self.path / key).parent)
+
+    def sweep(self) -> int:
+        """Remove what a kill left half-written, and count it."""
+        partials = [path for path in self.path.rglob(f"*{PARTIAL}") if path.is_file()]
+        for path in partials:
+            path.unlink(missing_ok=True)
+        return len(partials)
+
+    def zarr_store(self, *, read_only: bool) -> Any:
+        """See :class:`~pipeline.common.stores.store.Store`."""
+        from zarr.storage import LocalStore
+
+        if self.path.exists() and not self.path.is_dir():
+            raise ContractError(f"{self.location} is a file: wanted a cache's folder")
+        return LocalStore(self.path, read_only=read_only)

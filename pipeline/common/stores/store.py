@@ -1,0 +1,85 @@
+"""What every place for objects can do, and which kind of place a location is."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import Any, Protocol
+
+from pipeline.common.stores.folder import FILE, Folder
+from pipeline.contract import ConfigError
+
+BUCKETS = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
+"""Kinds of URL of object stores that can be written."""
+WEB = ("http", "https")
+"""Kinds of URL that can be read, object by object, and not listed."""
+
+Version = str
+"""What an object was when it was looked at; empty where there was none, or where nothing tells."""
+
+
+class Store(Protocol):
+    """Objects under one location, by their names with ``/`` between the parts."""
+
+    def read(self, key: str) -> bytes | None:
+        """All bytes of an object; None where there is none."""
+
+    def write(self, key: str, content: bytes) -> None:
+        """Put an object in place, whole and durable, over whatever is there."""
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Put an object where there is none; False where there is one. Of several, one can.
+
+        ``content`` must name its writer, by which a put is known again whose answer got lost.
+        """
+
+    def version(self, key: str) -> Version:
+        """What an object is now, for :meth:`write_over`."""
+
+    def write_over(self, key: str, content: bytes, version: Version) -> Version | None:
+        """Put an object in place of what it was at ``version``; None where it has changed since.
+
+        A folder's is held by a lock that goes with its process, so it writes in any case.
+        """
+
+    def names(self, folder: str) -> list[str]:
+        """What lies in a folder, by name; nothing where there is no such folder."""
+
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Every object under a prefix and its bytes."""
+
+    def delete(self, key: str) -> None:
+        """Remove an object, or a folder of them; nothing happens where there is none."""
+
+    def zarr_store(self, *, read_only: bool) -> Any:
+        """The same place as a Zarr store."""
+
+
+def open_store(location: str) -> Store:
+    """The objects at a location: a folder, or a URL.
+
+    Raises:
+        ConfigError: it cannot be opened.
+    """
+    scheme, separator, _ = location.partition("://")
+    if not separator or location.startswith(FILE):
+        return Folder(location.removeprefix(FILE))
+    if scheme == "hf":
+        raise ConfigError(
+            f"{location}: Hugging Face is not written to. Publish into a folder and upload that "
+            "with 'hf upload USER/NAME FOLDER --repo-type dataset'; what lies there is fetched "
+            "from https://huggingface.co/datasets/USER/NAME/resolve/main"
+        )
+    return _remote(location, os.getpid())
+
+
+@lru_cache(maxsize=16)
+def _remote(location: str, _pid: int) -> Store:
+    """One client a place and process: it holds the connections."""
+    if location.partition("://")[0] in (*BUCKETS, *WEB):
+        from pipeline.common.stores.bucket import Bucket
+
+        return Bucket(location)
+    from pipeline.common.stores.filesystem import Filesystem
+
+    return Filesystem(location)

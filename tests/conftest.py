@@ -1,0 +1,26 @@
+"""What tests of several folders share and is started once, when the first of them asks."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from tests import object_store
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of an S3 server."""
+    pytest.importorskip("moto", reason="the S3 server of the tests comes with dmft[dev]")
+    with object_store.s3_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A place of the test's own on that server, as a URL; clients find the server by themselves."""
+    for name, value in object_store.environment(s3_endpoint).items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{object_store.BUCKET}/{uuid.uuid4().hex}"

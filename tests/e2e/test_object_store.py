@@ -1,0 +1,120 @@
+"""A cache in a real S3 server: encoded, killed, gone on with, written by two, verified."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from pipeline.cache.objects import Objects
+from pipeline.cache.verify import verify
+from pipeline.contract import ConfigError
+from tests.e2e.running import kill_all, run, start
+from tests.fabricate import encode_here, record_ids, save_manifest_of, write_raw
+
+N_RECORDS = 8
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A raw tree, its manifest, and the objects of an encode of it into a folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    raw = write_raw(folder / "raw", record_ids(N_RECORDS))
+    manifest = save_manifest_of(raw, folder / "raw.jsonl")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.cache.writer.MAX_CHUNK_RECORDS", 2)
+        encode_here(raw, folder / "cache")
+    return raw, manifest, contents(str(folder / "cache"))
+
+
+def contents(location: str) -> dict[str, bytes]:
+    """Every object that a complete cache has."""
+    objects = Objects(location)
+    return {key: objects.read(key) for key in objects.sizes() if key != ".ledger/lock"}
+
+
+def command(whole, location):
+    raw, manifest, _ = whole
+    return ["encode", manifest, "--raw", raw, "--out", location, "--workers", 0]
+
+
+def wait_for_commits(process, location, n: int) -> None:
+    """Wait until n chunks are done."""
+    objects = Objects(location)
+    while process.poll() is None:
+        names = [objects.names(f".ledger/{name}") for name in ("skeleton", "inertial")]
+        if sum(map(len, names)) >= n:
+            return
+        time.sleep(0.02)
+
+
+def test_it_is_the_cache_of_a_folder_object_by_object(whole, s3, monkeypatch):
+    monkeypatch.setattr("pipeline.cache.writer.MAX_CHUNK_RECORDS", 2)
+    encode_here(whole[0], s3)
+    assert contents(s3) == whole[2]
+    report = verify(s3, full=True)
+    assert (report.state, report.findings) == ("complete", ())
+    summary = encode_here(whole[0], s3)
+    assert not summary.plan.tasks
+    with pytest.raises(ConfigError, match=r"holds inertial encoded otherwise"):
+        encode_here(whole[0], s3, config=_other_encoding())
+
+
+def _other_encoding():
+    from pipeline.encoders.config import load_config
+
+    return load_config(None, ("inertial.patches=8",), {})
+
+
+def test_killed_it_goes_on_and_ends_with_the_same_objects(whole, s3):
+    n_hit = 0
+    for n_commits in (1, 5):
+        process = start(command(whole, s3))
+        wait_for_commits(process, s3, n_commits)
+        n_hit += process.poll() is None
+        kill_all(process)
+    assert n_hit
+    code, _, err = run(command(whole, s3))
+    assert code == 0, err
+    assert contents(s3) == whole[2]
+
+
+def test_of_two_encodes_at_once_one_is_refused(whole, s3):
+    first = start(command(whole, s3))
+    wait_for_commits(first, s3, 1)
+    first.send_signal(signal.SIGSTOP)  # it is there, however long it takes
+    said = rf"{s3} is being written by another encode \(process {first.pid} on "
+    with pytest.raises(ConfigError, match=said):
+        encode_here(whole[0], s3)
+    first.send_signal(signal.SIGCONT)
+    _, err = first.communicate(timeout=60)
+    assert first.returncode == 0, err
+    assert contents(s3) == whole[2]
+
+
+def test_the_commands_read_it_where_it_lies(whole, s3, monkeypatch):
+    monkeypatch.setattr("pipeline.cache.writer.MAX_CHUNK_RECORDS", 2)
+    encode_here(whole[0], s3)
+    assert verify(s3, full=True).findings == ()
+    key = "skeleton/c/1/0/0"
+    content = Objects(s3).read(key)
+    Objects(s3).write(key, bytes([content[0] ^ 1]) + content[1:])
+    code, _, err = run(["cache", "verify", s3, "--full"])
+    assert code == 1
+    assert f"{key}: its bytes are not what was written" in err
+    encode_here(whole[0], s3, check_stored=True)
+    assert contents(s3) == whole[2]
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("s3://no-such-bucket/c", "there is no such bucket. Make it first, or name another"),
+        ("hf://datasets/a/b", "Hugging Face is not written to. Publish into a folder"),
+        ("https://127.0.0.1:1/c", "can be read and not written: name a folder or a bucket"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_in_a_sentence(whole, s3, location, said):
+    with pytest.raises(ConfigError, match=said):
+        encode_here(whole[0], location)
