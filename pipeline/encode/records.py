@@ -165,15 +165,11 @@ class Encoder:
         assert isinstance(self.encoding, FramesEncoding)
         frames = self._read(reading)
         assert isinstance(frames, Frames)
-        every, n_frames = self.encoding.every, 0
         with _blamed_on_the_record("read"):
-            for block, times_s in frames.blocks:
-                kept = block[-n_frames % every :: every]
-                reading.times_s.extend(times_s[-n_frames % every :: every].tolist())
-                n_frames += len(block)
-                if len(kept):
-                    yield self.kind.encode(kept, self.encoding)
-            reading.length = n_frames
+            for block, times_s in frames.every(self.encoding.every):
+                reading.times_s.extend(times_s.tolist())
+                yield self.kind.encode(block, self.encoding)
+            reading.length = frames.n_frames
 
     def _failed(self, reading: _Reading, error: RecordingError) -> Encoded:
         failure = Failure(

@@ -23,7 +23,7 @@ from pipeline.readers.plugins import PLUGIN, load_plugin, version_of
 from pipeline.readers.readable import Opened, Readable, of_one_file
 from pipeline.readers.times import check_rate, check_span, in_order_of_time
 from pipeline.readers.video import read_video
-from pipeline.signals.recording import Frames, Signal, Streams
+from pipeline.signals.recording import Block, Frames, Signal, Streams
 
 BLOCK_FRAMES = 16
 _MAX_VALUE = float(np.finfo(np.float32).max)
@@ -210,27 +210,29 @@ def _read_frames(reading: Reading, source: Source, content: bytes, ref: StreamRe
         )
     if ref.n_frames is not None and n_frames != ref.n_frames:
         raise ref.refuse(f"holds {n_frames} frames where the manifest lists {ref.n_frames}")
-    return Frames(n_frames=n_frames, blocks=_blocks(array, reading.kind, source, ref))
+    return Frames(n_frames=n_frames, every=partial(_blocks, array, reading.kind, source, ref))
 
 
 def _blocks(
-    array: NDArray[Any], kind: str, source: Source, ref: StreamRef
-) -> Iterator[tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.float64]]]:
+    array: NDArray[Any], kind: str, source: Source, ref: StreamRef, every: int
+) -> Iterator[Block]:
     assert source.rate_hz is not None
     for start in range(0, len(array), BLOCK_FRAMES):
         block = array[start : start + BLOCK_FRAMES]
         if kind == "depth":
-            block = in_millimetres(block, source, ref, start)
-        times_s = np.arange(start, start + len(block)) / source.rate_hz
-        yield np.ascontiguousarray(block), times_s
+            block = in_millimetres(block, source, ref, range(start, start + len(block)))
+        kept = slice(-start % every, None, every)
+        times_s = np.arange(start, start + len(block))[kept] / source.rate_hz
+        if len(times_s):
+            yield np.ascontiguousarray(block[kept]), times_s
 
 
 def in_millimetres(
-    block: NDArray[Any], source: Source, ref: StreamRef, start: int
+    block: NDArray[Any], source: Source, ref: StreamRef, places: Sequence[int]
 ) -> NDArray[np.uint16]:
     """Depth as whole millimetres; NaN is no reading, as 0 is.
 
-    Shapes: (n, H, W) -> (n, H, W).
+    Shapes: (n, H, W), their places in the recording (n,) -> (n, H, W).
 
     Raises:
         RecordingError: a depth below 0 or beyond 65,535 mm, or a part of one where nothing is
@@ -246,7 +248,7 @@ def in_millimetres(
     if not whole.all():
         frame, row, column = (int(i) for i in np.argwhere(~whole)[0])
         raise ref.refuse(
-            f"holds depth {block[frame, row, column]} in frame {start + frame} at row {row}, "
+            f"holds depth {block[frame, row, column]} in frame {places[frame]} at row {row}, "
             f"column {column}: wanted whole millimetres from 0 to 65535; see 'factor'"
         )
     return depth.astype(np.uint16)

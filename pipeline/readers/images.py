@@ -21,7 +21,7 @@ from pipeline.datasets.reading import Kind, Source
 from pipeline.readers.limits import Limits
 from pipeline.readers.readable import Opened
 from pipeline.readers.video import MAX_PIXELS
-from pipeline.signals.recording import Frames
+from pipeline.signals.recording import Block, Frames
 
 BLOCK_FRAMES = 16
 MAX_PICTURES = 100_000
@@ -45,7 +45,7 @@ def read_images(opened: Sequence[Opened], kind: Kind, source: Source) -> Frames:
     content, ref = opened[0]
     if len(opened) > 1 or not content.startswith(b"PK"):
         pictures = [(other.path, partial(bytes, each)) for each, other in opened]
-        return Frames(n_frames=len(opened), blocks=_blocks(pictures, ref, kind, source))
+        return Frames(n_frames=len(opened), every=partial(_blocks, pictures, ref, kind, source))
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
@@ -59,32 +59,37 @@ def read_images(opened: Sequence[Opened], kind: Kind, source: Source) -> Frames:
     if ref.n_frames not in (None, len(members)):
         raise ref.refuse(f"holds {len(members)} pictures where the manifest lists {ref.n_frames}")
     packed = [(m.filename, partial(_unpacked, archive, m, ref)) for m in members]
-    return Frames(n_frames=len(members), blocks=_blocks(packed, ref, kind, source))
+    return Frames(n_frames=len(members), every=partial(_blocks, packed, ref, kind, source))
 
 
 def _blocks(
-    found: Sequence[Picture], ref: StreamRef, kind: Kind, source: Source
-) -> Iterator[tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.float64]]]:
+    found: Sequence[Picture], ref: StreamRef, kind: Kind, source: Source, every: int
+) -> Iterator[Block]:
     from pipeline.readers.described import in_millimetres
 
     assert source.rate_hz is not None
     size: tuple[int, ...] | None = None
     for start in range(0, len(found), BLOCK_FRAMES):
-        pictures = []
-        for name, content in found[start : start + BLOCK_FRAMES]:
-            picture = _picture(name, content(), ref, kind)
-            size = size or picture.shape
+        pictures, places = [], []
+        for place, (name, content) in enumerate(found[start : start + BLOCK_FRAMES], start):
+            is_kept = place % every == 0
+            shape, picture = _picture(name, content(), ref, kind, is_kept)
+            size = size or shape
             limit = Limits.of_environment().pixels
-            if picture.shape != size or size[0] * size[1] * len(found) > limit:
+            if shape != size or size[0] * size[1] * len(found) > limit:
                 raise ref.refuse(
-                    f"holds {name} of {picture.shape} beside {size}: wanted pictures of "
+                    f"holds {name} of {shape} beside {size}: wanted pictures of "
                     f"one size, and at most {limit} pixels in all"
                 )
-            pictures.append(picture)
+            if picture is not None:
+                pictures.append(picture)
+                places.append(place)
+        if not pictures:
+            continue
         block = np.stack(pictures)
         if kind == "depth":
-            block = in_millimetres(block, source, ref, start)
-        yield block, np.arange(start, start + len(block)) / source.rate_hz
+            block = in_millimetres(block, source, ref, places)
+        yield block, np.array(places) / source.rate_hz
 
 
 def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, ref: StreamRef) -> bytes:
@@ -97,7 +102,13 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, ref: StreamRef)
         raise ref.refuse(f"holds {member.filename}, which cannot be read: {error}") from error
 
 
-def _picture(name: str, content: bytes, ref: StreamRef, kind: Kind) -> NDArray[Any]:
+def _picture(
+    name: str, content: bytes, ref: StreamRef, kind: Kind, is_kept: bool
+) -> tuple[tuple[int, ...], NDArray[Any] | None]:
+    """Shape by the picture's header, and its pixels where it is kept.
+
+    Shapes: (H, W, 3) uint8 of colour, (H, W) of depth.
+    """
     from PIL import Image
 
     try:
@@ -106,11 +117,12 @@ def _picture(name: str, content: bytes, ref: StreamRef, kind: Kind) -> NDArray[A
                 raise ref.refuse(
                     f"holds {name} of {image.size}: wanted at most {MAX_PIXELS} pixels"
                 )
+            shape = (image.height, image.width, *([3] if kind == "colour" else []))
             if kind == "colour":
-                return np.asarray(image.convert("RGB"))
+                return shape, np.asarray(image.convert("RGB")) if is_kept else None
             if image.mode not in ("I;16", "I;16B", "I", "L"):
                 raise ref.refuse(f"holds {name} in mode {image.mode}: wanted depth in one channel")
-            return np.asarray(image)
+            return shape, np.asarray(image) if is_kept else None
     except RecordingError:
         raise
     except Exception as error:  # as many types as there are ways to damage a picture

@@ -13,6 +13,7 @@ Not judged: whether the person in it does what the label says.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,7 @@ def read_depth(content: bytes, ref: StreamRef) -> Frames:
     values = read_array(content, "d_depth", shape=shape, path=ref.path)
     n_frames = values.shape[2]
     _check_length(n_frames, ref)
-    return Frames(n_frames=n_frames, blocks=_depth_blocks(values, ref))
+    return Frames(n_frames=n_frames, every=partial(_depth_blocks, values, ref))
 
 
 def _signal(values: NDArray[Any], ref: StreamRef, rate_hz: float) -> Signal:
@@ -129,7 +130,7 @@ def _check_length(n_frames: int, ref: StreamRef) -> None:
 
 
 def _depth_blocks(
-    values: NDArray[Any], ref: StreamRef
+    values: NDArray[Any], ref: StreamRef, every: int
 ) -> Iterator[tuple[NDArray[np.uint16], NDArray[np.float64]]]:
     for start in range(0, values.shape[2], DEPTH_BLOCK_FRAMES):
         block = values[:, :, start : start + DEPTH_BLOCK_FRAMES].transpose(2, 0, 1)
@@ -145,5 +146,7 @@ def _depth_blocks(
             )
         if start == 0:
             check_begins(block, "frames", ref.path)
-        frames = np.ascontiguousarray(block, dtype=np.uint16)
-        yield frames, np.arange(start, start + len(frames)) / DEPTH_RATE_HZ
+        kept = np.arange(-start % every, len(block), every)
+        if len(kept):
+            frames = np.ascontiguousarray(block[kept], dtype=np.uint16)
+            yield frames, (start + kept) / DEPTH_RATE_HZ

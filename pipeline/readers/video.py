@@ -10,16 +10,18 @@ resize, choose or normalise frames.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import StreamRef, refuse
+from pipeline.readers.left_out import Undecoded, numbered
 from pipeline.readers.limits import Limits
-from pipeline.signals.recording import Frames
+from pipeline.signals.recording import Block, Frames
 
 BLOCK_FRAMES = 16
 """Frames in a block, fewer where they are large."""
@@ -32,8 +34,6 @@ MAX_GAP_S = 0.5
 DEMUXERS = "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpeg,mpegts,wav"
 """Containers that are opened. Others, such as FFmpeg's lists of files, may name files to open."""
 
-Block = tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.float64]]
-
 
 def read_video(content: bytes, ref: StreamRef, *, block_frames: int = BLOCK_FRAMES) -> Frames:
     """Colour frames of the first video stream of a file (.avi, .mp4).
@@ -41,7 +41,8 @@ def read_video(content: bytes, ref: StreamRef, *, block_frames: int = BLOCK_FRAM
     Times are the file's own time stamps, from the first frame; an .avi has none, and its frames
     are as far apart as its rate says, but for those that its recorder dropped. The header is read
     at once; the frames are decoded as the blocks are drawn, and a generator that is abandoned
-    closes the file.
+    closes the file. Of every n-th frame, what is left out is not converted, and not decoded where
+    nothing that is wanted is predicted from it (``left_out``).
 
     Args:
         content: The whole file.
@@ -55,19 +56,21 @@ def read_video(content: bytes, ref: StreamRef, *, block_frames: int = BLOCK_FRAM
             header's or the list's, time stamps that run backwards or leave a hole. Damage past
             the header is raised by the block where it is met, a wrong count after the last.
     """
-    n_frames = _promised_frames(content, ref)
+    n_frames, stamps = _promised_frames(content, ref)
     container, stream = _open(content, ref)
+    container.close()
     width, height = stream.codec_context.width, stream.codec_context.height
     limit = Limits.of_environment().pixels
     if n_frames * width * height > limit:
-        container.close()
         raise refuse(
             ref.path,
             f"holds {n_frames} frames of {width}x{height}: wanted at most {limit} pixels in all "
             "(DMFT_MAX_PIXELS sets it)",
         )
-    blocks = _decode(container, stream, n_frames, ref, _block_length(stream, block_frames))
-    return Frames(n_frames=n_frames, blocks=blocks)
+    decode = partial(
+        _decode, content, n_frames, stamps, ref, _block_length(width * height, block_frames)
+    )
+    return Frames(n_frames=n_frames, every=decode)
 
 
 def _open(content: bytes, ref: StreamRef, **options: str) -> tuple[Any, Any]:
@@ -109,8 +112,10 @@ def _open(content: bytes, ref: StreamRef, **options: str) -> tuple[Any, Any]:
     return container, stream
 
 
-def _promised_frames(content: bytes, ref: StreamRef) -> int:
+def _promised_frames(content: bytes, ref: StreamRef) -> tuple[int, Sequence[int | None]]:
     """Frames that a player shows of those that the header declares; held against the list's.
+
+    And when the packets of a film of just so many are shown, each for itself.
 
     A header that declares none has its packets counted. An edit list hides frames that are all
     there, and an .avi holds an empty packet for a frame that its recorder dropped.
@@ -135,7 +140,9 @@ def _promised_frames(content: bytes, ref: StreamRef) -> int:
         is_whole = uncut.n_sized == n_frames
     if not is_whole and kind == "avi":
         is_whole = packets.last == n_frames - 1
-    return shown if is_whole and shown else n_frames
+    n_frames = shown if is_whole and shown else n_frames
+    is_simple = packets.n_sized == shown == n_frames and kind != "avi"
+    return n_frames, packets.stamps if is_simple else [None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +155,8 @@ class _Packets:
     """Those of them that a player shows."""
     last: int
     """Place of the last of them by its time stamp; -1 where there is none."""
+    stamps: Sequence[int | None]
+    """When each is shown, in the stream's unit."""
 
 
 def _packets(container: Any, stream: Any, ref: StreamRef) -> _Packets:
@@ -155,42 +164,53 @@ def _packets(container: Any, stream: Any, ref: StreamRef) -> _Packets:
     import av
 
     n_sized, n_shown, last = 0, 0, -1
+    stamps: list[int | None] = []
     try:
         for packet in container.demux(stream):
             if packet.size:
                 n_sized += 1
+                stamps.append(packet.pts)
                 n_shown += not packet.is_discard
                 last = packet.dts if packet.dts is not None else last
     except av.FFmpegError as error:
         raise refuse(ref.path, f"cannot be walked through: {error}", "read") from error
     finally:
         container.close()
-    return _Packets(n_sized=n_sized, n_shown=n_shown, last=last)
+    return _Packets(n_sized=n_sized, n_shown=n_shown, last=last, stamps=stamps)
 
 
-def _block_length(stream: Any, block_frames: int) -> int:
-    frame_bytes: int = stream.codec_context.width * stream.codec_context.height * 3
-    return max(1, min(block_frames, BLOCK_BYTES // frame_bytes))
+def _block_length(n_pixels: int, block_frames: int) -> int:
+    return max(1, min(block_frames, BLOCK_BYTES // (n_pixels * 3)))
 
 
 def _decode(
-    container: Any, stream: Any, n_frames: int, ref: StreamRef, block_length: int
+    content: bytes,
+    n_frames: int,
+    stamps: Sequence[int | None],
+    ref: StreamRef,
+    block_length: int,
+    every: int,
 ) -> Iterator[Block]:
     import av
     from av.video.reformatter import VideoReformatter
 
+    container, stream = _open(content, ref)
     width, height = stream.codec_context.width, stream.codec_context.height
     to_rgb = VideoReformatter()
     clock = _Clock(container, stream, ref, n_frames)
-    n_decoded = 0
+    n_decoded = n_kept = slot = 0
     frames = np.empty((0, height, width, 3), np.uint8)
     times_s = np.empty(0)
     try:
-        for frame in container.decode(stream):
+        for index, frame in numbered(container, stream, stamps, every, ref):
             if n_decoded == n_frames:
                 raise refuse(
                     ref.path, f"decodes to more than the {n_frames} frames its header declares"
                 )
+            if isinstance(frame, Undecoded):
+                clock.time_s(frame, index)
+                n_decoded += 1
+                continue
             if frame.is_corrupt:
                 raise refuse(
                     ref.path, f"is damaged: {n_decoded} of {n_frames} frames decode", "read"
@@ -201,15 +221,18 @@ def _decode(
                     f"changes from {width}x{height} to {frame.width}x{frame.height} at frame "
                     f"{n_decoded}",
                 )
+            time_s = clock.time_s(frame, index)
+            n_decoded += 1
+            if index % every:
+                continue
             picture: NDArray[Any] = to_rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
             picture = _as_shown(picture, frame, ref)
-            slot = n_decoded % block_length
+            slot = n_kept % block_length
             if slot == 0:
-                n = min(block_length, max(1, n_frames - n_decoded))
+                n = min(block_length, max(1, -(-n_frames // every) - n_kept))
                 frames, times_s = np.empty((n, *picture.shape), np.uint8), np.empty(n)
-            frames[slot] = picture
-            times_s[slot] = clock.time_s(frame, n_decoded)
-            n_decoded += 1
+            frames[slot], times_s[slot] = picture, time_s
+            n_kept += 1
             if slot + 1 == len(frames):
                 yield frames, times_s
     except (av.FFmpegError, ValueError) as error:

@@ -8,7 +8,7 @@ never a whole video.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,10 @@ class Streams:
         assert all(s.values.shape[1] == self.widths[n] for n, s in self.signals.items())
 
 
+Block = tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.float64]]
+"""Some frames and their times in seconds from the first of the recording."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frames:
     """A recording that comes in blocks of frames.
@@ -56,6 +60,12 @@ class Frames:
     """
 
     n_frames: int
-    """Frames that the file promises; the blocks hold exactly so many or raise at the end."""
-    blocks: Iterator[tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.float64]]]
-    """Frames and their times in seconds from the first; raises ``RecordingError`` on damage."""
+    """Frames that the file promises; all blocks hold exactly so many or raise at the end."""
+    every: Callable[[int], Iterator[Block]]
+    """Blocks of every n-th frame from the first on, which cost what they keep: what is left out is
+    read no further than the others need it. Raises ``RecordingError`` on damage."""
+
+    @property
+    def blocks(self) -> Iterator[Block]:
+        """Blocks of all frames, from the first on."""
+        return self.every(1)
