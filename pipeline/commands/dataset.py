@@ -31,13 +31,21 @@ def dataset() -> None:
     show_default=True,
     help="The description to write.",
 )
+@click.option(
+    "--table",
+    "trials",
+    type=_FILE,
+    show_default="none: the paths say what recordings show",
+    help="A table of trials (.csv, .tsv, .xlsx, .parquet) whose columns name the files.",
+)
 @click.option("--force", is_flag=True, show_default="off", help="Write over an existing file.")
-def init(raw: Path, output: Path, force: bool) -> None:
+def init(raw: Path, output: Path, trials: Path | None, force: bool) -> None:
     """Draft a description of the recordings in RAW, from their names and a few beginnings.
 
     What is a guess is marked with '# ?': look through them, then run 'dmft dataset check'.
     """
     from pipeline.datasets.draft import draft
+    from pipeline.manifests.table import read_trials
     from pipeline.raw.tree import RawTree
 
     if output.exists() and not force:
@@ -48,11 +56,16 @@ def init(raw: Path, output: Path, force: bool) -> None:
         with tree.open(path) as (file, _):
             return file.read(4096)
 
-    text = draft(raw.resolve().name, tree.walk(), begin)
+    columns = None
+    if trials is not None:
+        table = read_trials(trials)
+        columns = {str(name): table[name].tolist() for name in table.columns}
+    text = draft(raw.resolve().name, tree.walk(), begin, columns)
     output.write_text(text, encoding="utf-8")
     click.echo(text)
     click.echo(f"Next: look through the guesses in {output}, then")
-    click.echo(f"  dmft dataset check {output} --raw {raw}")
+    listed = f" --table {trials}" if trials is not None else ""
+    click.echo(f"  dmft dataset check {output} --raw {raw}{listed}")
 
 
 @dataset.command()
@@ -138,6 +151,9 @@ def check(
     if html is not None:
         n_bytes = write_dataset_page(own, looks, len(listed), html)
         click.echo(f"{html}: {n_bytes / 1e6:.2f} MB", err=True)
+    if not n_warnings and not as_json:
+        build = f"build table {trials} --raw {raw}" if trials else f"build pattern {raw}"
+        click.echo(f"Next: dmft manifest {build} --dataset {description} -o {own.name}.jsonl")
     sys.exit(1 if n_warnings else 0)
 
 

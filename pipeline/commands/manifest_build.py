@@ -13,6 +13,7 @@ from pipeline.common.progress_bar import ProgressBar
 from pipeline.common.words import first_of, text_of
 from pipeline.contract import ConfigError
 from pipeline.datasets import Description, load_description
+from pipeline.datasets.pattern import natural
 from pipeline.manifests import Build, save_manifest
 from pipeline.manifests import build as build_layout
 from pipeline.manifests.build import Progress
@@ -190,7 +191,7 @@ def _describe(built: Build) -> None:
     for name in made.records[0].attributes:
         found = sorted({record.attributes[name] for record in made.records})
         texts = [text_of(n, values.get(name, ())) for n in found]
-        click.echo(f"  {name}: {len(texts)} values: {first_of(texts, 12)}")
+        click.echo(f"  {name}: {len(texts)} values: {first_of(sorted(texts, key=natural), 12)}")
     _list("groups of files with the same content", [" = ".join(g) for g in duplicates(made)])
 
 

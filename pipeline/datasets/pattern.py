@@ -18,6 +18,8 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
 """How names of pictures end."""
 MAX_TEXTS = 6
 """Fields of any text in a pattern; with more, there are too many ways to read a path."""
+MAX_OPTIONS = 3
+"""Ways to write a pattern that an error names."""
 MAX_MARKS = 30
 """Of one separator in a path; one with more is no recording's."""
 FRAME = "frame"
@@ -27,6 +29,15 @@ _FIELD_NAME = re.compile(r"_|[a-z][a-z0-9_]*")
 _KINDS = {"": "[^/]+", "d": "[0-9]{1,9}", "a": "[a-zA-Z0-9]+", "w": "[a-zA-Z0-9_]+"}
 
 
+class TwoReadingsError(ContractError):
+    """A path can be read in two ways."""
+
+    def __init__(self, message: str, at: tuple[str, str]) -> None:
+        """``at`` is the pattern and the first field of which it is not clear what it says."""
+        super().__init__(message)
+        self.at = at
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
     """A pattern of one stream's paths."""
@@ -34,6 +45,8 @@ class Pattern:
     text: str
     names: tuple[str, ...]
     """Fields, without those that are passed over, each once."""
+    _fixed: Mapping[str, str] = field(repr=False)
+    _choices: Mapping[str, Sequence[str]] = field(repr=False)
     _lazy: re.Pattern[str] = field(repr=False)
     _greedy: re.Pattern[str] = field(repr=False)
 
@@ -93,6 +106,8 @@ class Pattern:
         return cls(
             text=text,
             names=tuple(names),
+            _fixed=fixed,
+            _choices=choices,
             _lazy=re.compile(lazy + end, re.IGNORECASE),
             _greedy=re.compile(greedy + end, re.IGNORECASE),
         )
@@ -116,12 +131,41 @@ class Pattern:
         one, other = lazy.groupdict(), greedy.groupdict()
         if one != other:
             name = next(name for name in self.names if one[name] != other[name])
-            raise ContractError(
+            options = self.clearer(path)
+            shown = " or ".join(
+                f"{text!r}, by which {says}" for text, says in list(options.items())[:MAX_OPTIONS]
+            )
+            kinds = f"{{{name}:d}} for a number, {{{name}:a}} for letters and digits, {{{name}:w}}"
+            raise TwoReadingsError(
                 f"{path} says {name} {one[name]!r} or {other[name]!r} by the pattern "
-                f"{self.text!r}: list the classes, or write {{{name}:d}} for a number, "
-                f"{{{name}:a}} for letters and digits, {{{name}:w}} for these and underscores"
+                f"{self.text!r}: list the classes, or write "
+                + (shown or f"{kinds} for these and underscores"),
+                (self.text, name),
             )
         return one
+
+    def clearer(self, path: str) -> dict[str, str]:
+        """Patterns like this one that read a path in one way, to what it says by them.
+
+        One field of any text is given a kind; of those by which it says the same, the first counts.
+
+        Example:
+            >>> Pattern.of("{taken}-{label}-{who:a}.csv", {}, {}).clearer("a-4-clap-f1.csv")
+            {'{taken:a}-{label}-{who:a}.csv': "taken is 'a', label is '4-clap'", \
+'{taken}-{label:a}-{who:a}.csv': "taken is 'a-4', label is 'clap'"}
+        """
+        said: dict[str, str] = {}
+        for name in re.findall(r"\{([a-z][a-z0-9_]*)\}", self.text):
+            for kind in ("d", "a", "w") if name not in self._fixed else ():
+                text = self.text.replace(f"{{{name}}}", f"{{{name}:{kind}}}")
+                option = Pattern.of(text, self._fixed, self._choices)
+                lazy, greedy = option._lazy.fullmatch(path), option._greedy.fullmatch(path)
+                if lazy and greedy and lazy.groupdict() == greedy.groupdict():
+                    says = [f"{n} is {t!r}" for n, t in lazy.groupdict().items()]
+                    plain = [each for each in says if f"{{{each.split()[0]}}}" in self.text]
+                    said.setdefault(", ".join(plain), text)
+                    break
+        return {text: says for says, text in said.items()}
 
 
 def frame_stream(stream: str, number: int) -> str:

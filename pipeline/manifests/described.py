@@ -42,6 +42,8 @@ class Listed:
     """Attribute to its text, empty where the record has none."""
     paths: Mapping[tuple[str, str], tuple[str, str]]
     """Modality and stream to a path and where that stands."""
+    label_place: str = ""
+    """Where the label stands, where that can be said better than by ``place``."""
 
 
 class Problems:
@@ -167,7 +169,8 @@ def _label(
         return int(name) - top.first_label
     shown = first_of(classes, 12)
     numbers = f" or {top.first_label} to {top.first_label + len(classes) - 1}" if classes else ""
-    problems.add(f"{each.place}: the {top.label} is {each.label!r}, wanted one of {shown}{numbers}")
+    place = each.label_place or each.place
+    problems.add(f"{place}: the {top.label} is {each.label!r}, wanted one of {shown}{numbers}")
     return 0
 
 

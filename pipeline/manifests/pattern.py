@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from pipeline.contract import ConfigError, ContractError
 from pipeline.datasets.description import Description
-from pipeline.datasets.pattern import FRAME, frame_stream
+from pipeline.datasets.pattern import FRAME, TwoReadingsError, frame_stream
 from pipeline.manifests.build import Build, Progress, other_files
 from pipeline.manifests.described import Listed, Problems, list_described
 from pipeline.raw.tree import RawTree
@@ -119,6 +119,8 @@ def place_files(
                 )
     ignored = []
     facts_of: dict[Source, dict[Facts, str]] = {source: {} for source in patterns}
+    unclear: dict[tuple[str, str], list[str]] = {}
+    rivals: dict[Source, list[tuple[str, str]]] = {}
     for path in paths:
         if any(fnmatchcase(path, glob) for glob in description.top.exclude):
             ignored.append((path, "excluded by the description"))
@@ -127,8 +129,8 @@ def place_files(
         for source, pattern in patterns.items():
             try:
                 says = pattern.find(path)
-            except ContractError as error:
-                problems.add(str(error))
+            except TwoReadingsError as error:
+                unclear.setdefault(error.at, []).append(str(error))
                 break
             if says is not None:
                 matching[source] = says
@@ -142,12 +144,19 @@ def place_files(
             facts = tuple(found.items())
             other = facts_of.setdefault(source, {}).setdefault(facts, path)
             if other != path:
-                problems.add(
-                    f"{path} and {other} are both {source[0]} of one record: wanted a part of the "
-                    "pattern that tells them apart, such as {take}"
-                )
+                rivals.setdefault(source, []).append((path, other))
         if not matching:
             ignored.append((path, f"not a recording's name in {description.name}"))
+    for messages in unclear.values():
+        problems.add(messages[0] + _and_others(len(messages) - 1, "paths can be read in two ways"))
+    for source, pairs in rivals.items():
+        path, other = pairs[0]
+        passed = "{_}" in patterns[source].text if source in patterns else False
+        problems.add(
+            f"{path} and {other} are both {source[0]} of one record: wanted a part of the pattern "
+            f"that tells them apart, such as {{take}}{' in the place of {_}' if passed else ''}"
+            + _and_others(len(pairs) - 1, "files are of a record that has one")
+        )
     records = _joined(facts_of)
     joined = {path for streams in records.values() for path in streams.values()}
     ignored += [
@@ -186,6 +195,10 @@ def _joined(facts_of: Mapping[Source, Mapping[Facts, str]]) -> dict[Facts, dict[
             if (key_text := tuple(says.get(name, "") for name in order)) in shared:
                 streams[source] = shared[key_text]
     return records
+
+
+def _and_others(n: int, what: str) -> str:
+    return f"; {n} more {what}" if n else ""
 
 
 def _in_order(text: str) -> tuple[int, int, str]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from pipeline.common.words import first_of
+from pipeline.common.words import first_of, meant
 from pipeline.contract import ContractError, check_modality_name
 from pipeline.datasets.description import Description
 from pipeline.datasets.pattern import frame_stream, is_picture, natural
@@ -77,9 +77,17 @@ def list_rows(
         of_paths = {source: column for source, column in of_paths.items() if column in columns}
         if not of_paths:
             problems.add(f"there is no column of paths: its columns are {shown}")
-    for wanted in (top.label, *of_paths.values(), *top.attributes) if labelled else ():
+    keys = [("label", top.label), *(("attributes", name) for name in top.attributes)]
+    for (name, stream), column in of_paths.items():
+        several = len(description.modalities[name].paths) > 1
+        keys.append((f"modality.{name}{f'.streams.{stream}' if several else ''}.path", column))
+    for key, wanted in keys if labelled else ():
         if wanted not in columns:
-            problems.add(f"there is no column {wanted!r}: its columns are {shown}")
+            problems.add(
+                f"there is no column {wanted!r}{_meant(wanted, columns)}: its columns are {shown}; "
+                f"{key!r} of the description says which it is"
+            )
+    problems.check()
     taken = {top.record, *of_paths.values(), *(() if top.label in top.attributes else (top.label,))}
     others = top.attributes or [column for column in columns if column not in taken]
     others = others if labelled else ()
@@ -92,7 +100,10 @@ def list_rows(
             problems.add(f"column {column!r}: {error}")
             continue
         if name in fields or name in _RESERVED or name in description.modalities:
-            problems.add(f"column {column!r}: an attribute cannot be called {name!r}")
+            problems.add(
+                f"column {column!r}: an attribute cannot be called {name!r}; call it otherwise, or "
+                "list those to keep as 'attributes' of the description"
+            )
         fields[name] = column
     if table.empty:
         problems.add("it has no rows: wanted one a record")
@@ -110,6 +121,7 @@ def list_rows(
                 place=row,
                 record=names[at],
                 label=label[at],
+                label_place=f"{row}, column {top.label!r}",
                 fields={name: cells[at] for name, cells in field_cells},
                 paths={
                     source: (_plain(cells[at]), f"{row}, column {column!r}")
@@ -119,6 +131,12 @@ def list_rows(
             )
         )
     return listed
+
+
+def _meant(wanted: str, columns: Sequence[str]) -> str:
+    """The column that is called so but for its letters' case, or nearly so, as a question."""
+    alike = [column for column in columns if column.casefold() == wanted.casefold()]
+    return f" (did you mean {alike[0]!r}?)" if alike else meant(wanted, columns)
 
 
 def with_frames(description: Description, listed: Sequence[Listed], raw: RawTree) -> list[Listed]:

@@ -42,7 +42,8 @@ def seconds_of_dates(
     texts = pd.Series(list(stamps), dtype=object)
     asked = "ISO8601" if time_format == "iso8601" else time_format
     if asked.endswith(_FRACTION):
-        texts = texts.where(texts.str.contains(".", regex=False), texts + ".0")
+        seconds = texts.str.rsplit(":", n=1).str[-1]  # a date may have points of its own
+        texts = texts.where(seconds.str.contains(".", regex=False), texts + ".0")
     try:
         dates = pd.to_datetime(texts, format=asked, errors="coerce", utc=True)
     except (ValueError, TypeError) as error:

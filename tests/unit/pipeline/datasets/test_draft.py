@@ -12,9 +12,9 @@ from pipeline.raw.tree import RawTree
 from tests.described import ACTIVITIES, fabricate_wrist_codes
 
 
-def drafted(root: Path) -> str:
+def drafted(root: Path, columns: dict[str, list[str]] | None = None) -> str:
     tree = RawTree(root)
-    return draft(root.name, tree.walk(), lambda path: tree.read(path)[:4096])
+    return draft(root.name, tree.walk(), lambda path: tree.read(path)[:4096], columns)
 
 
 def test_a_tree_of_an_unknown_kind_is_understood_but_for_its_rate(tmp_path: Path) -> None:
@@ -55,6 +55,66 @@ def test_a_label_of_one_or_two_words_is_the_part_that_varies(tmp_path: Path) -> 
             for take in (1, 2):
                 (tmp_path / f"{person}_{activity}_{take:02d}.txt").write_text("1 2 3\n4 5 6\n")
     made = parse_description(tomllib.loads(drafted(tmp_path)), where="the draft")
-    assert made.modalities["sensor"].patterns["sensor"] == "{part:a}_{label}_{number:d}.txt"
+    assert made.modalities["sensor"].patterns["sensor"] == "{subject:a}_{label}_{number:d}.txt"
     listed, _ = list_tree(made, RawTree(tmp_path))
     assert {each.label for each in listed} == {"walk", "brush_teeth", "climb_stairs"}
+
+
+def test_dates_before_a_label_do_not_run_into_it(tmp_path: Path) -> None:
+    for day in (1, 2):
+        for activity in ("walk", "pour_water", "sit"):
+            name = f"Accelerometer-2011-03-{day:02d}-10-00-00-{activity}-f{day}.txt"
+            (tmp_path / name).write_text("33 37 36\n33 34 34\n32 37 35\n31 30 30\n")
+    (tmp_path / "ABOUT.txt").write_text("not, a recording\n")
+    text = drafted(tmp_path)
+    assert "# 6 of 7 files such as Accelerometer-" in text
+    assert "#   {label} is 3 values: pour_water, sit, walk" in text
+    assert "# ? whole numbers, here 30 to 37: if they are a sensor's codes" in text
+    listed, ignored = list_tree(
+        parse_description(tomllib.loads(text), where="the draft"), RawTree(tmp_path)
+    )
+    assert {each.label for each in listed} == {"walk", "pour_water", "sit"}
+    assert [path for path, _ in ignored] == ["ABOUT.txt"]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "name", "format_", "rate"),
+    [
+        (["1700000000000", "1700000000020", "1700000000040"], "time", "milliseconds", "50"),
+        (["1700000000", "1700000001", "1700000002"], "time", "seconds", "1"),
+        (["1700000000000000000", "1700000000005000000"], "timestamp", "nanoseconds", "200"),
+        (["0.0", "0.01", "0.02"], "t", "seconds", "100"),
+        (["0", "20", "40"], "time (ms)", "milliseconds", "50"),
+        (["0", "5000", "10000"], "time", "microseconds", "200"),
+        (["2024-01-01T10:00:00.00", "2024-01-01T10:00:00.02"], "at", "iso8601", ""),
+        (["01.02.2024 10:00:00.5", "01.02.2024 10:00:01"], "at", "%d.%m.%Y %H:%M:%S.%f", ""),
+    ],
+)
+def test_times_say_their_unit_or_form(
+    tmp_path: Path, stamps: list[str], name: str, format_: str, rate: str
+) -> None:
+    rows = "".join(f"phone;0,5;{stamp};1,5\n" for stamp in stamps)
+    for file in ("1.csv", "2.csv"):
+        (tmp_path / file).write_text(f"\nExported by a watch\n\nwhere;x;{name};y\n{rows}")
+    text = drafted(tmp_path)
+    (source,) = tomllib.loads(text)["modality"].values()
+    assert (source["time"], source["time_format"], source["decimal"]) == (name, format_, ",")
+    assert (source["columns"], source["skip"]) == (["x", "y"], 3)
+    assert "# left out, since texts stand in them: where" in text
+    assert (f"rows come {rate} times a second" in text) == bool(rate)
+    assert source.get("encoding") == ({"rate_hz": 200} if rate == "200" else None)
+
+
+def test_a_table_says_which_column_is_what(tmp_path: Path) -> None:
+    for n in range(4):
+        (tmp_path / f"{n}.csv").write_text("ms,x\n0,1\n20,2\n40,3\n60,4\n80,5\n")
+    columns = {
+        "Trial": ["1", "2", "3", "4"],
+        "Exercise": ["squat", "squat", "lunge", "lunge"],
+        "IMU left": ["0.csv", ".\\1.csv", "", "3.csv"],
+        "Notes": ["", "", "good", "bad"],
+    }
+    made = parse_description(tomllib.loads(drafted(tmp_path, columns)), where="the draft")
+    assert (made.top.label, made.top.record) == ("Exercise", "Trial")
+    assert dict(made.modalities["imu_left"].paths) == {"imu_left": "IMU left"}
+    assert "No column of the table names files" in drafted(tmp_path, {"a": ["b"]})

@@ -51,3 +51,11 @@ def test_names_and_patterns_that_take_for_ever_are_not_tried() -> None:
     assert find("s{a:d}{b}.csv", "s12x.csv") == {"a": "12", "b": "x"}
     six = "-".join(f"{{a{n}}}" for n in range(6))
     assert find(f"{six}.csv", "-" * 120 + ".txt") is None
+
+
+def test_a_path_of_two_readings_is_told_with_patterns_that_read_it_in_one() -> None:
+    with pytest.raises(
+        ContractError,
+        match=r"or write '\{a:d\}-\{b\}\.csv', by which a is '1', b is '2-3' or '\{a\}-\{b:d\}",
+    ):
+        Pattern.of("{a}-{b}.csv", {}, {}).find("1-2-3.csv")

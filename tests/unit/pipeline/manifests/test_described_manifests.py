@@ -94,7 +94,9 @@ def test_a_row_that_cannot_be_is_named_with_its_column(
 
 
 def test_a_label_that_is_no_class_is_named(raw: RawTree) -> None:
-    with pytest.raises(ContractError, match=r"row 2: the label is 'sing', wanted one of drum or 0"):
+    with pytest.raises(
+        ContractError, match=r"row 2, column 'label': the label is 'sing', wanted one of drum or 0"
+    ):
         table(raw, "label,acc\nsing,wrist/a.csv\n", classes=["drum"])
 
 
@@ -104,7 +106,9 @@ def test_spellings_that_differ_in_case_are_one_class(raw: RawTree) -> None:
 
 
 def test_an_empty_label_is_no_class(raw: RawTree) -> None:
-    with pytest.raises(ContractError, match=r"row 3: the label is '', wanted one of drum"):
+    with pytest.raises(
+        ContractError, match=r"row 3, column 'label': the label is '', wanted one of drum"
+    ):
         table(raw, "label,acc\ndrum,wrist/a.csv\n,wrist/b.csv\n")
 
 
@@ -196,6 +200,25 @@ def test_a_file_that_says_less_goes_to_every_record_that_it_agrees_with(raw: Raw
 def test_two_files_of_one_record_are_told_apart_by_the_pattern(raw: RawTree) -> None:
     with pytest.raises(ContractError, match=r"are both acc of one record: wanted a part of the pa"):
         by_pattern(raw, "{label}/{_}.csv")
+
+
+def test_what_many_paths_have_alike_is_one_problem(raw: RawTree) -> None:
+    with pytest.raises(
+        ContractError, match=r"(?s)1 problem.*such as \{take\} in the place of \{_\}; 1 m"
+    ):
+        by_pattern(raw, "{label}/{_}.csv")
+    for name in ("a", "b"):
+        (raw.root / "wrist" / f"2-{name}-3.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(ContractError, match=r"(?s)1 problem.*; 1 more paths can be read in two w"):
+        by_pattern(raw, "wrist/{who}-{label}.csv")
+
+
+def test_a_column_of_another_name_is_pointed_at(raw: RawTree) -> None:
+    with pytest.raises(ContractError) as refused:
+        table(raw, "Label,ACC\na,wrist/a.csv\n")
+    assert "no column 'label' (did you mean 'Label'?): its columns are" in str(refused.value)
+    assert "no column 'acc' (did you mean 'ACC'?)" in str(refused.value)
+    assert "'modality.acc.path' of the description says which it is" in str(refused.value)
 
 
 def test_a_tree_without_recordings_says_what_else_is_there(raw: RawTree) -> None:

@@ -58,7 +58,11 @@ def test_gravity_of_another_unit_is_told(raw: Path) -> None:
     assert done.exit_code == 1
     assert "the median magnitude is 1.0" in done.stderr
     assert "as if in g, and m/s^2 is declared, in which gravity is 9.81" in done.stderr
+    assert "say unit = 'g', or factor = 9.80665" in done.stderr
     assert checked(raw, "mg").exit_code == 1
+    for child in ("anna", "bert"):
+        (raw / f"wave_{child}.csv").write_text("x,y,z\n" + "0.1,0.2,9.8\n0.3,0.1,9.7\n" * 20)
+    assert "say unit = 'm/s^2', or factor = 0.101972" in checked(raw, "g").stderr
 
 
 def test_a_file_that_cannot_be_read_is_told_and_the_others_are_shown(raw: Path) -> None:
@@ -84,6 +88,26 @@ def test_files_of_several_rates_are_told(raw: Path) -> None:
     assert "wave_anna.csv: x, z never change" in done.stderr
 
 
+def test_times_of_another_unit_and_rows_faster_than_the_grid_are_told(raw: Path) -> None:
+    for child in ("anna", "bert"):
+        rows = "".join(f"{5 * n},0.{n},{n},1\n" for n in range(30))
+        (raw / f"wave_{child}.csv").write_text(f"ms,x,y,z\n{rows}")
+    (raw / "wave_carl.csv").write_text("")
+    description = raw.parent / "dataset.toml"
+    told = {}
+    for unit in ("seconds", "milliseconds"):
+        timed = f'"\ntime = "ms"\ntime_format = "{unit}'
+        description.write_text(DESCRIPTION.replace("rate_hz = 50\n", "").replace("UNIT", timed))
+        command = ["dataset", "check", str(description), "--raw", str(raw)]
+        told[unit] = CliRunner().invoke(dmft, command).stderr
+    assert (
+        "rows come 0.2 times a second if times are seconds: milliseconds make it 200 Hz"
+        in (told["seconds"])
+    )
+    assert "rows come at 200 Hz and are laid on a grid of 100 Hz" in told["milliseconds"]
+    assert "no rows in wave_carl.csv" in told["seconds"]
+
+
 def test_a_table_is_looked_at_as_well(raw: Path) -> None:
     trials = raw.parent / "trials.csv"
     trials.write_text("label,wrist\nwave,wave_anna.csv\n")
@@ -99,3 +123,8 @@ def test_a_draft_is_written_once(raw: Path) -> None:
     assert CliRunner().invoke(dmft, command).exit_code == 0
     assert "pattern = " in file.read_text()
     assert CliRunner().invoke(dmft, command).exit_code == 2
+    trials = raw.parent / "trials.csv"
+    trials.write_text("Activity,File\nwave,wave_anna.csv\nwave,wave_bert.csv\n")
+    done = CliRunner().invoke(dmft, [*command, "--force", "--table", str(trials)])
+    assert (done.exit_code, 'label = "Activity"' in done.output) == (0, True), done.output
+    assert f"dmft dataset check {file} --raw {raw} --table {trials}" in done.output

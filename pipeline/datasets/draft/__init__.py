@@ -1,0 +1,166 @@
+"""A first draft of a description, from the names of a tree's files and the beginnings of a few.
+
+It is a guess to be looked at: what the draft is sure of stands there, what it guesses is marked
+with ``# ?``. Files of one ending whose names have one form are one modality; with a table of trials
+each of its columns of paths is one. ``names`` guesses patterns, ``texts`` looks into text files,
+``trials`` into the table.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePosixPath
+
+from pipeline.common.words import first_of
+from pipeline.datasets.draft.names import pattern_of, said_by
+from pipeline.datasets.draft.texts import codes_of_text, lines_of_text
+from pipeline.datasets.draft.trials import Trials, trials_of
+from pipeline.datasets.pattern import is_picture
+
+__all__ = ["draft"]
+
+READERS = {
+    ".csv": "delimited", ".tsv": "delimited", ".txt": "delimited", ".dat": "delimited",
+    ".parquet": "parquet", ".npy": "npy", ".npz": "npz", ".mat": "mat", ".h5": "hdf5",
+    ".hdf5": "hdf5", ".mp4": "video", ".avi": "video", ".mov": "video", ".mkv": "video",
+    ".zip": "images",
+}  # fmt: skip
+"""Ending to the reader of such files."""
+MAX_FILES = 20_000
+"""Whose names are looked at."""
+Begin = Callable[[str], bytes]
+"""A path to the first bytes of its file."""
+
+
+def draft(
+    name: str,
+    paths: Sequence[str],
+    begin: Begin,
+    columns: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """The text of a description.
+
+    Args:
+        name: What the data set is to be called.
+        paths: Of the tree's files.
+        begin: A path to the first bytes of its file.
+        columns: Of a table of trials, name to texts; None where paths say it all.
+    """
+    name = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "my-recordings"
+    name = name if name[0].isalpha() else f"data-{name}"
+    lines = [f"name = {_quoted(name)}", '# What it is, for people.\ntitle = ""']
+    if columns is not None:
+        return "\n".join([*lines, *_by_table(trials_of(columns, paths), begin)])
+    groups: dict[tuple[str, int], list[str]] = {}
+    for path in sorted(paths)[:MAX_FILES]:
+        pure = PurePosixPath(path)
+        if pure.suffix.lower() in READERS and not pure.name.startswith("."):
+            groups.setdefault((pure.suffix, len(pure.parts)), []).append(path)
+    groups = {key: those for key, those in groups.items() if len(those) > 1}
+    lines.append("")
+    taken: set[str] = set()
+    told: list[str] = []
+    for (ending, _), those in groups.items():
+        for modality, files in _by_modality(those):
+            title = modality or ("rgb" if READERS[ending.lower()] == "video" else "sensor")
+            lines += _modality(_free(title, taken), ending, files, begin, told)
+    if not taken:
+        lines.append(f"# No two files here end in one of {', '.join(READERS)}.")
+    return "\n".join(lines)
+
+
+def _by_table(trials: Trials, begin: Begin) -> list[str]:
+    """One modality a column of paths."""
+    lines = []
+    if trials.label is not None:
+        lines.append(f"label = {_quoted(trials.label)}  # ? the column that says what is shown")
+    else:
+        lines.append('label = "label"  # ? no column looks like it')
+    if trials.record is not None:
+        lines.append(f"record = {_quoted(trials.record)}  # ? the column of the records' names")
+    lines.append("")
+    taken: set[str] = set()
+    for column, paths in trials.paths.items():
+        ending = PurePosixPath(paths[0]).suffix
+        is_film = READERS.get(ending.lower()) == "video"
+        title = re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")
+        title = title if re.fullmatch(r"[a-z][a-z0-9_]*", title) else "rgb" if is_film else "sensor"
+        title = _free(title, taken)
+        reader = READERS.get(ending.lower(), "")
+        if not reader and (is_picture(paths[0]) or not ending):
+            reader = "images"
+        lines.append(f"[modality.{title}]  # {len(paths)} files such as {paths[0]}")
+        lines += [f"path = {_quoted(column)}", *_of_files(reader or "?", paths, begin)]
+    if not trials.paths:
+        lines.append("# No column of the table names files of the tree: are they within RAW?")
+    return lines
+
+
+def _free(title: str, taken: set[str]) -> str:
+    while title in taken:
+        title += "_more"
+    taken.add(title)
+    return title
+
+
+def _by_modality(paths: list[str]) -> list[tuple[str, list[str]]]:
+    """Files apart by the last part of their names, where that is one of a few words."""
+    lasts = [re.split(r"[-_ .]", PurePosixPath(path).stem)[-1] for path in paths]
+    counts = Counter(lasts)
+    stems = Counter(
+        PurePosixPath(path).stem[: -len(last)] for path, last in zip(paths, lasts, strict=True)
+    )
+    words = all(re.fullmatch(r"[A-Za-z]+[A-Za-z0-9]*", word) for word in counts)
+    if not 1 < len(counts) <= 8 or not words or max(stems.values()) < 2:
+        return [("", paths)]
+    return [
+        (
+            re.sub(r"[^a-z0-9_]", "", word.lower()),
+            [p for p, w in zip(paths, lasts, strict=True) if w == word],
+        )
+        for word in counts
+    ]
+
+
+def _modality(name: str, ending: str, paths: list[str], begin: Begin, told: list[str]) -> list[str]:
+    """A modality whose files are found by a pattern; what was told of others is not told again."""
+    pattern = pattern_of(paths)
+    read, said = said_by(pattern, paths)
+    n_read = f"{len(read)} of {len(paths)}" if len(read) < len(paths) else f"{len(paths)}"
+    first = (read or paths)[0]
+    lines = [
+        f"[modality.{name}]  # {n_read} files such as {first}",
+        f"pattern = {_quoted(pattern)}  # ? the names in it are guesses:",
+    ]
+    for field, values in said.items():
+        shown = f"{len(values)} values: " if len(values) > 1 else ""
+        line = f"#   {{{field}}} is {shown}{first_of(values, 8)}"
+        if line not in told:
+            told.append(line)
+            lines.append(line)
+    return lines + _of_files(READERS[ending.lower()], read or paths, begin)
+
+
+def _of_files(reader: str, paths: Sequence[str], begin: Begin) -> list[str]:
+    """What kind of thing files are and how they are read."""
+    kind = "colour" if reader in ("video", "images") else "series"
+    lines = [f'kind = "{kind}"  # ? series, skeleton, depth or colour', f'reader = "{reader}"']
+    content = begin(paths[0]) if reader == "delimited" else b""
+    if reader == "delimited":
+        lines += lines_of_text(content)
+    elif reader in ("npy", "npz", "mat", "hdf5", "parquet"):
+        lines += ["columns = [1, 2, 3]  # ? those to take, from 1", "rate_hz = 50  # ?"]
+        lines += [] if reader in ("npy", "parquet") else ['key = ""  # ? name of the array']
+    elif reader == "images":
+        lines.append("rate_hz = 30  # ?")
+    if kind == "series":
+        lines += [remark] if (remark := codes_of_text(content)) else []
+        lines += ['unit = ""  # ? such as "g", with the factor that makes it that', "factor = 1.0"]
+    return [*lines, ""]
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,161 @@
+"""What the names of files are made of: a pattern that reads them, by what varies in them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from pipeline.contract import ContractError
+from pipeline.datasets.pattern import Pattern, TwoReadingsError, natural
+
+N_LOOKED = 200
+"""Paths that are looked at for a second way to read them."""
+_SEPARATORS = ("-", "_", " ", ".")
+_CALLED = {
+    "a": "action", "s": "subject", "t": "trial", "p": "subject", "subj": "subject", "c": "camera",
+    "cam": "camera", "r": "repetition", "rep": "repetition", "e": "session", "ses": "session",
+}  # fmt: skip
+"""Letters before a number to what the number probably is."""
+_NUMBERED = re.compile(r"([A-Za-z]+)([0-9]+)")
+
+
+def pattern_of(paths: list[str]) -> str:
+    """A pattern that fits most paths; what varies has a name."""
+    parts = [PurePosixPath(path).parts for path in paths]
+    used: dict[str, int] = {}
+    folders = [[part[k] for part in parts] for k in range(len(parts[0]) - 1)]
+    separator, columns, keep = _parts([PurePosixPath(path).stem for path in paths])
+    columns_all = [[texts[k] for k in keep] for texts in folders] + columns
+    label = _label(columns_all)
+    fields = [
+        _field(texts, label is not None and _alike(texts, columns_all[label]), used)
+        for texts in columns_all
+    ]
+    fields = _dates(fields, len(folders))
+    path = "/".join([*fields[: len(folders)], separator.join(fields[len(folders) :])])
+    text = path + PurePosixPath(paths[0]).suffix
+    for path in (paths[at] for at in keep[:N_LOOKED]):
+        pattern = Pattern.of(text, {}, {})
+        try:
+            pattern.find(path)
+        except TwoReadingsError:
+            options = list(pattern.clearer(path)) or [text]
+            text = next((option for option in options if "{label:" in option), options[0])
+    return text
+
+
+def said_by(text: str, paths: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """The paths that a pattern reads, and what its fields are in them, each once."""
+    pattern, read = Pattern.of(text, {}, {}), []
+    found: dict[str, dict[str, None]] = {name: {} for name in pattern.names}
+    for path in paths:
+        try:
+            says = pattern.find(path)
+        except ContractError:
+            continue
+        if says is not None:
+            read.append(path)
+            for name, value in says.items():
+                found[name][value] = None
+    return read, {name: sorted(values, key=natural) for name, values in found.items()}
+
+
+def _parts(stems: list[str]) -> tuple[str, list[list[str]], list[int]]:
+    """Names apart: the separator, their parts, and which of the names have so many.
+
+    Where the number of parts varies, as in ``f1_brush_teeth_2`` and ``f1_walk_1``, the middle is
+    one part; it lies where those around it are most alike. A few names of one part among others
+    are no recordings'.
+    """
+    parted = [k for k, stem in enumerate(stems) if any(mark in stem for mark in _SEPARATORS)]
+    if 0.8 * len(stems) <= len(parted) < len(stems):
+        separator, columns, keep = _parts([stems[k] for k in parted])
+        return separator, columns, [parted[k] for k in keep]
+    for separator in _SEPARATORS:
+        counts = Counter(stem.count(separator) for stem in stems)
+        usual, n = counts.most_common(1)[0]
+        if usual and n >= 0.9 * len(stems):
+            keep = [k for k, stem in enumerate(stems) if stem.count(separator) == usual]
+            rows = [stems[k].split(separator) for k in keep]
+            return separator, [list(column) for column in zip(*rows, strict=True)], keep
+    for separator in _SEPARATORS:
+        n_most = min(stem.count(separator) for stem in stems)
+        if not n_most:
+            continue
+        split = [stem.split(separator) for stem in stems]
+        options = []
+        for lead in range(n_most + 1):
+            tail = n_most - lead
+            rows = [
+                [*x[:lead], separator.join(x[lead : len(x) - tail]), *x[len(x) - tail :]]
+                for x in split
+            ]
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            outer = [*columns[:lead], *columns[lead + 1 :]]
+            alike = sum(len(set(map(_form, column))) == 1 for column in outer)
+            numbers = sum({_form(text) for text in column} <= {"1", "a1"} for column in outer)
+            options.append((alike + numbers, columns))
+        return separator, max(options, key=lambda option: option[0])[1], list(range(len(stems)))
+    return "", [stems], list(range(len(stems)))
+
+
+def _form(text: str) -> str:
+    return "1" if text.isdecimal() else "a1" if _NUMBERED.fullmatch(text) else "a"
+
+
+def _label(columns: list[list[str]]) -> int | None:
+    """Which part is the label: texts without numbers of which there are a few, a folder first."""
+    few = [
+        at
+        for at, texts in enumerate(columns)
+        if 1 < len(set(texts)) <= 200
+        and sum(not re.search(r"[0-9]", t) for t in texts) > len(texts) / 2
+    ]
+    others = [at for at, texts in enumerate(columns) if 1 < len(set(texts)) < len(texts)]
+    return next(iter(few or others), None)
+
+
+def _field(texts: list[str], is_label: bool, used: dict[str, int]) -> str:
+    if is_label:
+        return "{label}"
+    if len(set(texts)) == 1:
+        return texts[0]
+    numbered = [_NUMBERED.fullmatch(text) for text in texts]
+    prefixes = {match[1] for match in numbered if match}
+    if all(numbered) and len(prefixes) == 1:
+        (prefix,) = prefixes
+        name = _free(_CALLED.get(prefix.lower(), prefix.lower()), used)
+        return f"{prefix}{{{name}:d}}"
+    if all(text.isdecimal() for text in texts):
+        return f"{{{_free('number', used)}:d}}"
+    if all(numbered) and all(len(prefix) <= 2 for prefix in prefixes):
+        return f"{{{_free('subject', used)}:a}}"  # such as f1 and m3
+    kind = ""
+    for letter, form in (("a", "[A-Za-z0-9]+"), ("w", "[A-Za-z0-9_]+")):
+        kind = kind or (f":{letter}" if all(re.fullmatch(form, text) for text in texts) else "")
+    return f"{{{_free('part', used)}{kind}}}"
+
+
+def _free(name: str, used: dict[str, int]) -> str:
+    used[name] = used.get(name, 0) + 1
+    return name if used[name] == 1 else f"{name}_{used[name]}"
+
+
+def _alike(texts: list[str], labels: list[str]) -> bool:
+    same = sum(text.lower() == label.lower() for text, label in zip(texts, labels, strict=True))
+    return same > 0.9 * len(texts)
+
+
+def _dates(fields: list[str], first: int) -> list[str]:
+    """Three and more numbers on end in a file's name as one text, ``{taken}``."""
+    at = first
+    while at < len(fields):
+        end = at
+        while end < len(fields) and re.fullmatch(r"[0-9]+|\{number(_[0-9]+)?:d\}", fields[end]):
+            end += 1
+        if end - at >= 3:
+            return [*fields[:at], "{taken}", *fields[end:]]
+        at = max(end, at + 1)
+    return fields
