@@ -14,6 +14,8 @@ from dmft.evaluation.calibration import BINS
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+FEWEST = 10
+"""Records that a step of a reliability diagram has at the least; of fewer it would be noise."""
 
 
 class Step(NamedTuple):
@@ -40,22 +42,31 @@ class Selective(NamedTuple):
     """Area under the risk over the coverage (AURC): the lower, the better doubt is placed."""
 
 
-def reliability_steps(confidence: Floats, right: Bools, n_steps: int = BINS) -> list[Step]:
-    """Answers in steps of equal width, the empty ones left out (Guo et al. 2017).
+def reliability_steps(
+    confidence: Floats, right: Bools, n_steps: int = BINS, at_least: int = FEWEST
+) -> list[Step]:
+    """Answers in steps of equal width (Guo et al. 2017); one of too few is joined with the next.
 
     Shapes: confidence (B,), the probability of what was chosen, right (B,).
 
-    >>> steps = reliability_steps(np.array([0.75, 0.75, 0.2]), np.array([True, False, False]), 2)
-    >>> [tuple(step) for step in steps]
+    >>> sure, right = np.array([0.75, 0.75, 0.2]), np.array([True, False, False])
+    >>> [tuple(step) for step in reliability_steps(sure, right, n_steps=2, at_least=1)]
     [(0.2, 0.0, 1), (0.75, 0.5, 2)]
+    >>> [step.n_records for step in reliability_steps(sure, right, n_steps=2, at_least=2)]
+    [3]
     """
     step_of = np.minimum((confidence * n_steps).astype(int), n_steps - 1)
-    steps = []
+    groups: list[NDArray[np.int64]] = []
     for step in np.unique(step_of):
-        inside = step_of == step
-        means = float(confidence[inside].mean()), float(right[inside].mean())
-        steps.append(Step(*means, n_records=int(inside.sum())))
-    return steps
+        inside = np.flatnonzero(step_of == step)
+        if groups and len(groups[-1]) < at_least:
+            groups[-1] = np.concatenate([groups[-1], inside])
+        else:
+            groups.append(inside)
+    return [
+        Step(float(confidence[group].mean()), float(right[group].mean()), len(group))
+        for group in groups
+    ]
 
 
 def risk_coverage(confidence: Floats, right: Bools) -> Selective:

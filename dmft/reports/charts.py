@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from dmft.data.fault_words import REMOVED
+from dmft.evaluation.fault_scores import AND, INTACT
 from dmft.evaluation.metrics import Matrix
 from dmft.evaluation.selective import reliability_steps, risk_coverage
 from dmft.evaluation.significance import wilson
-from dmft.reports.compare import Setting
+from dmft.reports.compare import Setting, fault_means
 from dmft.reports.format import hits_of
 from dmft.reports.load import Measured
 from dmft.reports.pairs import People, person_accuracies
@@ -54,6 +56,29 @@ def setting_data(setting: Setting, people: People) -> dict[str, Any]:
         "reliability": [
             [round(step.confidence, 4), round(step.accuracy, 4), step.n_records]
             for step in reliability_steps(confidence, right)
+        ],
+        "faults": fault_data(setting),
+    }
+
+
+def fault_data(setting: Setting) -> dict[str, Any] | None:
+    """The protocol's score with each single fault and its degrees; None where not measured."""
+    means = fault_means(setting)
+    if not means:
+        return None
+    known = {REMOVED, *setting.runs[0].info.spec.config.doubt.faults}
+    return {
+        "intact": round(means[INTACT].score(setting.metric), 4),
+        "single": [
+            {
+                "family": name.split()[0],
+                "modality": name.split()[1],
+                "learnt": name.split()[0] in known,
+                "score": round(scores.score(setting.metric), 4),
+                "degrees": {d: round(part, 4) for d, part in scores.by_severity.items()},
+            }
+            for name, scores in means.items()
+            if name != INTACT and AND not in name
         ],
     }
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dmft.data.coverage import comparable
 from dmft.evaluation.averages import mean_scores
 from dmft.evaluation.calibration import calibration_error
-from dmft.evaluation.fault_scores import INTACT, SuiteScores, suite_scores
+from dmft.evaluation.fault_scores import INTACT, FaultScores, SuiteScores, suite_scores
 from dmft.evaluation.metrics import Scores
 from dmft.evaluation.selective import risk_coverage
 from dmft.evaluation.significance import bootstrap_macro_f1, mcnemar_p, wilson
@@ -76,7 +76,7 @@ class Setting:
         return float(low), float(high)
 
 
-SURE_FROM = (0.0, 0.5, 0.8, 0.9, 0.95, 0.99)
+SURE_FROM = (0.5, 0.8, 0.9, 0.95, 0.99)
 """Probabilities from which an answer counts, in the table of how sure is how right."""
 
 
@@ -206,14 +206,20 @@ def faulty_modalities(run: Measured) -> Iterator[tuple[str, Scores]]:
             yield from sorted(fold.faults.items(), key=lambda fault: fault[0] != INTACT)
 
 
+def fault_means(setting: Setting) -> dict[str, FaultScores]:
+    """Scores by fault, means over folds and runs; empty where not all of them were measured."""
+    measured = [fold.faults for run in setting.runs for fold in run.folds]
+    if not all(measured):
+        return {}
+    names = [name for name in measured[0] if all(name in faults for faults in measured)]
+    return {name: mean_scores([faults[name] for faults in measured]) for name in names}
+
+
 def suites_compared(settings: Sequence[Setting]) -> Iterator[tuple[Setting, SuiteScores]]:
-    """The suite of faults of each setting, means over folds and runs, where all were measured."""
+    """The suite of faults of each setting of which all was measured."""
     for setting in settings:
-        folds = [fold for run in setting.runs for fold in run.folds]
-        if all(fold.faults for fold in folds):
-            names = folds[0].faults
-            means = {name: mean_scores([fold.faults[name] for fold in folds]) for name in names}
-            learnt_from = folds[0].info.spec.config.doubt.faults
+        if means := fault_means(setting):
+            learnt_from = setting.runs[0].info.spec.config.doubt.faults
             yield setting, suite_scores(means, setting.metric, learnt_from)
 
 

@@ -6,6 +6,7 @@ styles that also tell series apart in black and white.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from dmft.reports.charts import WHOLE, run_data
+from dmft.reports.charts import WHOLE, run_data, setting_data
+from dmft.reports.compare import settings_of
 from dmft.reports.load import Measured
 from dmft.reports.paper_figures import F1, by_class, draw, load_paper_figures, percent_of_class
 from dmft.runs.spec import KINDS
@@ -53,7 +55,8 @@ def write_figures(
     ``on_file`` is told of each as it is written.
     """
     with mpl.rc_context(STYLE):
-        return _save(_figures([run_data(run) for run in runs]), folder, formats, on_file)
+        figures = itertools.chain(_figures([run_data(run) for run in runs]), _of_settings(runs))
+        return _save(figures, folder, formats, on_file)
 
 
 def write_paper_figures(
@@ -115,6 +118,54 @@ def _figures(runs: Sequence[Run]) -> Iterator[tuple[str, Figure]]:
         yield f"class-{measure}-{run['name']}", class_figure(values, run["classes"], measure)
         if run["curves"]:
             yield f"training-{run['name']}", training_figure(run)
+
+
+def _of_settings(runs: Sequence[Measured]) -> Iterator[tuple[str, Figure]]:
+    settings = [setting_data(setting, {}) for setting in settings_of(runs)][: len(MARKS)]
+    yield "risk-coverage", risk_figure(settings)
+    if measured := [setting for setting in settings if setting["faults"]]:
+        yield "faults", faults_figure(measured)
+
+
+def risk_figure(settings: Sequence[Run]) -> Figure:
+    """Wrong answers where only the surest are given, a line a setting."""
+    figure, axes = _sheet(3.6, 2.4)
+    for kind, setting in enumerate(settings):
+        covered, risk = (100 * np.array(setting["risk"])[:, :2]).T
+        style = {"color": COLOURS[kind], "linestyle": LINES[kind % len(LINES)], "linewidth": 1.2}
+        axes.plot(covered, risk, label=setting["name"], **style)
+    axes.set_xlabel("records that are answered (%)")
+    axes.set_ylabel("wrong answers (%)")
+    axes.set_xlim(right=100)
+    axes.set_ylim(bottom=0)
+    axes.grid(color=GRID)
+    axes.legend(frameon=False, fontsize=6)
+    return figure
+
+
+def faults_figure(settings: Sequence[Run]) -> Figure:
+    """The score with each family of faults, a mean over modalities, the worst family on top."""
+    means: dict[str, list[float]] = {}
+    for family in {fault["family"] for each in settings for fault in each["faults"]["single"]}:
+        of_family = [
+            [f["score"] for f in each["faults"]["single"] if f["family"] == family] or [np.nan]
+            for each in settings
+        ]
+        means[family] = [100 * float(np.mean(scores)) for scores in of_family]
+    families = sorted(means, key=lambda family: (np.nanmin(means[family]), family))
+    figure, axes = _sheet(4.8, 0.8 + 0.2 * len(families))
+    for kind, setting in enumerate(settings):
+        style = {"color": COLOURS[kind], "markersize": 4, "fillstyle": "none" if kind else "full"}
+        scores = [means[family][kind] for family in families]
+        axes.plot(scores, range(len(families)), MARKS[kind], label=setting["name"], **style)
+        intact = 100 * setting["faults"]["intact"]
+        axes.axvline(intact, color=COLOURS[kind], linewidth=0.8, linestyle=LINES[kind % len(LINES)])
+    axes.set_yticks(range(len(families)), families)
+    axes.set_ylim(len(families) - 0.4, -0.6)
+    axes.set_xlabel("score with the fault (%); line: without any")
+    axes.grid(color=GRID)
+    axes.legend(frameon=False, fontsize=6, loc="lower left", bbox_to_anchor=(0, 1))
+    return figure
 
 
 def accuracy_figure(runs: Sequence[Run]) -> Figure:

@@ -9,8 +9,10 @@ import pytest
 
 from dmft.config import load_config
 from dmft.data import open_cache
+from dmft.evaluation.robustness import robustness
 from dmft.reports.load import load_runs
 from dmft.reports.page.html import write_report
+from dmft.runs.folder import fold_folders
 from dmft.training.distill import distill
 from dmft.training.train import train
 from pipeline.view import write_view
@@ -46,6 +48,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         train(cache, protocol, runs / kind, kind=kind, config=config, fold="all", device="cpu")
     train(cache, protocol, runs / "seed-1", kind="student", config=config, seed=1, device="cpu")
     distill(cache, [runs / "teacher"], runs / "distilled", config=config, device="cpu")
+    robustness(fold_folders(runs / "distilled"), save=True)
     write_report(load_runs([runs])[0], folder / "report.html")
     return folder / "report.html"
 
@@ -71,7 +74,7 @@ def assert_content(browser: Browser, page: Path) -> None:
 def test_the_report_opens_quickly_and_draws_every_figure(browser: Browser, report: Path) -> None:
     seconds = browser.open(report)
     assert seconds < 10, "about a tenth of a second on an idle machine"
-    assert browser.run("document.querySelectorAll('figure svg').length") == 7
+    assert browser.run("document.querySelectorAll('figure svg').length") == 8
     confusion = "document.querySelector('section:not([hidden]) .confusion svg')"
     assert browser.run(f"{confusion}.querySelectorAll('text').length") > 2 * 27
     assert_content(browser, report)
@@ -196,6 +199,30 @@ def test_seeds_are_added_up_and_classes_without_records_left_out(
     said = browser.run(f"{MATRIX}.querySelector('svg').textContent")
     assert "class_3" not in said.replace("class_3…", "")
     assert "1 class without records left out" in said
+    assert_content(browser, report)
+
+
+def test_families_of_faults_are_drawn_with_each_of_their_sizes(
+    browser: Browser, report: Path
+) -> None:
+    browser.open(report)
+    browser.run(
+        "{const s = document.querySelector('#faults select');"
+        "s.value = 'inertial'; s.dispatchEvent(new Event('change'))}"
+    )
+    titles = browser.run(
+        "[...document.querySelectorAll('#faults svg title')].map(t => t.textContent).slice(1)"
+    )
+    faults = browser.run("found.settings.find(s => s.faults).faults")
+    of_inertial = [each for each in faults["single"] if each["modality"] == "inertial"]
+    name = "distilled, skeleton + inertial"
+    for each in of_inertial:
+        assert f"{each['family']}, {name}: {100 * each['score']:.1f} %" in titles
+        for degree, part in each["degrees"].items():
+            size = f"{100 * float(degree):.1f} % of its size"
+            assert f"{each['family']}, {size}, {name}: {100 * part:.1f} %" in titles
+    assert {"noise", "axes", "unit", "removed"} <= {each["family"] for each in of_inertial}
+    assert len(titles) == sum(1 + len(each["degrees"]) for each in of_inertial)
     assert_content(browser, report)
 
 

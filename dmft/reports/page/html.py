@@ -117,7 +117,14 @@ def render_report(
         suites=list(suites_compared(settings)),
         sureness=list(sureness(settings)),
         faults=FAULTS,
-        sure_from=[f"#answered from {least:.0%}" for least in SURE_FROM],
+        fault_modalities=sorted(
+            {
+                each["modality"]
+                for setting in found["settings"]
+                for each in (setting["faults"] or {"single": ()})["single"]
+            }
+        ),
+        sure_from=[f"#answered from {100 * least:.0f} %" for least in SURE_FROM],
         pairs=[pair for pair in compared if not isinstance(pair, str)],
         uncompared=[line for line in compared if isinstance(line, str)],
         people=bool(people) and not folds_are_people(settings, people),

@@ -46,14 +46,86 @@ function bySetting(id, name, label, of, sorted) {
 function sureness() {
   const settings = drawnSettings(), width = room(580);
   const part = (value) => percent(value, 0);
+  const begins = Math.min(1, ...settings.flatMap((each) => each.risk.filter((point) => point[1]).map((point) => point[0])));
+  const first = Math.max(0, Math.floor(10 * begins - 0.5) / 10);
   const most = Math.max(0.01, ...settings.flatMap((each) => each.risk.map((point) => point[1])));
   curves(document.getElementById("risk-coverage"), "risk-coverage", "Risk over coverage", settings.map((each) =>
-    ({ name: each.name, kind: each.mark, points: each.risk.map(([covered, risk]) => [covered, risk]) })),
-    width, 300, { xLabel: "part of the records that is answered", yLabel: "of those wrong", xRange: [0, 1],
+    ({ name: each.name, kind: each.mark, points: each.risk.map(([covered, risk]) => [covered, risk]).filter((point) => point[0] >= first) })),
+    width, 300, { xLabel: "records that are answered", yLabel: "of those wrong", xRange: [first, 1],
       yRange: [0, most], format: (v) => percent(v, most < 0.05 ? 1 : 0), xFormat: part });
   curves(document.getElementById("reliability"), "reliability", "Reliability", settings.map((each) =>
     ({ name: each.name, kind: each.mark, points: each.reliability.map(([sure, right]) => [sure, right]) })),
     width, 300, { xLabel: "probability of the answer", yLabel: "part that is right", xRange: [0, 1],
       yRange: [0, 1], format: part, xFormat: part },
     [{ name: "as sure as right", kind: 5, dash: 2, thin: true, points: [[0, 0], [1, 1]] }]);
+}
+
+/** The score of each setting with each family of faults, and with each of its degrees. */
+function faults() {
+  const figure = document.getElementById("faults");
+  if (!figure) return;
+  const modality = figure.querySelector("select");
+  const redraw = () => {
+    const settings = drawnSettings().filter((each) => each.faults);
+    const chosen = settings.map((each) => each.faults.single.filter((fault) => !modality.value || fault.modality === modality.value));
+    const families = familiesOf(chosen);
+    const width = room(900), step = 14 + 9 * settings.length, left = 118;
+    const names = legend(settings, width), top = names.height + 18;
+    const height = top + families.length * step + 26;
+    const all = families.flatMap((family) => family.of.flatMap((each) => (each ? [each.score, ...each.degrees.map((d) => d[1])] : [])));
+    const x0 = Math.max(0, Math.floor((Math.min(1, ...all) - 0.02) * 10) / 10);
+    const X = (part) => left + (width - left - 30) * ((part - x0) / (1 - x0));
+    const svg = canvas(width, height, `Score with each family of faults, ${modality.value || "any modality"}`);
+    names.put(svg, (each, x, y) => mark(each.mark, x, y));
+    for (const part of ticks(x0, 1, width / 90)) {
+      svg.append(draw("line", { x1: X(part), x2: X(part), y1: top - 8, y2: height - 24, stroke: "var(--grid)" }));
+      text(svg, X(part), height - 8, percent(part, 0), { "text-anchor": "middle", fill: "var(--soft)" });
+    }
+    for (const each of settings)
+      svg.append(draw("line", { x1: X(each.faults.intact), x2: X(each.faults.intact), y1: top - 8, y2: height - 24, stroke: `var(--c${each.mark % 6})`, "stroke-dasharray": "3 3" }));
+    families.forEach((family, row) => {
+      const y = top + row * step;
+      if (row % 2) svg.append(draw("rect", { x: 0, y: y - 3, width, height: step, fill: "var(--panel)", "fill-opacity": 0.6 }));
+      text(svg, left - 10, y + step / 2, family.name + (family.learnt ? "" : " *"), { "text-anchor": "end" });
+      family.of.forEach((found, i) => {
+        if (!found) return;
+        const at = y + 8 + 9 * i, colour = `var(--c${settings[i].mark % 6})`;
+        const parts = found.degrees.map((degree) => degree[1]);
+        if (parts.length) svg.append(draw("line", { x1: X(Math.min(...parts)), x2: X(Math.max(...parts)), y1: at, y2: at, stroke: colour, "stroke-opacity": 0.5 }));
+        for (const [degree, part] of found.degrees) {
+          const stroke = draw("line", { x1: X(part), x2: X(part), y1: at - 3 - 2 * degree, y2: at + 3 + 2 * degree, stroke: colour, "stroke-width": 1.5 });
+          stroke.append(draw("title", {}, `${family.name}, ${percent(+degree)} of its size, ${settings[i].name}: ${percent(part)}`));
+          svg.append(stroke);
+        }
+        const point = mark(settings[i].mark, X(found.score), at, 4.5);
+        point.append(draw("title", {}, `${family.name}, ${settings[i].name}: ${percent(found.score)}`));
+        svg.append(point);
+      });
+    });
+    show(figure, svg, `faults-${modality.value || "any-modality"}`, [["setting", "fault", "modality", "size", "score"],
+      ...settings.flatMap((each, i) => [[each.name, "intact", "", "", each.faults.intact], ...chosen[i].flatMap((fault) =>
+        [[each.name, fault.family, fault.modality, "mean", fault.score],
+          ...Object.entries(fault.degrees).map(([degree, part]) => [each.name, fault.family, fault.modality, +degree, part])])])]);
+  };
+  modality.addEventListener("change", redraw);
+  redraw();
+}
+
+/** Families of faults, the worst first, each with the mean over modalities that every setting has of it. */
+function familiesOf(chosen) {
+  const names = [...new Set(chosen.flatMap((faults) => faults.map((fault) => fault.family)))];
+  const mean = (list) => sum(list) / list.length;
+  const families = names.map((name) => ({
+    name,
+    learnt: chosen.some((faults) => faults.some((fault) => fault.family === name && fault.learnt)),
+    of: chosen.map((faults) => {
+      const here = faults.filter((fault) => fault.family === name);
+      if (!here.length) return null;
+      const degrees = Object.keys(here[0].degrees).sort((a, b) => a - b);
+      return { score: mean(here.map((fault) => fault.score)),
+        degrees: degrees.map((degree) => [degree, mean(here.map((fault) => fault.degrees[degree] ?? fault.score))]) };
+    }),
+  }));
+  const least = (family) => Math.min(...family.of.map((each) => each?.score ?? 1));
+  return families.sort((a, b) => least(a) - least(b));
 }

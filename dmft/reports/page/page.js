@@ -10,5 +10,6 @@ overview();
 bySetting("by-fold", "accuracy-by-fold", "Accuracy of each fold", "folds", false);
 bySetting("by-person", "accuracy-by-person", "Accuracy of each person", "people", true);
 sureness();
+faults();
 sortableTables();
 themeSwitch();

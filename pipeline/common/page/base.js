@@ -61,7 +61,7 @@ const DASHES = ["", "7 3", "2 3", "9 3 2 3", "12 4", "4 2"];
 /** Lines over a common x; series are {name, points: [[x, y], ...], kind, thin}. */
 function lines(width, height, label, series, { xLabel, yLabel, yRange, format, xRange, xFormat = trim }) {
   const svg = canvas(width, height, label);
-  const left = 56, right = 12, top = 12, bottom = 44;
+  const left = 56, right = 20, top = 12, bottom = 44;
   const all = series.flatMap((each) => each.points).filter((p) => Number.isFinite(p[1]));
   const xs = all.map((p) => p[0]), ys = all.map((p) => p[1]);
   const low = (list) => list.reduce((a, b) => Math.min(a, b), Infinity);

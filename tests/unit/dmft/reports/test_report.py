@@ -186,6 +186,17 @@ def test_a_digit_that_changed_in_measured_faults_is_named(place, tmp_path):
     assert "robustness.json is not what was written" in line
 
 
+def test_faults_of_another_version_are_a_few_lines_however_many_are_wrong(place, tmp_path):
+    """One file filled the page with 117."""
+    shutil.copytree(place / "apart/only-subject-1", tmp_path / "r")
+    faults = {f"noise {k}": {"accuracy": 1.0} for k in range(40)}
+    sha256 = read_info(tmp_path / "r").finished.model_sha256
+    write_json(tmp_path / "r/robustness.json", {"model_sha256": sha256, "faults": faults})
+    _, (line,) = load_runs([tmp_path / "r"])
+    assert line.count("\n") == 5
+    assert re.search(r"noise 0\.macro_f1 is missing.*\n  and \d+ more\nIt is damaged", line, re.S)
+
+
 def test_faults_that_cannot_be_read_are_named_and_the_run_is_shown(place, tmp_path):
     shutil.copytree(place / "apart/only-subject-1", tmp_path / "r")
     write_json(tmp_path / "r/robustness.json", {"model_sha256": "other"})

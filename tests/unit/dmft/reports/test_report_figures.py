@@ -32,7 +32,7 @@ def test_every_figure_is_written_in_every_format(run, tmp_path):
     done = CliRunner().invoke(dmft, asked, catch_exceptions=False)
     assert done.exit_code == 0
     names = sorted(path.name for path in (tmp_path / "f").iterdir())
-    figures = ("accuracy", "class-accuracy-run", "confusion-run", "training-run")
+    figures = ("accuracy", "class-accuracy-run", "confusion-run", "risk-coverage", "training-run")
     assert names == [f"{name}.{kind}" for name in figures for kind in ("pdf", "svg")]
     *written, following = done.stdout.splitlines()
     assert sorted(written) == [str(tmp_path / "f" / name) for name in names]
