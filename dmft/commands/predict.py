@@ -38,7 +38,8 @@ SHOWN_PROBLEMS = 5
 )
 @click.option(
     "--weights",
-    help="Of the network that colour and depth pass.  [default: those that the run names]",
+    help="Of the network that colour and depth pass; by modality as rgb=imagenet,depth=FILE.  "
+    "[default: those that the run names]",
 )
 @click.option(
     "--top",

@@ -55,7 +55,8 @@ if TYPE_CHECKING:
     "--weights",
     default="imagenet",
     show_default=True,
-    help="Of the network for frames: imagenet, a .safetensors, .pth or .onnx FILE, or random:SEED.",
+    help="Of the network for frames: imagenet, a .safetensors, .pth or .onnx FILE, or random:SEED; "
+    "by modality as rgb=imagenet,depth=FILE.",
 )
 @click.option(
     "--device",

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pipeline.cache.checksums import is_sealed
@@ -34,6 +33,7 @@ from pipeline.encode.plan import Plan, make_plan
 from pipeline.encode.progress import ProgressNote
 from pipeline.encode.worker import OnProgress, TaskReport, WorkerSettings, environment, run_here
 from pipeline.encoders.kinds import WEIGHTS
+from pipeline.encoders.weights import shown_names
 from pipeline.manifests import Manifest
 from pipeline.raw.tree import RawTree
 
@@ -223,7 +223,7 @@ def _provenance(setup: Setup) -> dict[str, Any]:
     if setup.manifest.fabricated:
         provenance["fabricated"] = True
     if frames:  # else the weights of an earlier encode stand
-        name = Path(setup.options.weights).name
+        name = shown_names(setup.options.weights)
         provenance["weights"] = {"name": name, "sha256": frames[WEIGHTS]}
     return provenance
 

@@ -35,7 +35,8 @@ class EncodeOptions:
     config: EncodingConfig = field(default_factory=EncodingConfig)
     modalities: tuple[str, ...] = ()
     """Empty for every modality of the manifest."""
-    weights: str = "imagenet"
+    weights: str = weights.USUAL
+    """Of the networks that frames pass: a name for all, or ``NAME,MODALITY=NAME``."""
     device: str = "auto"
     """``auto``, ``cpu`` or ``cuda``."""
     n_workers: int | None = None
@@ -97,14 +98,19 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
     description = manifest.described
     config = options.config.with_own(own_encodings(description))
     encodings = {name: config.of(name) for name in _modalities(manifest, options.modalities)}
+    _check_names(options.weights, encodings)
     device, hashes = "cpu", dict[str, str]()
+    found: dict[tuple[str, str], str] = {}
     if any(kind_of(encoding).needs_network for encoding in encodings.values()):
         device = _device(options.device, options.scheduler)
-        for encoding in encodings.values():
-            if isinstance(encoding, FramesEncoding) and encoding.network not in hashes:
-                width_of(encoding.network, encoding.image_size, options.weights)
-                loaded = weights.load_weights(options.weights, encoding.network)
-                hashes[encoding.network] = loaded.sha256
+        for name, encoding in encodings.items():
+            if isinstance(encoding, FramesEncoding):
+                asked = weights.weights_for(options.weights, name)
+                width_of(encoding.network, encoding.image_size, asked)
+                if (asked, encoding.network) not in found:
+                    loaded = weights.load_weights(asked, encoding.network)
+                    found[asked, encoding.network] = loaded.sha256
+                hashes[name] = found[asked, encoding.network]
     if location.startswith("memory://") and (options.n_workers != 0 or options.scheduler):
         raise ConfigError(
             f"--out {location} lies in the memory of one process: encode into it with --workers 0 "
@@ -136,6 +142,21 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
         },
         device=device,
     )
+
+
+def _check_names(asked: str, encodings: Mapping[str, ModalityEncoding]) -> None:
+    """Refuse weights of a modality that passes no network.
+
+    Raises:
+        ConfigError: there are some.
+    """
+    of_frames = [name for name, each in encodings.items() if isinstance(each, FramesEncoding)]
+    for name in weights.weights_by_modality(asked):
+        if name and name not in of_frames:
+            raise ConfigError(
+                f"--weights {asked} names {name!r}: modalities whose frames pass a network are "
+                f"{', '.join(of_frames) or 'none here'}; a file of such a name is ./{name}=..."
+            )
 
 
 def _modalities(manifest: Manifest, asked: tuple[str, ...]) -> tuple[str, ...]:
@@ -210,8 +231,9 @@ def _spec(
     is_timed = source.gives is Streams
     weights_sha256, width = None, 0
     if isinstance(encoding, FramesEncoding):
-        weights_sha256 = hashes[encoding.network]
-        width = width_of(encoding.network, encoding.image_size, weights_name)
+        weights_sha256 = hashes[modality]
+        asked = weights.weights_for(weights_name, modality)
+        width = width_of(encoding.network, encoding.image_size, asked)
     spec = ModalitySpec(
         name=modality,
         n_patches=encoding.patches,

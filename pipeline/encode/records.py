@@ -223,7 +223,7 @@ class Encoders:
     dataset: str
     """Names the readers."""
     weights: str
-    """Name of the weights of the network that frames pass."""
+    """Names of the weights of the networks that frames pass: one for all, or by modality."""
     device: str | None = None
     """Where it runs; None for a GPU where there is one."""
     n_threads: int = 1
@@ -257,17 +257,18 @@ class Encoders:
         import torch
 
         from pipeline.encoders.frames import FrameNetwork
-        from pipeline.encoders.weights import load_weights
+        from pipeline.encoders.weights import load_weights, weights_for
 
         encoding, wanted = encoding_noted(note), note[WEIGHTS]
         assert isinstance(encoding, FramesEncoding)
         assert encoding.dtype != "auto"
         key = (wanted, encoding.dtype, encoding.mean, encoding.std)
         if key not in self._networks:
-            loaded = load_weights(self.weights, encoding.network)
+            asked = weights_for(self.weights, modality)
+            loaded = load_weights(asked, encoding.network)
             if loaded.sha256 != wanted:
                 raise ConfigError(
-                    f"weights {self.weights!r} are not those that {modality} was encoded with: "
+                    f"weights {asked!r} are not those that {modality} was encoded with: "
                     f"they are {loaded.sha256[:12]} on {platform.node()} and were {wanted[:12]}. "
                     "Give those with --weights, and the same file to every worker"
                 )

@@ -20,6 +20,10 @@ from pipeline.encoders.onnx_network import ONNX, onnx_network
 if TYPE_CHECKING:
     import torch
 
+USUAL = "imagenet"
+"""Weights where nobody names any."""
+_PART = re.compile(r"(?:\A|,)([a-z][a-z0-9_]*)=")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
@@ -34,6 +38,45 @@ class Weights:
     """Whose they are."""
     path: str = ""
     """Of a graph that holds its weights itself."""
+
+
+def weights_by_modality(asked: str) -> dict[str, str]:
+    """Modality to the name of its network's weights; of all others under the empty text.
+
+    Example:
+        >>> weights_by_modality("random:0")
+        {'': 'random:0'}
+        >>> weights_by_modality("imagenet,depth=nets/depth.pth")
+        {'': 'imagenet', 'depth': 'nets/depth.pth'}
+    """
+    marks = [*_PART.finditer(asked)]
+    others = asked[: marks[0].start()] if marks else asked
+    ends = [*(mark.start() for mark in marks[1:]), len(asked)]
+    own = {m[1]: asked[m.end() : end] for m, end in zip(marks, ends, strict=True)} if marks else {}
+    return {"": others or USUAL, **own}
+
+
+def weights_for(asked: str, modality: str) -> str:
+    """The name of the weights of one modality's network.
+
+    Example:
+        >>> weights_for("rgb=random:1", "rgb"), weights_for("rgb=random:1", "depth")
+        ('random:1', 'imagenet')
+    """
+    named = weights_by_modality(asked)
+    return named.get(modality, named[""])
+
+
+def shown_names(asked: str) -> str:
+    """The names of weights as a cache notes them: of files, without their folders.
+
+    Example:
+        >>> shown_names("random:0,depth=nets/depth.pth")
+        'random:0,depth=depth.pth'
+    """
+    named = weights_by_modality(asked)
+    others = Path(named.pop("")).name
+    return ",".join([others, *(f"{m}={Path(name).name}" for m, name in named.items())])
 
 
 def load_weights(name: str, network: str = RESNET50) -> Weights:
@@ -67,6 +110,12 @@ def load_weights(name: str, network: str = RESNET50) -> Weights:
             state = empty_network(network).state_dict()
     elif name.startswith("random"):
         raise ConfigError(f"weights {name!r}: wanted random:SEED with a whole number, as random:0")
+    elif name.endswith(".pt2"):
+        raise ConfigError(
+            f"weights {name!r} are an exported program: PyTorch opens those by unpickling, which "
+            "may run what a file carries, so they are not opened here. Save the same network with "
+            'torch.onnx.export(program, (), "net.onnx"), and set network = "onnx"'
+        )
     else:
         state = _from_file(Path(name))
         shown = Path(name).name

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from click.testing import CliRunner
+from torchvision import models
 
 from cli import dmft
 from pipeline.contract import ConfigError
 from pipeline.encode.options import EncodeOptions, set_up
+from pipeline.encoders.config import load_config
+from pipeline.encoders.weights import load_weights
 from tests.fabricate import (
     encode_here,
     manifest_of,
@@ -76,3 +80,21 @@ def test_a_modality_that_the_manifest_lists_and_no_reader_reads_ends_the_command
     assert not (tmp_path / "c.zarr").exists()
     named = [*command, "--modalities", "inertial", "--workers", "0"]
     assert CliRunner().invoke(dmft, named).exit_code == 0
+
+
+def test_two_modalities_pass_networks_of_their_own(tmp_path):
+    raw = write_raw(tmp_path / "raw", IDS[:1], ("rgb", "depth"), n_frames=2)
+    file = tmp_path / "r18.pth"
+    torch.save(models.resnet18(weights=None).state_dict(), file)
+    changes = [f"{m}.{c}" for m in ("rgb", "depth") for c in ("image_size=32", "patches=2")]
+    config = load_config(None, ["rgb.network=resnet18", "depth.network=resnet34", *changes])
+    asked = f"random:1,rgb={file}"
+    done = encode_here(raw, tmp_path / "c", config=config, weights=asked)
+    noted = {name: spec.encoding for name, spec in done.spec.modalities.items()}
+    assert noted["rgb"]["weights_sha256"] == load_weights(str(file), "resnet18").sha256
+    assert noted["depth"]["weights_sha256"] == load_weights("random:1", "resnet34").sha256
+    assert done.spec.provenance["weights"]["name"] == "random:1,rgb=r18.pth"
+    again = encode_here(raw, tmp_path / "c", config=config, weights=asked)
+    assert sum(len(task.todo) for task in again.plan.tasks) == 0
+    with pytest.raises(ConfigError, match=r"names 'sound': modalities whose frames pass a network"):
+        encode_here(raw, tmp_path / "c", config=config, weights="sound=random:1")
