@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("dmft.commands.train:train", "Train a teacher or a student on a cache."),
     "distill": ("dmft.commands.distill:distill", "Distil a trained teacher into a student."),
     "evaluate": ("dmft.commands.evaluate:evaluate", "Measure a run on its test fold."),
+    "tune": ("dmft.commands.tune:tune", "Choose settings without looking at the test side."),
     "runs": ("dmft.commands.runs:runs", "List runs by what they are, and choose some."),
     "report": ("dmft.commands.report:report", "Show runs on one page, for a browser."),
     "figures": ("dmft.commands.figures:figures", "Draw runs for a paper, as PDF or SVG."),
@@ -62,6 +63,7 @@ KEPT = "What is finished is kept: run the same command again to go on."
 NEEDED_FOR = {
     "encode": "the encoder's packages",
     "export": "the packages for exports",
+    "tune": "the package that proposes trials",
     "report": "the package for figures",
 }
 """Extra to what its packages are called in a message."""

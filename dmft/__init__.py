@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dmft.training.log import Callback
     from dmft.training.trackers import log_to
     from dmft.training.train import train
+    from dmft.tuning import Tuning, tune
     from pipeline.contract import DmftError
 
     __version__: str
@@ -60,6 +61,7 @@ else:
             "training.log": "Callback",
             "training.trackers": "log_to",
             "training.train": "train",
+            "tuning": "Tuning tune",
         },
     )
 
@@ -82,6 +84,7 @@ __all__ = [
     "Recognizer",
     "Run",
     "RunConfig",
+    "Tuning",
     "__version__",
     "choose_folds",
     "compare",
@@ -96,6 +99,7 @@ __all__ = [
     "open_cache",
     "read_results",
     "train",
+    "tune",
 ]
 
 

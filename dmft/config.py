@@ -38,6 +38,8 @@ OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("constant", "cosine")
 TARGETS = ("unimodal", "branches", "vote")
 DIRECTIONS = ("reverse_kl", "forward_kl")
+CONFIG_FILE = "config.toml"
+"""In the folder of a ``dmft tune``: what it chose."""
 OTHER = "other"
 """The entry of ``modality`` that modalities without an entry of their own get."""
 
@@ -264,7 +266,7 @@ class RunConfig:
 
 
 def load_config(name_or_file: str | Path = "default", changes: Changes = ()) -> RunConfig:
-    """Read a named configuration or a TOML file, then lay changes over it.
+    """Read a named configuration, a TOML file or what a search chose, then lay changes over it.
 
     >>> load_config("paper", {"training": {"epochs": 20}}).training.epochs
     20
@@ -289,7 +291,23 @@ def change_config(config: RunConfig, changes: Changes) -> RunConfig:
 
 
 Configuration = RunConfig | str | Path | Mapping[str, Any]
-"""A configuration, the name or file of one, or a table of changes."""
+"""A configuration, the name, file or search folder of one, or a table of changes."""
+
+
+def config_of_fold(config: Configuration | None, fold: str) -> Configuration | None:
+    """One fold's configuration, where what is given is the folder of a search on each fold."""
+    if isinstance(config, str | Path) and has_config_a_fold(config):
+        return Path(config) / f"fold-{fold}"
+    return config
+
+
+def has_config_a_fold(config: str | Path) -> bool:
+    """Whether a name is that of a folder in which a search has a configuration for each fold."""
+    return _is_folder(config) and not (Path(config) / CONFIG_FILE).exists()
+
+
+def _is_folder(config: str | Path) -> bool:
+    return Path(config).is_dir() and str(config) not in shipped_names("configs")
 
 
 def make_config(config: Configuration | None, base: RunConfig | None = None) -> RunConfig:
@@ -320,6 +338,8 @@ def _with(changes: Changes) -> str:
 
 def _table_of(name_or_file: str) -> dict[str, Any]:
     """A configuration's table, laid over that of its base; a shipped one may have none."""
+    if _is_folder(name_or_file):
+        name_or_file = str(Path(name_or_file) / CONFIG_FILE)
     table, names = read_toml(name_or_file, "configs", "configuration"), shipped_names("configs")
     if name_or_file in names and "base" not in table:
         return table

@@ -50,6 +50,11 @@ def work(raw: Path) -> str:
     dmft.train(cache, "utd-loso", raw / "other", config={"training": {"epochs": 3}}, kind="student")
     assert_type(dmft.distill(cache, "teacher", "student", config="paper"), RunMetrics)
     assert_type(dmft.evaluate("student", cache_path=raw), RunMetrics)
+    found = dmft.tune(
+        cache, protocol, {"encoder.width": [16, 32]}, "tuned", trials=3, model="m:Net"
+    )
+    assert_type(found.config, dmft.RunConfig)
+    dmft.train(cache, protocol, "tuned-run", config=found.folder)
     run: dmft.Run = dmft.load("student")
     assert_type(run["subject-1"].module, nn.Module)
     run.predict(cache).query("side == 'test'")

@@ -73,6 +73,22 @@ class Setting(click.types.StringParamType):
 SEED = click.IntRange(0, 2**63 - 1)
 CACHE = CachePath(path_type=Path)
 
+protocol = click.option(
+    "--protocol",
+    required=True,
+    type=ShippedName("protocols"),
+    metavar="NAME|FILE",
+    help="A shipped protocol (utd-loso, utd-50-50, mmact-cross-subject, -view, -scene, -session), "
+    "or a TOML file.",
+)
+config = click.option(
+    "--config",
+    type=ShippedName("configs"),
+    metavar="NAME|FILE",
+    default="default",
+    show_default=True,
+    help="default, paper, paper-sizes, or a TOML file.",
+)
 run_folder = click.option("--out", required=True, type=PATH, help="The run's folder.")
 forbid_shared = click.option(
     "--forbid-shared",
@@ -90,6 +106,13 @@ log = click.option(
 )
 json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 json_output = click.option("-o", "--output", type=PATH, help="Also write the JSON to a file.")
+
+
+def model(help_text: str) -> Callable[[Any], Any]:
+    """``--model``, ours by name or a class of the user's."""
+    return click.option(
+        "--model", metavar="NAME", default="teacher", show_default=True, help=help_text
+    )
 
 
 def measured_cache(help_text: str) -> Callable[[Any], Any]:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dmft.commands import options
 from dmft.commands.memory import memory_option, trust_option
 
+if TYPE_CHECKING:
+    from dmft.config import RunConfig
+
 
 @click.command(short_help="Train a teacher or a student on a cache.")
 @click.argument("cache", type=options.CACHE)
-@click.option(
-    "--protocol",
-    required=True,
-    type=options.ShippedName("protocols"),
-    metavar="NAME|FILE",
-    help="A shipped protocol (utd-loso, utd-50-50, mmact-cross-subject, -view, -scene, -session), "
-    "or a TOML file.",
-)
+@options.protocol
 @click.option("--fold", default=None, help="Name or number of a fold, or 'all'. [default: first]")
 @click.option(
     "--on",
@@ -36,13 +33,9 @@ from dmft.commands.memory import memory_option, trust_option
 @click.option(
     "--modalities", default=None, help="Separated by commas. [default: all that the cache has]"
 )
-@click.option(
-    "--model",
-    metavar="NAME",
-    default="teacher",
-    show_default=True,
-    help="teacher, student (trained on labels alone here), or a class of your own, as "
-    "my_package.gru:GruFusion.",
+@options.model(
+    "teacher, student (trained on labels alone here), or a class of your own, as "
+    "my_package.gru:GruFusion."
 )
 @click.option(
     "--seed", type=options.SEED, default=0, show_default=True, help="Source of everything random."
@@ -50,14 +43,7 @@ from dmft.commands.memory import memory_option, trust_option
 @options.run_folder
 @options.log
 @options.forbid_shared
-@click.option(
-    "--config",
-    type=options.ShippedName("configs"),
-    metavar="NAME|FILE",
-    default="default",
-    show_default=True,
-    help="default, paper, paper-sizes, or a TOML file.",
-)
+@options.config
 @options.changes("As encoder.width=32; repeatable.")
 @options.device("train")
 @options.threads("weights depend on it. [default: torch's choice]")
@@ -96,7 +82,7 @@ def train(
 
     from dmft.commands.memory import open_within
     from dmft.commands.show import ProgressCallback, figures_text
-    from dmft.config import load_config
+    from dmft.config import RunConfig
     from dmft.models.own import find_own
     from dmft.protocols import fold_rules, load_protocol
     from dmft.training.trackers import Callbacks, log_to
@@ -106,14 +92,15 @@ def train(
     if figures_of is not None and on != "all":
         raise click.UsageError("--figures-of goes with --on all")
     rules = load_protocol(protocol)
-    settings, is_ours = load_config(config, changes), model in ("teacher", "student")
+    is_ours, settings = model in ("teacher", "student"), chosen_config(config, changes)
     if not is_ours:
         find_own(model)  # before the cache is read
     names = listed(modalities or "")
     opened = open_within(cache, names or None, memory, device, trust=trust)
     n_folds = len(fold_rules(rules, opened))
+    logged = settings if isinstance(settings, RunConfig) else None
     progress = ProgressCallback(n_folds if fold == "all" else 1)
-    with closing(Callbacks(progress, log_to(trackers, out, settings))) as callback:
+    with closing(Callbacks(progress, log_to(trackers, out, logged))) as callback:
         figures = run(
             opened,
             rules,
@@ -142,3 +129,17 @@ def train(
         click.echo(f"Next: dmft distill {cache} --teacher {out} --out {out}-student")
     else:
         click.echo(f"Next: dmft evaluate {out}")
+
+
+def chosen_config(config: str, changes: tuple[str, ...]) -> RunConfig | Path:
+    """The configuration, or the folder in which a search has one for each fold."""
+    from dmft.config import has_config_a_fold, load_config
+
+    if not has_config_a_fold(config):
+        return load_config(config, changes)
+    if changes:
+        raise click.UsageError(
+            f"{config} has a configuration for each fold, which --set and --epochs cannot change: "
+            "name a fold's with --fold and --config, or give the changes to 'dmft tune'"
+        )
+    return Path(config)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from dmft.config import RunConfig, change_config, load_config
 from dmft.experiments.grid import MODELS, Experiment, Grid
 from dmft.models.config import require
+from dmft.models.network import Network
 from dmft.protocols import (
     Fold,
     Protocol,
@@ -64,6 +65,8 @@ class PlannedRow:
     """cpu or cuda."""
     teachers: tuple[str, ...] = ()
     """Keys of the rows that must be done before."""
+    network: Network | None = None
+    """The user's own in the place of the teacher's or the student's; None for ours."""
 
     @property
     def folder(self) -> str:
@@ -168,30 +171,71 @@ class _Planner:
         config: RunConfig,
         teachers: tuple[str, ...] = (),
     ) -> PlannedRow:
-        spec = RunSpec.of(
-            described(self.cache, modalities),
+        return planned_row(
+            self.cache,
+            protocol,
             fold,
-            kind=model,
-            config=config,
-            seed=seed,
-            device=self.device,
-            teachers=teachers,
-        )
-        return PlannedRow(
-            key=spec.identity,
+            n_folds,
+            modalities,
             model=model,
             fusion=fusion,
             fusion_tokens=fusion_tokens,
-            protocol=protocol,
-            fold=fold.name,
-            n_folds=n_folds,
-            modalities=modalities,
             seed=seed,
             config=config,
             recipe=" ".join((self.grid.config, *self.changes[model])),
             device=self.device,
             teachers=teachers,
         )
+
+
+def planned_row(
+    cache: Cache,
+    protocol: Protocol,
+    fold: Fold,
+    n_folds: int,
+    modalities: tuple[str, ...],
+    *,
+    model: str,
+    fusion: str,
+    fusion_tokens: int,
+    seed: int,
+    config: RunConfig,
+    recipe: str,
+    device: str,
+    teachers: tuple[str, ...] = (),
+    network: Network | None = None,
+) -> PlannedRow:
+    """A row, and the key that what decides its weights gives it.
+
+    Raises:
+        ContractError: the cache lacks one of the modalities.
+    """
+    spec = RunSpec.of(
+        described(cache, modalities),
+        fold,
+        kind=model,
+        config=config,
+        seed=seed,
+        device=device,
+        teachers=teachers,
+        network=network,
+    )
+    return PlannedRow(
+        key=spec.identity,
+        model=model,
+        fusion=fusion,
+        fusion_tokens=fusion_tokens,
+        protocol=protocol,
+        fold=fold.name,
+        n_folds=n_folds,
+        modalities=modalities,
+        seed=seed,
+        config=config,
+        recipe=recipe,
+        device=device,
+        teachers=teachers,
+        network=network,
+    )
 
 
 def described(cache: Cache, modalities: tuple[str, ...]) -> Cache:

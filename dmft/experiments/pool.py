@@ -10,7 +10,8 @@ import contextlib
 import logging
 import multiprocessing
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -126,6 +127,29 @@ class WarningForwarder(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Send one."""
         self.tell("said", record.getMessage())
+
+
+@contextmanager
+def each_said_once() -> Iterator[None]:
+    """While this lasts, a message that was logged already is not shown again."""
+    said: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        new = message not in said
+        said.add(message)
+        return new
+
+    handlers = [*logging.getLogger().handlers, logging.lastResort]
+    for handler in handlers:
+        if handler is not None:
+            handler.addFilter(is_new)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            if handler is not None:
+                handler.removeFilter(is_new)
 
 
 def attempt(work: Work, task: Any, report: Report) -> tuple[str, Any]:

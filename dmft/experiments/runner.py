@@ -7,10 +7,12 @@ its rows is in :mod:`dmft.experiments.task`.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -73,6 +75,7 @@ def run_experiment(
     n_workers: int,
     together: int = 1,
     scheduler: str | None = None,
+    pool: Pool | None = None,
     trust: bool = False,
     callback: RunCallback | None = None,
 ) -> Outcome:
@@ -87,6 +90,7 @@ def run_experiment(
         together: Rows of one shape that a process computes as one, at most.
         scheduler: Address of a Dask cluster whose workers train, instead of processes here; they
             see ``cache`` and ``out`` under the same paths.
+        pool: Processes that are there already and stay, instead of ``n_workers`` new ones.
         trust: Use a cache that nothing vouches for.
         callback: Told how it goes.
 
@@ -111,11 +115,13 @@ def run_experiment(
         )
         if not left:
             endings: Iterator[Ending] = iter(())
+        elif pool is not None:
+            endings = _in_a_pool(queue, task_of, contextlib.nullcontext(pool), callback)
         elif scheduler is None and n_workers == 0:
             endings = _in_this_process(queue, task_of, callback)
         elif scheduler is None:
-            pool = Pool(min(n_workers, len(left)), do_rows)
-            endings = _in_a_pool(queue, task_of, pool, callback)
+            opened = Pool(min(n_workers, len(left)), do_rows)
+            endings = _in_a_pool(queue, task_of, opened, callback)
         else:
             # Imported here: training on one machine needs no Dask.
             from dmft.experiments.cluster import Cluster
@@ -205,7 +211,7 @@ def _tell(
 def _in_a_pool(
     queue: _Queue,
     task_of: Callable[..., Task],
-    opened: Pool | Cluster,
+    opened: AbstractContextManager[Pool | Cluster],
     callback: RunCallback | None,
 ) -> Iterator[Ending]:
     running: dict[str, dict[str, PlannedRow]] = {}

@@ -94,7 +94,14 @@ def plan_row(task: Task, row: PlannedRow, cache: Cache, callback: Callback) -> T
         folders = [runs / key[: len(row.folder)] for key in row.teachers]
         ((fold, teachers),) = load_teachers(cache, folders, device)
         return plan_distillation(
-            cache, fold, teachers, folder, config=row.config, seed=row.seed, callback=callback
+            cache,
+            fold,
+            teachers,
+            folder,
+            network=row.network,
+            config=row.config,
+            seed=row.seed,
+            callback=callback,
         )
     (fold,) = choose_folds(row.protocol, cache, row.fold)
     return plan_training(
@@ -106,6 +113,7 @@ def plan_row(task: Task, row: PlannedRow, cache: Cache, callback: Callback) -> T
         config=row.config,
         seed=row.seed,
         on=device,
+        network=row.network,
         callback=callback,
     )
 

@@ -4,8 +4,9 @@ Shipped ones lie in ``data_manifests/protocols``; a user's own is a file. A rule
 cache's attribute columns. A fold without training or test records, or with a record on both
 sides, is refused.
 
-Read ``files.py`` (what a file may say), ``folds.py`` (what that is on the records of a cache) and
-``shared_files.py`` (what the two sides of a fold have in common).
+Read ``files.py`` (what a file may say), ``folds.py`` (what that is on the records of a cache),
+``inner.py`` (folds inside a training side) and ``shared_files.py`` (what the two sides of a fold
+have in common).
 """
 
 from dmft.protocols.files import (
@@ -18,6 +19,7 @@ from dmft.protocols.files import (
     load_protocol,
 )
 from dmft.protocols.folds import Fold, choose_folds, every_record, fold_rules, make_fold
+from dmft.protocols.inner import group_attribute, inner_rules
 from dmft.protocols.shared_files import forbid_shared, seen_by
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
     "every_record",
     "fold_rules",
     "forbid_shared",
+    "group_attribute",
+    "inner_rules",
     "load_protocol",
     "make_fold",
     "seen_by",

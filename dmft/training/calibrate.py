@@ -25,8 +25,7 @@ from dmft.evaluation.calibration import (
 )
 from dmft.evaluation.evaluate import RunCaches
 from dmft.evaluation.predictions import Predictions, read_predictions, write_predictions
-from dmft.protocols import Fold, make_fold
-from dmft.protocols.files import NOT_GIVEN, FoldRule, Protocol
+from dmft.protocols import Fold, FoldRule, group_attribute, inner_rules, make_fold
 from dmft.runs.files import write_json
 from dmft.runs.folder import CALIBRATION_FILE, HELD_OUT_FILE, read_info
 from dmft.runs.trained import TrainedRun, load_run, present_of
@@ -34,7 +33,7 @@ from dmft.training.device import resolve_device
 from dmft.training.distill import plan_distillation
 from dmft.training.train import Training, plan_training, train_fold
 from pipeline.common.settings import to_table
-from pipeline.contract import ConfigError, ContractError
+from pipeline.contract import ConfigError
 
 WORK = "calibration"
 """Folder of the models that are thrown away, in the run's."""
@@ -72,8 +71,8 @@ def calibrate(
     run = load_run(folder, resolve_device(device))
     cache, fold = (caches or RunCaches()).of(run.info)
     held_out, before = folder / HELD_OUT_FILE, read_calibration(folder, run.info)
-    chosen = by or _group_attribute(run.info.source.protocol, fold, cache)
-    rules = _rules(fold, cache, chosen)
+    chosen = by or group_attribute(run.info.source.protocol, fold, cache)
+    rules = inner_rules(fold, cache, chosen)
     if not held_out.exists() or (before is not None and before.by != chosen):
         _hold_out(run, cache, rules, held_out, on_group)
     answers = read_predictions(held_out, len(run.spec.classes))
@@ -93,44 +92,6 @@ def calibrate(
     write_json(folder / CALIBRATION_FILE, to_table(made))
     shutil.rmtree(folder / WORK, ignore_errors=True)
     return made
-
-
-def _group_attribute(protocol: Protocol, fold: Fold, cache: Cache) -> str:
-    """What the protocol keeps apart: its group, what makes its folds, or what its test names."""
-    way = protocol.leave_one_out or protocol.group_folds or protocol.hold_out
-    named = protocol.group or (way.attribute if way else "")
-    if not named and len(fold.rule.test) == 1:
-        (named,) = fold.rule.test
-    if not named:
-        raise ConfigError(
-            f"protocol {protocol.name} does not say what must not be on both sides: name it with "
-            f"--by, one of {', '.join(cache.columns)}"
-        )
-    return named
-
-
-def _rules(fold: Fold, cache: Cache, by: str) -> list[FoldRule]:
-    """A fold inside the training side for each value of an attribute, which is tested on."""
-    if by not in cache.columns:
-        raise ConfigError(
-            f"{cache.path} has no column {by!r}: wanted one of {', '.join(cache.columns)}"
-        )
-    column = cache.columns[by][fold.train.numpy()]
-    values = sorted({int(value) for value in column} - {NOT_GIVEN})
-    if len(values) < 2:
-        raise ContractError(
-            f"the training records of fold {fold.name} have {len(values)} value(s) of {by}: wanted "
-            "at least two, one to be held out and one to learn from"
-        )
-    return [
-        FoldRule(
-            name=f"without-{by}-{value}",
-            train={**fold.rule.train, by: tuple(v for v in values if v != value)},
-            test={**fold.rule.train, by: (value,)},
-            hide_shared=fold.rule.hide_shared,
-        )
-        for value in values
-    ]
 
 
 def _hold_out(

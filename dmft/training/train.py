@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dmft.config import Configuration, RunConfig, make_config
+from dmft.config import Configuration, RunConfig, config_of_fold, make_config
 from dmft.data import Cache, FeatureTransform, make_features
 from dmft.data.shuffle import ShuffleBuffer
 from dmft.data.sources import choose_source
@@ -105,7 +105,8 @@ def train(
         kind: ``teacher`` or ``student``.
         model: A network of your own in the teacher's or student's place: its class, or its name as
             ``my_package.gru:GruFusion`` (docs/how-to/own-model.md).
-        config: The configuration, its name or file, or changes to the default one.
+        config: The configuration, its name or file, what ``tune`` chose (for each fold, where it
+            did for all), or changes to the default one.
         fold: One fold's name, ``all``, or None for the first.
         on: ``folds``, or ``all`` for one model on every record: the one to use, with nothing left
             to measure it on; what is returned then has no records and no accuracy.
@@ -119,7 +120,7 @@ def train(
         ConfigError: the protocol, fold or device cannot be used.
         ContractError: the folder holds another run, the fold cannot be made, or its sides share.
     """
-    settings, network = make_config(config), find_own(model)
+    network = find_own(model)
     rules = load_protocol(protocol) if isinstance(protocol, str) else protocol
     require(on in ON, "on", on, " or ".join(ON))
     folds = (every_record(cache),) if on == "all" else choose_folds(rules, cache, fold)
@@ -133,7 +134,7 @@ def train(
             chosen,
             kind=kind,
             network=network,
-            config=settings,
+            config=make_config(config_of_fold(config, chosen.name)),
             seed=seed,
             on=resolve_device(device),
             figures_of=figures_of,
