@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "synth": ("pipeline.commands.synth:synth", "Fabricate raw recordings to try things on."),
     "encode": ("pipeline.commands.encode:encode", "Raw recordings to a feature cache."),
     "cache": ("pipeline.commands.cache:cache", "Look into a feature cache, verify it, edit it."),
+    "publish": ("dmft.commands.publish:publish", "Bring a cache or a run to another place."),
+    "fetch": ("dmft.commands.publish:fetch", "Bring a published cache or run here, verified."),
     "train": ("dmft.commands.train:train", "Train a teacher or a student on a cache."),
     "distill": ("dmft.commands.distill:distill", "Distil a trained teacher into a student."),
     "evaluate": ("dmft.commands.evaluate:evaluate", "Measure a run on its test fold."),

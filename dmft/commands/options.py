@@ -22,9 +22,8 @@ class CachePath(click.Path):
         scheme, separator, rest = str(value).partition("://")
         if separator and scheme != "file":
             self.fail(
-                f"{value} is not on a disk of this machine: copy it to one and name the copy, "
-                "with the storage's own tool or with python -c \"import fsspec; "
-                f"fsspec.filesystem('{scheme}').get('{rest}', 'cache.zarr', recursive=True)\"",
+                f"{value} is not on a disk of this machine: bring it to one with 'dmft fetch "
+                f"{value} COPY' and name the copy",
                 param,
                 ctx,
             )

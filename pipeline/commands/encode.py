@@ -275,7 +275,7 @@ def _print(summary: Summary, seconds: float, out: str) -> None:
     else:
         cache = out.removeprefix("file://")
         if "://" in cache:
-            click.echo(f"{out} is to be copied to a disk of the machine that trains.")
+            click.echo(f"Where it is trained on: dmft fetch {out} COPY")
             cache = "COPY"
         if names := _protocols_for(summary.spec.dataset):
             click.echo(f"Protocols of {summary.spec.dataset}: {', '.join(names)}")

@@ -10,6 +10,7 @@ put "over this version" only where nothing has changed. Neither is a look and th
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Iterator
@@ -94,6 +95,13 @@ class Bucket:
     def write_over(self, key: str, content: bytes, version: str) -> str | None:
         """See :class:`~pipeline.common.stores.store.Store`."""
         return self._put(key, content, {"e_tag": version} if version else "create")
+
+    def holds(self, key: str, content: bytes) -> bool:
+        """See :class:`~pipeline.common.stores.store.Store`; mostly the ETag says it, an MD5."""
+        e_tag = self.version(key).strip('"')
+        if e_tag == hashlib.md5(content, usedforsecurity=False).hexdigest():
+            return True
+        return bool(e_tag) and self.read(key) == content
 
     def names(self, folder: str) -> list[str]:
         """See :class:`~pipeline.common.stores.store.Store`."""

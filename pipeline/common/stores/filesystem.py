@@ -58,6 +58,10 @@ class Filesystem:
         self.write(key, content)
         return ""
 
+    def holds(self, key: str, content: bytes) -> bool:
+        """See :class:`~pipeline.common.stores.store.Store`."""
+        return self.read(key) == content
+
     def names(self, folder: str) -> list[str]:
         """See :class:`~pipeline.common.stores.store.Store`."""
         try:

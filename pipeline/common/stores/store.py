@@ -21,6 +21,10 @@ Version = str
 class Store(Protocol):
     """Objects under one location, by their names with ``/`` between the parts."""
 
+    @property
+    def location(self) -> str:
+        """The folder or the URL."""
+
     def read(self, key: str) -> bytes | None:
         """All bytes of an object; None where there is none."""
 
@@ -41,6 +45,9 @@ class Store(Protocol):
 
         A folder's is held by a lock that goes with its process, so it writes in any case.
         """
+
+    def holds(self, key: str, content: bytes) -> bool:
+        """Whether an object has these bytes."""
 
     def names(self, folder: str) -> list[str]:
         """What lies in a folder, by name; nothing where there is no such folder."""

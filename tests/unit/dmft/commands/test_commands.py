@@ -96,7 +96,7 @@ def test_a_cache_elsewhere_is_to_be_copied_first(command):
     }
     done = CliRunner().invoke(dmft, arguments[command])
     assert done.exit_code == 2
-    assert "s3://bucket/c.zarr is not on a disk of this machine: copy it to one" in done.stderr
+    assert "s3://bucket/c.zarr is not on a disk of this machine: bring it to one" in done.stderr
 
 
 def test_a_file_url_is_a_path(tmp_path):
