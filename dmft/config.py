@@ -120,7 +120,8 @@ class DoubtConfig:
     """
 
     epochs: int = 0
-    """Passes over the training fold with some sensors lying; 0 for none."""
+    """Passes over the training fold with some sensors lying, at most ``training.epochs``; 0 for
+    none."""
     chance: float = 0.3
     """That a modality of a record has one of ``faults``."""
     faults: tuple[str, ...] = ()

@@ -57,12 +57,13 @@ def learn_reliability(
     """
     learnt = [weight for name, weight in model.named_parameters() if RELIABILITY in name]
     doubt = config.doubt
-    if not learnt or doubt.epochs == 0:
+    n_epochs = min(doubt.epochs, config.training.epochs)
+    if not learnt or n_epochs == 0:
         return
     held = [weight for name, weight in model.named_parameters() if RELIABILITY not in name]
     optimizer = Adam([Group(learnt)], doubt.learning_rate, decoupled=True)
     size = config.training.batch_size
-    n_steps = doubt.epochs * math.ceil(source.n_records / size)
+    n_steps = n_epochs * math.ceil(source.n_records / size)
     shown = dataclasses.replace(config.augment, drop_modality=0.0)
     own_seed = derive_seed(seed, "doubt")
     model.eval()
@@ -71,7 +72,7 @@ def learn_reliability(
     try:
         with deterministic():
             step = 0
-            for epoch in range(doubt.epochs):
+            for epoch in range(n_epochs):
                 augmenter = Augmenter(config=shown, seed=own_seed, epoch=epoch, doubt=doubt)
                 for stored in source.batches(own_seed, epoch, size):
                     features = transform.apply(

@@ -25,7 +25,7 @@ from dmft.recognise.recordings import group_files
 from dmft.runs.trained import load_run
 from tests.e2e.running import ROOT
 from tests.fabricate import path_of, record_ids, write_raw
-from tests.trained import Place, make_place
+from tests.trained import Place, built_once, shared_place
 
 ANSWER_S = 120
 """Until a live answer has to be there; generous, for busy machines."""
@@ -33,16 +33,17 @@ ANSWER_S = 120
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return make_place(tmp_path_factory.mktemp("predict"))
+    return shared_place(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def exported(place: Place) -> Path:
-    out = place.run.with_name("export")
-    done = dmft("export", place.run, "-o", out)
-    assert done.returncode == 0, done.stderr
-    assert "same first place 100.00%" in done.stdout
-    return out
+def exported(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    def export(out: Path) -> None:
+        done = dmft("export", place.run, "-o", out)
+        assert done.returncode == 0, done.stderr
+        assert "same first place 100.00%" in done.stdout
+
+    return built_once(tmp_path_factory, "export-by-command", export)
 
 
 def start(*arguments: object, **pipes: object) -> subprocess.Popen[str]:

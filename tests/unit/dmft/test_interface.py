@@ -14,7 +14,7 @@ from dmft.config import change_config, make_config
 from pipeline.contract import ConfigError, ContractError
 from tests.factories import write_cache
 from tests.small_runs import SMALL, same, train_student, weights, write_place
-from tests.trained import make_place
+from tests.trained import shared_place
 
 
 @pytest.fixture(scope="module")
@@ -199,8 +199,8 @@ def test_several_models_are_not_taken_for_one(trained, tmp_path):
     assert set(run[0].predict(other)["side"]) == {""}
 
 
-def test_raw_files_are_predicted_as_a_table(tmp_path):
-    place = make_place(tmp_path)
+def test_raw_files_are_predicted_as_a_table(tmp_path, tmp_path_factory):
+    place = shared_place(tmp_path_factory)
     run = dmft.load(place.run)
     files = sorted(place.raw.rglob("a1_s1_t1*.mat"))
     broken = tmp_path / "a2_s1_t1_skeleton.mat"

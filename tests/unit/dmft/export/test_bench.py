@@ -12,14 +12,14 @@ from dmft.commands.bench import bench as command
 from dmft.export.bench import bench, multiply_adds
 from dmft.runs.trained import load_run
 from pipeline.contract import ConfigError, ContractError
-from tests.trained import make_place
+from tests.trained import shared_place
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    return make_place(tmp_path_factory.mktemp("bench"))
+    return shared_place(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -30,18 +30,17 @@ from dmft.runs.trained import load_run
 from dmft.training.train import train
 from pipeline.contract import ConfigError, ContractError
 from tests.factories import write_cache
-from tests.trained import make_place, train_on
+from tests.trained import shared_export, shared_place, train_on
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    return make_place(tmp_path_factory.mktemp("export"), kind="teacher")
+    return shared_place(tmp_path_factory, kind="teacher")
 
 
 @pytest.fixture(scope="module")
-def whole(trained):
-    export(trained.run, trained.run.with_name("whole"))
-    return trained.run.with_name("whole")
+def whole(tmp_path_factory):
+    return shared_export(tmp_path_factory, kind="teacher")
 
 
 @pytest.fixture
@@ -68,13 +67,10 @@ def test_the_graph_of_a_teacher_agrees_with_it_for_any_number_of_records(trained
 
 
 @pytest.fixture(scope="module", params=["teacher", "student"])
-def of_kind(request, trained, whole, tmp_path_factory):
+def of_kind(request, tmp_path_factory):
     """A run of each kind and its export."""
-    if request.param == "teacher":
-        return trained.run, whole
-    place = make_place(tmp_path_factory.mktemp("student"), kind="student")
-    export(place.run, place.run.with_name("whole"))
-    return place.run, place.run.with_name("whole")
+    place = shared_place(tmp_path_factory, kind=request.param)
+    return place.run, shared_export(tmp_path_factory, kind=request.param)
 
 
 @pytest.mark.parametrize("column", [0, 1])

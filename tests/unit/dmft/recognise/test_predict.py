@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from dmft.data import open_cache
-from dmft.export.build import export
 from dmft.export.folder import INT8_FILE
 from dmft.recognise import load_recogniser, predict
 from dmft.recognise.recordings import group_files, place
@@ -17,18 +16,17 @@ from dmft.runs.files import seal_of, write_json
 from dmft.runs.trained import load_run
 from pipeline.contract import ConfigError, ContractError, RecordingError
 from tests.fabricate import path_of
-from tests.trained import make_place
+from tests.trained import shared_export, shared_place
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    return make_place(tmp_path_factory.mktemp("predict"))
+    return shared_place(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def exported(trained):
-    export(trained.run, trained.run.with_name("export"))
-    return trained.run.with_name("export")
+def exported(tmp_path_factory):
+    return shared_export(tmp_path_factory)
 
 
 def files_of(place, record_id, *modalities):

@@ -19,12 +19,12 @@ from dmft.runs.folder import MODEL_FILE, RUN_FILE, RUN_VERSION, read_info, write
 from dmft.runs.spec import RunSpec
 from dmft.runs.trained import load_run
 from pipeline.contract import ContractError
-from tests.trained import make_place
+from tests.trained import shared_place
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    return make_place(tmp_path_factory.mktemp("hashes"))
+    return shared_place(tmp_path_factory)
 
 
 @pytest.fixture
