@@ -12,7 +12,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pipeline.common.checksums import CRC_BYTES, SUMS_FILE, Checksums
-from pipeline.contract import LEDGER_PREFIX, ContractError, check_path_name, feature_array
+from pipeline.contract import (
+    COMPANIONS,
+    LEDGER_PREFIX,
+    ContractError,
+    check_path_name,
+    feature_array,
+)
 
 ROOT = "zarr.json"
 
@@ -38,14 +44,16 @@ def read_checksums(path: Path) -> Checksums:
 
 
 def check_table(path: Path, checksums: Checksums, modalities: Iterable[str]) -> None:
-    """Hold everything that a cache lists against the list, but ledgers and features' chunks.
+    """Hold everything that a cache lists against the list, but what is not read or is read later.
+
+    That is ledgers, the files for people and other programs, and chunks of features.
 
     Raises:
         ContractError: a file is missing or is not what was written.
     """
     chunks = tuple(f"{feature_array(name)}/c/" for name in modalities)
     for key, digest in checksums.sha256.items():
-        if key.startswith((f"{LEDGER_PREFIX}/", *chunks)):
+        if key in COMPANIONS or key.startswith((f"{LEDGER_PREFIX}/", *chunks)):
             continue
         for part in key.split("/"):
             check_path_name(part, f"{path / SUMS_FILE} lists what")

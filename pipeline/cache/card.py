@@ -1,49 +1,42 @@
-"""What goes with a cache that is handed on: its record table, a data card, and ``croissant.json``.
+"""What a data set of features is, for people and for machines: a data card and ``croissant.json``.
 
-All three are derived from the ledgers and the provenance, and say nothing that is not there.
+Both are derived from the record table and the provenance, and say nothing that is not there.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.cache.edit.history import history_of
-from pipeline.cache.edit.source import Source
+from pipeline.cache.record_table import Columns
 from pipeline.common.words import first_of
-from pipeline.contract import SOURCE_DIGITS, Presence
+from pipeline.contract import CacheSpec
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+LICENCE = "licence"
+"""Key of the provenance: of the data, as a name or an address."""
 UNKNOWN_LICENCE = "not stated: ask whoever made the recordings before you pass them on"
 CROISSANT = "http://mlcommons.org/croissant/1.0"
+MOST_GROUPS = 60
+"""Lines of one table of the card."""
 
 
-def record_table(source: Source) -> pd.DataFrame:
-    """A row a record: what it can be chosen by, and what became of each of its modalities.
+def licence_of(spec: CacheSpec) -> str:
+    """What a cache says of the licence of its data; empty where nothing."""
+    return str(spec.provenance.get(LICENCE, ""))
 
-    Columns: those of :meth:`Source.table`, and of each modality ``{m}_presence`` (``present``,
-    ``absent``, ``failed``), ``{m}_length`` (raw rows or frames, 0 where not present) and
-    ``{m}_source`` (the files' hashes, shortened).
+
+def card(spec: CacheSpec, columns: Columns, *, licence: str, how_to_load: str) -> str:
+    """The data card: a README that GitHub and the Hugging Face hub show.
+
+    Args:
+        spec: What the cache says of itself.
+        columns: Its record table.
+        licence: Empty where not known.
+        how_to_load: Python, as it is run in the folder that the card lies in.
     """
-    table = source.table()
-    for name, by_id in source.entries.items():
-        entries = [by_id[record] for record in table["record"]]
-        table[f"{name}_presence"] = [entry.presence.name.lower() for entry in entries]
-        table[f"{name}_length"] = [
-            entry.length if entry.presence == Presence.PRESENT else 0 for entry in entries
-        ]
-        table[f"{name}_source"] = [
-            " ".join(file.sha256[:SOURCE_DIGITS] for file in entry.sources) for entry in entries
-        ]
-    return table
-
-
-def card(source: Source, table: pd.DataFrame, *, licence: str, how_to_load: str) -> str:
-    """The data card: a README that GitHub and the Hugging Face hub show."""
-    spec = source.store.spec
-    columns = [name for name in spec.columns if table[name].nunique() > 1]
+    attributes = [name for name in spec.columns if len(set(columns[name])) > 1]
     lines = [
         f"# {spec.dataset}: {spec.n_records} records as features",
         "",
@@ -55,6 +48,8 @@ def card(source: Source, table: pd.DataFrame, *, licence: str, how_to_load: str)
         "",
         "## Load it",
         "",
+        "In this folder:",
+        "",
         "```python",
         how_to_load,
         "```",
@@ -65,18 +60,19 @@ def card(source: Source, table: pd.DataFrame, *, licence: str, how_to_load: str)
         "| --- | --: | --: | --- | --: | --: | --: | --- |",
     ]
     for name, own in spec.modalities.items():
-        counts = table[f"{name}_presence"].value_counts()
+        states = Counter(columns[f"{name}_presence"])
         shown = ", ".join(f"{k} {v}" for k, v in own.encoding.items() if len(str(v)) < 20)
         lines.append(
             f"| {name} | {own.n_patches} | {own.n_features} | {own.dtype} | "
-            + " | ".join(str(counts.get(code, 0)) for code in ("present", "absent", "failed"))
+            + " | ".join(str(states[code]) for code in ("present", "absent", "failed"))
             + f" | {shown} |"
         )
-    for column in ("class_name", *columns):
+    for column in ("class_name", *attributes):
         lines += ["", f"## Records by {column}", "", f"| {column} | records |", "| --- | --: |"]
-        counts = table[column].value_counts(sort=False).sort_index()
-        lines += [f"| {value} | {n} |" for value, n in list(counts.items())[:60]]
-        lines += [f"| and {len(counts) - 60} more | |"] if len(counts) > 60 else []
+        counts = sorted(Counter(columns[column]).items())
+        lines += [f"| {_cell(value)} | {n} |" for value, n in counts[:MOST_GROUPS]]
+        n_more = len(counts) - MOST_GROUPS
+        lines += [f"| and {n_more} more | |"] if n_more > 0 else []
     lines += ["", "## Where it comes from", ""]
     environment = spec.provenance.get("environment", {})
     made = [f"{key} {environment[key]}" for key in sorted(environment)]
@@ -87,19 +83,31 @@ def card(source: Source, table: pd.DataFrame, *, licence: str, how_to_load: str)
     return "\n".join(lines) + "\n"
 
 
+def _cell(value: object) -> str:
+    """A value in a table of Markdown, which it must not break."""
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
 def croissant(
-    source: Source, table: pd.DataFrame, files: Mapping[str, str], *, licence: str
+    spec: CacheSpec,
+    columns: Columns,
+    files: Mapping[str, str],
+    *,
+    table_file: str,
+    licence: str,
+    folders: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The description that machines read (MLCommons Croissant 1.0): the record table's columns.
 
     Args:
-        source: The cache.
-        table: Its record table, which stands in ``records.csv``.
+        spec: What the cache says of itself.
+        columns: Its record table.
         files: Name of each file to its SHA-256.
+        table_file: The one that has the record table.
         licence: As an address or a name; empty where not known.
+        folders: Name of each Zarr array to the pattern of its files.
     """
-    spec = source.store.spec
-    kinds = {"i": "sc:Integer", "u": "sc:Integer", "b": "sc:Boolean", "f": "sc:Float"}
+    kinds: dict[type, str] = {bool: "sc:Boolean", int: "sc:Integer", float: "sc:Float"}
     formats = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
     return {
         "@context": {
@@ -114,6 +122,7 @@ def croissant(
             "extract": "cr:extract",
             "field": "cr:field",
             "fileObject": "cr:fileObject",
+            "includes": "cr:includes",
             "recordSet": "cr:recordSet",
             "source": "cr:source",
         },
@@ -134,6 +143,18 @@ def croissant(
                 "sha256": digest,
             }
             for name, digest in sorted(files.items())
+        ]
+        + [
+            {
+                "@type": "cr:FileSet",
+                "@id": name,
+                "name": name,
+                "description": f"Patches of {name} as a Zarr version 3 array: record, patch, "
+                "feature; NaN where a record has none.",
+                "encodingFormat": "application/vnd.zarr",
+                "includes": pattern,
+            }
+            for name, pattern in (folders or {}).items()
         ],
         "recordSet": [
             {
@@ -145,13 +166,13 @@ def croissant(
                         "@type": "cr:Field",
                         "@id": f"records/{name}",
                         "name": name,
-                        "dataType": kinds.get(table[name].dtype.kind, "sc:Text"),
+                        "dataType": kinds.get(type(values[0]), "sc:Text"),
                         "source": {
-                            "fileObject": {"@id": "records.csv"},
+                            "fileObject": {"@id": table_file},
                             "extract": {"column": name},
                         },
                     }
-                    for name in table
+                    for name, values in columns.items()
                 ],
             }
         ],

@@ -6,7 +6,7 @@ import hashlib
 
 from pipeline.cache.objects import Objects
 from pipeline.common.checksums import SUMS_FILE, Checksums
-from pipeline.contract import LEDGER_PREFIX, ContractError
+from pipeline.contract import COMPANIONS, LEDGER_PREFIX, ContractError
 
 SUMS = SUMS_FILE
 CLAIMS = f"{LEDGER_PREFIX}/session."
@@ -39,6 +39,13 @@ def read_sums(objects: Objects) -> dict[str, str] | None:
         return None
     where = f"{objects.location}/{SUMS}"
     return dict(Checksums.from_bytes(content, where=where).sha256)
+
+
+def unseal(objects: Objects) -> None:
+    """Remove the list, and the files that would speak of what the cache was before it changed."""
+    objects.delete(SUMS)
+    for name in sorted(COMPANIONS):
+        objects.delete(name)
 
 
 def is_sealed(objects: Objects) -> bool:

@@ -7,7 +7,6 @@ digest on the way.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import io
 import json
 import shutil
@@ -17,14 +16,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cache.card import card, croissant, record_table
+from pipeline.cache.card import card, croissant, licence_of
+from pipeline.cache.companions import parquet_bytes
 from pipeline.cache.edit.assemble import OnProgress
 from pipeline.cache.edit.source import Source, open_source
+from pipeline.cache.record_table import record_columns
 from pipeline.common.checksums import SUMS_FILE, Checksums
 from pipeline.common.files import PARTIAL
-from pipeline.contract import ConfigError, Presence
+from pipeline.contract import CARD_FILE, CROISSANT_FILE, TABLE_FILE, ConfigError, Presence
 
 SHARD_RECORDS = 1000
+CSV_FILE = "records.csv"
 HOW_TO_LOAD = {
     "npz": """import numpy as np
 import pandas as pd
@@ -61,29 +63,32 @@ def export(
         location: A finished cache.
         out: The folder; it must not be there.
         form: ``npz``, ``csv`` or ``webdataset``.
-        licence: Of the data, for the card.
+        licence: Of the data, for the card; what the cache says of it where empty.
         on_progress: Told how many rows are written, and of how many.
 
     Raises:
         ConfigError: the folder is there.
         ContractError: the cache is not whole, or a row is not what was written.
     """
+    import pandas as pd
+
     source = open_source(location)
+    spec = source.store.spec
     if out.exists():
         raise ConfigError(f"{out} exists: name a folder that does not, or remove it")
     partial = out.with_name(f".{out.name}{PARTIAL}")
     shutil.rmtree(partial, ignore_errors=True)  # of an export that was killed
     partial.mkdir(parents=True)
-    table = record_table(source)
-    table.to_csv(partial / "records.csv", index=False)
-    if importlib.util.find_spec("pyarrow"):
-        table.to_parquet(partial / "records.parquet", index=False)
+    columns = record_columns(spec, source.store.records, source.by_row)
+    pd.DataFrame(columns).to_csv(partial / CSV_FILE, index=False)
+    (partial / TABLE_FILE).write_bytes(parquet_bytes(columns))
     {"npz": _npz, "csv": _csv, "webdataset": _webdataset}[form](source, partial, on_progress)
     files = _digests(partial)
-    load = HOW_TO_LOAD[form].replace("{modality}", next(iter(source.store.spec.modalities)))
-    (partial / "README.md").write_text(card(source, table, licence=licence, how_to_load=load))
-    described = croissant(source, table, files, licence=licence)
-    (partial / "croissant.json").write_text(json.dumps(described, indent=2) + "\n")
+    licence = licence or licence_of(spec)
+    load = HOW_TO_LOAD[form].replace("{modality}", next(iter(spec.modalities)))
+    (partial / CARD_FILE).write_text(card(spec, columns, licence=licence, how_to_load=load))
+    described = croissant(spec, columns, files, table_file=CSV_FILE, licence=licence)
+    (partial / CROISSANT_FILE).write_text(json.dumps(described, indent=2) + "\n")
     (partial / SUMS_FILE).write_bytes(Checksums(sha256=_digests(partial)).to_bytes())
     partial.rename(out)
     return sum(path.stat().st_size for path in out.iterdir())

@@ -28,6 +28,7 @@ from pipeline.cache.ledger import ledger_key, read_ledger
 from pipeline.cache.objects import Objects
 from pipeline.cache.writer import CacheStore
 from pipeline.contract import (
+    COMPANIONS,
     LEDGER_PREFIX,
     CacheState,
     ContractError,
@@ -83,7 +84,8 @@ def is_cache(objects: Objects) -> bool:
 
 def _is_made_by_finishing(key: str) -> bool:
     """Whether an object is no record's, and is made anew whenever an encode ends."""
-    return key == SUMS or key.endswith("zarr.json") or re.fullmatch(r"[^/]+/c/\d+", key) is not None
+    is_table = re.fullmatch(r"[^/]+/c/\d+", key) is not None
+    return key == SUMS or key in COMPANIONS or key.endswith("zarr.json") or is_table
 
 
 def _repair_records(objects: Objects, manifest: Manifest, damaged: set[str]) -> int:

@@ -1,9 +1,10 @@
 """The end of an encode: what readers see is derived from the ledgers, sealed and marked complete.
 
-The order matters: presence, lengths and the record table while the cache says ``building``; then
-every stored row is read once more, held against its digest and summed, so that no checksum ever
-vouches for damage; then ``complete`` and the consolidated metadata in one write; then the list of
-checksums. A complete cache without the list gets it from the next encode.
+The order matters: presence, lengths, the record table and the files that accompany the arrays
+while the cache says ``building``; then every stored row is read once more, held against its digest
+and summed, so that no checksum ever vouches for damage; then ``complete`` and the consolidated
+metadata in one write; then the list of checksums. A complete cache without the list gets it from
+the next encode.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.cache.checksums import is_transient, write_sums
+from pipeline.cache.checksums import is_sealed, is_transient, write_sums
+from pipeline.cache.companions import companions, has_companions
 from pipeline.cache.description import SPEC, write_spec
 from pipeline.cache.ledger import Entry
 from pipeline.cache.writer import CacheStore
@@ -56,15 +58,17 @@ def finish(store: CacheStore, provenance: Mapping[str, Any]) -> CacheSpec:
             digest.update(f"{name} {record.id} {record.label} {entry.digest}\n".encode())
     for record in store.records:
         digest.update(f"{record.id} {sorted(record.attributes.items())}\n".encode())
-    _write_table(store, table)
-    store.objects.sweep()
-    checksums = _checksums(store, entries)
     complete = replace(
         store.spec,
         state=CacheState.COMPLETE,
         provenance=dict(provenance),
         fingerprint=digest.hexdigest(),
     )
+    _write_table(store, table)
+    for key, content in companions(complete, store.records, entries).items():
+        store.objects.write(key, content)
+    store.objects.sweep()
+    checksums = _checksums(store, entries)
     root = _consolidate(store, complete)
     sha256 = {**checksums.sha256, SPEC: hashlib.sha256(root).hexdigest()}
     write_sums(store.objects, replace(checksums, sha256=sha256))
@@ -72,9 +76,16 @@ def finish(store: CacheStore, provenance: Mapping[str, Any]) -> CacheSpec:
     return complete
 
 
-def has_sources(store: CacheStore) -> bool:
-    """Whether the record table says which files each row was made from."""
-    return all(store.objects.read(f"{source_array(m)}/zarr.json") for m in store.spec.modalities)
+def is_finished(store: CacheStore) -> bool:
+    """Whether a cache is sealed and has all that :func:`finish` derives.
+
+    One of an earlier version may lack its files' hashes or its companions, and gets them by being
+    finished again.
+    """
+    if store.spec.state != CacheState.COMPLETE or not is_sealed(store.objects):
+        return False
+    arrays = [f"{source_array(name)}/zarr.json" for name in store.spec.modalities]
+    return has_companions(store.objects) and all(map(store.objects.read, arrays))
 
 
 def _all_entries(store: CacheStore, modality: str) -> list[Entry]:

@@ -16,7 +16,13 @@ from pipeline.cache.description import RECORDS, SPEC, read_records
 from pipeline.cache.ledger import Entry, ledger_key, read_ledger
 from pipeline.cache.objects import Objects
 from pipeline.cache.writer import CacheStore, chunk_bytes
-from pipeline.contract import LEDGER_PREFIX, CacheState, ContractError, Presence
+from pipeline.contract import (
+    COMPANIONS,
+    LEDGER_PREFIX,
+    CacheState,
+    ContractError,
+    Presence,
+)
 
 MEND = "'dmft encode --check-stored' encodes it again"
 _CHUNK = r"([a-z0-9_]+)/c/(\d+)/0/0"
@@ -93,7 +99,7 @@ class Report:
             return self.unsound_rows(key, content) or present or self.records_of(*chunk)
         if chunk := self._numbered(_LEDGER, key):
             return self.records_of(*chunk)
-        return self.every_record()
+        return () if key in COMPANIONS else self.every_record()
 
     def _numbered(self, pattern: str, key: str) -> tuple[str, int] | None:
         """Modality and number of the chunk that an object is of."""
@@ -195,8 +201,9 @@ def _check_object(
     def finding(kind: str, message: str, ids: tuple[str, ...] = ()) -> tuple[Finding, ...]:
         return (Finding(kind=kind, where=key, message=message, record_ids=ids),)
 
+    mend = MEND.replace("encodes", "writes") if key in COMPANIONS else MEND
     if size is None:
-        return finding("missing", f"the object is gone: {MEND}", report.lost_with(key, None))
+        return finding("missing", f"the object is gone: {mend}", report.lost_with(key, None))
     if report.sums and key not in report.sums:
         return finding("extra", "is not in the list of checksums")
     content = report.objects.read(key) if full or key in (SPEC, RECORDS) else None
@@ -211,7 +218,7 @@ def _check_object(
     if not ids and (not report.sums or is_intact(content, report.sums[key])):
         return ()
     ids = ids or report.lost_with(key, content)
-    return finding("changed", f"its bytes are not what was written: {MEND}", ids)
+    return finding("changed", f"its bytes are not what was written: {mend}", ids)
 
 
 def _wanted_sizes(report: Report) -> dict[str, int]:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cache.checksums import SUMS, is_transient
+from pipeline.cache.checksums import is_transient, unseal
 from pipeline.cache.chunk_content import chunk_content
 from pipeline.cache.description import (
     DESCRIPTION,
@@ -165,7 +165,7 @@ class CacheStore:
         # From here on the cache is not complete, and a modality that starts anew is not there.
         kept = {name: s for name, s in spec.modalities.items() if name not in self.anew}
         write_spec(objects, replace(spec, modalities=kept))
-        objects.delete(SUMS)
+        unseal(objects)
         for name in self.anew:
             delete_modality(objects, name)
         write_records(objects, everyone)

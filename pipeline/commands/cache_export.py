@@ -19,12 +19,16 @@ from pipeline.common.progress_bar import ProgressBar
     type=click.Choice(["npz", "csv", "webdataset"]),
     help="One .npz or .csv file a modality, or shards of tar files.",
 )
-@click.option("--licence", default="", help="Of the data, for the card: a name or an address.")
+@click.option(
+    "--licence",
+    default="",
+    help="Of the data, for the card: a name or an address.  [default: as the cache says]",
+)
 def export(location: str, out: Path, form: str, licence: str) -> None:
     """Write CACHE to the new folder OUT in another format, with a card and checksums.
 
-    Beside the patches there are records.csv (and records.parquet where pyarrow is installed), a
-    data card (README.md) with counts and how to load it, croissant.json and SHA256SUMS.
+    Beside the patches there are records.csv and records.parquet, a data card (README.md) with
+    counts and how to load it, croissant.json and SHA256SUMS.
 
     \b
       dmft cache export utd.zarr utd-features --to npz --licence CC-BY-4.0

@@ -98,6 +98,11 @@ if TYPE_CHECKING:
     help="Add records or change labels, though some were dropped from the cache or relabelled.",
 )
 @click.option(
+    "--licence",
+    default="",
+    help="Of the recordings, for the cache's data card: a name or an address.",
+)
+@click.option(
     "--dry-run",
     is_flag=True,
     help="Say what would be done, how much room and about how long it takes; change nothing.",

@@ -37,6 +37,12 @@ CACHE_ATTRIBUTE = "dmft"
 SCHEMA_VERSION = 1
 LEDGER_PREFIX = ".ledger"
 
+TABLE_FILE = "records.parquet"
+CARD_FILE = "README.md"
+CROISSANT_FILE = "croissant.json"
+COMPANIONS = frozenset({TABLE_FILE, CARD_FILE, CROISSANT_FILE})
+"""Objects beside the arrays for people and other programs: derived, and never read back."""
+
 SOURCE_DIGITS = 16
 """Of a raw file's SHA-256: enough to tell all files of a data set apart."""
 RESERVED_COLUMNS = frozenset({"record_id", "label"})

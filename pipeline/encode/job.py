@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.cache.checksums import is_sealed
+from pipeline.cache.card import LICENCE, licence_of
 from pipeline.cache.description import encoding_difference
 from pipeline.cache.edit.history import check_not_undone
 from pipeline.cache.edit.rearrange import finish_interrupted
@@ -20,12 +20,12 @@ from pipeline.cache.ledger import Failure
 from pipeline.cache.lock import Claim, locked
 from pipeline.cache.objects import Objects
 from pipeline.cache.repair import repair
-from pipeline.cache.seal import finish, has_sources
+from pipeline.cache.seal import finish, is_finished
 from pipeline.cache.verify import count_states
 from pipeline.cache.writer import CacheStore
 from pipeline.common.cores import n_cores
 from pipeline.common.spawning import quicker_here
-from pipeline.contract import CacheSpec, CacheState, ConfigError
+from pipeline.contract import CacheSpec, ConfigError
 from pipeline.encode.dry_run import DryRun, check_disk, dry_run
 from pipeline.encode.length_check import quarantine_disagreements
 from pipeline.encode.options import EncodeOptions, Setup, set_up
@@ -99,8 +99,7 @@ def encode(
             callbacks.on_repair(repair(setup.location, manifest, setup.specs))
         store, plan = _look(setup)
         check_disk(store, plan)
-        is_complete = store.spec.state == CacheState.COMPLETE and is_sealed(store.objects)
-        if not plan.tasks and is_complete and has_sources(store):
+        if not plan.tasks and is_finished(store) and not _is_licence_new(setup, store):
             if claim.was_left:  # by one that was killed in its last instant
                 store.objects.sweep()
             callbacks.on_plan(plan)
@@ -214,6 +213,10 @@ def _reports(
         yield from run_tasks(client, tasks, settings, on_progress)
 
 
+def _is_licence_new(setup: Setup, store: CacheStore) -> bool:
+    return setup.options.licence not in ("", licence_of(store.spec))
+
+
 def _provenance(setup: Setup) -> dict[str, Any]:
     frames = next((s.encoding for s in setup.specs.values() if WEIGHTS in s.encoding), {})
     provenance: dict[str, Any] = {
@@ -222,6 +225,8 @@ def _provenance(setup: Setup) -> dict[str, Any]:
     }
     if setup.manifest.fabricated:
         provenance["fabricated"] = True
+    if setup.options.licence:  # else what the cache says stands
+        provenance[LICENCE] = setup.options.licence
     if frames:  # else the weights of an earlier encode stand
         name = shown_names(setup.options.weights)
         provenance["weights"] = {"name": name, "sha256": frames[WEIGHTS]}

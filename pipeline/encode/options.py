@@ -52,6 +52,8 @@ class EncodeOptions:
     """Drop a modality that is stored in another encoding, instead of refusing."""
     despite_edits: bool = False
     """Take the manifest's word where records were dropped from the cache or relabelled in it."""
+    licence: str = ""
+    """Of the data, as a name or an address, for the card; empty leaves what the cache says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cache.checksums import is_sealed
 from pipeline.cache.description import read_records
 from pipeline.cache.edit.source import Source
 from pipeline.cache.ledger import ChunkLedger, Entry, read_ledger
 from pipeline.cache.lock import locked
 from pipeline.cache.objects import Objects
-from pipeline.cache.seal import finish
+from pipeline.cache.seal import finish, is_finished
 from pipeline.cache.writer import CacheStore, spec_or_nothing
-from pipeline.contract import CacheSpec, CacheState, ConfigError, ModalitySpec, Presence
+from pipeline.contract import CacheSpec, ConfigError, ModalitySpec, Presence
 from pipeline.manifests import Manifest
 
 OnProgress = Callable[[int, int], None]
@@ -63,7 +62,7 @@ def assemble(
             for chunk in range(store.n_chunks(name))
             if not _is_there(store, name, chunk, entries := _entries(store, wanted, name, chunk))
         ]
-        if not lacking and store.spec.state == CacheState.COMPLETE and is_sealed(store.objects):
+        if not lacking and is_finished(store):
             return store.spec
         store.begin()
         done, total = 0, sum(len(entries) for _, _, entries in lacking)

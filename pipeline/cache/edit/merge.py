@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pipeline.cache.card import LICENCE, licence_of
 from pipeline.cache.description import DESCRIPTION, encoding_difference
 from pipeline.cache.edit.assemble import Assembly, OnProgress, assemble
 from pipeline.cache.edit.history import HISTORY, MERGE, entry, history_of
@@ -214,6 +215,8 @@ def _provenance(
         }
         for source, name in zip(sources, names or [""] * len(sources), strict=True)
     ]
+    if licences := sorted({licence_of(source.store.spec) for source in sources} - {""}):
+        joint[LICENCE] = " and ".join(licences)
     return {**joint, "manifest_sha256": manifest.sha256, HISTORY: [entry(MERGE, "", of=of)]}
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cache.checksums import EDIT, SUMS
+from pipeline.cache.checksums import EDIT, unseal
 from pipeline.cache.description import read_spec, write_records, write_spec
 from pipeline.cache.edit.assemble import joined_environments
 from pipeline.cache.ledger import ChunkLedger, Entry, ledger_key, read_ledger
@@ -123,7 +123,7 @@ def _arrange(objects: Objects, edit: Edit, session: str) -> CacheStore:
     objects.sweep()
     building = replace(spec, state=CacheState.BUILDING, fingerprint="")
     write_spec(objects, building)
-    objects.delete(SUMS)
+    unseal(objects)
     store = CacheStore(objects, building, edit.manifest.records)
     for name in building.modalities:
         _fill(store, name, session)

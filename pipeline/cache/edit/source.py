@@ -15,11 +15,11 @@ from pipeline.cache.description import DESCRIPTION, read_spec
 from pipeline.cache.ledger import ChunkLedger, Entry, read_ledger
 from pipeline.cache.lock import Claim, locked
 from pipeline.cache.objects import Objects
+from pipeline.cache.record_table import choice_columns
 from pipeline.cache.verify import verify
 from pipeline.cache.writer import CacheStore
 from pipeline.common.condition import rows_where
-from pipeline.common.words import text_of
-from pipeline.contract import CacheState, ConfigError, ContractError, Presence, feature_array
+from pipeline.contract import COMPANIONS, CacheState, ConfigError, ContractError, feature_array
 from pipeline.manifests import Manifest
 
 if TYPE_CHECKING:
@@ -59,6 +59,12 @@ class Source:
     def entries(self) -> dict[str, dict[str, Entry]]:
         """Modality to what became of each record, by id."""
         return {name: self.store.entries(name) for name in self.store.spec.modalities}
+
+    @property
+    def by_row(self) -> dict[str, list[Entry]]:
+        """The same in the order of the rows."""
+        ids = [record.id for record in self.store.records]
+        return {name: [by_id[each] for each in ids] for name, by_id in self.entries.items()}
 
     @cached_property
     def rows(self) -> dict[str, int]:
@@ -100,23 +106,11 @@ class Source:
     def table(self) -> pd.DataFrame:
         """The records as a table to choose from, in the order of their rows.
 
-        Columns: ``record``, ``label``, ``class_name``, the attributes, ``{attribute}_name`` where
-        the data set's description says what its numbers stand for, and of each modality
-        ``has_{modality}``.
+        Columns: see :func:`pipeline.cache.record_table.choice_columns`.
         """
-        frame = self.manifest.to_frame()
-        names = self.store.spec.provenance.get(DESCRIPTION, {}).get("values", {})
-        attributes = [name for name in self.store.spec.columns if name in frame]
-        chosen = frame[["label", "class_name", *attributes]].copy()
-        chosen.insert(0, "record", list(frame.index))
-        for name in attributes:
-            if name in names:
-                chosen[f"{name}_name"] = [text_of(value, names[name]) for value in frame[name]]
-        for name, by_id in self.entries.items():
-            chosen[f"has_{name}"] = [
-                by_id[record].presence == Presence.PRESENT for record in chosen["record"]
-            ]
-        return chosen
+        import pandas as pd
+
+        return pd.DataFrame(choice_columns(self.store.spec, self.store.records, self.by_row))
 
     def where(self, condition: str) -> tuple[str, ...]:
         """Ids of the records that a condition on :meth:`table`'s columns holds for.
@@ -186,7 +180,8 @@ def open_source(location: str) -> Source:
         )
     chunks = tuple(f"{feature_array(name)}/c/" for name in store.spec.modalities)
     for key, digest in sums.items():
-        if not key.startswith(chunks) and not is_intact(objects.read(key), digest):
+        is_made_anew = key.startswith(chunks) or key in COMPANIONS
+        if not is_made_anew and not is_intact(objects.read(key), digest):
             raise ContractError(
                 f"{location}/{key} is not what was written: 'dmft encode --check-stored' mends it"
             )
@@ -209,7 +204,8 @@ def holding(location: str) -> Iterator[tuple[Source, Claim, bool]]:
     check_is_cache(location)  # before a lock makes a folder where there is none
     with locked(location) as claim:
         was_left = finish_interrupted(Objects(location), claim.session)
-        found = verify(location, full=True).findings
+        report = verify(location, full=True)
+        found = [finding for finding in report.findings if finding.where not in COMPANIONS]
         if found:  # an edit must not end half-way at what was damaged before it began
             raise ContractError(
                 f"{location} is not whole ({found[0].where}: {found[0].message}; {len(found)} "

@@ -22,7 +22,7 @@ from tests.fabricate import encode_here, manifest_of, path_of, write_raw
 
 IDS = [f"a{action}_s{subject}_t1" for action in range(1, 5) for subject in range(1, 4)][:11]
 """In the order of a manifest."""
-UNLIKE = {"zarr.json", "SHA256SUMS", ".ledger/lock"}
+UNLIKE = {"zarr.json", "SHA256SUMS", ".ledger/lock", "README.md"}
 """The history and what sums it; compared apart."""
 
 
@@ -68,6 +68,10 @@ def files_of(cache: Path) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if name not in UNLIKE}
 
 
+def card_of(cache: Path) -> list[str]:
+    return (cache / "README.md").read_text().splitlines()
+
+
 def assert_is_encoding_of(cache: Path, raw: Path, tmp_path: Path, **options) -> None:
     """The same bytes as an encode of its manifest, sound, and nothing left to encode."""
     manifest = open_source(str(cache)).manifest
@@ -75,6 +79,8 @@ def assert_is_encoding_of(cache: Path, raw: Path, tmp_path: Path, **options) -> 
     encode_here(raw, anew, manifest, **options)
     assert files_of(cache) == files_of(anew)
     assert described(cache) == described(anew)
+    assert set(card_of(anew)) <= set(card_of(cache))
+    assert all(" on 20" in line for line in set(card_of(cache)) - set(card_of(anew)))
     assert verify(str(cache), full=True).findings == ()
     before = {p: p.stat().st_mtime_ns for p in cache.rglob("*") if p.is_file()}
     summary = encode_here(raw, cache, manifest, **options)
