@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.cache.objects import Objects
+from pipeline.cache.versions import brought_up
 from pipeline.common.settings import difference, to_table
 from pipeline.contract import (
     CACHE_ATTRIBUTE,
@@ -33,7 +34,7 @@ _MEND = "'dmft encode --check-stored' with the cache's manifest mends it"
 
 
 def read_spec(objects: Objects) -> CacheSpec | None:
-    """A cache's description; None where there is no group.
+    """A cache's description, brought up from an earlier version; None where there is no group.
 
     Raises:
         ContractError: there is one and it is damaged, or it is not a cache.
@@ -46,7 +47,7 @@ def read_spec(objects: Objects) -> CacheSpec | None:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         where = f"{objects.location}/{SPEC}"
         raise ContractError(f"{where} is damaged ({error}): {_MEND}") from error
-    return CacheSpec.from_json(attribute, where=objects.location)
+    return CacheSpec.from_json(brought_up(attribute), where=objects.location)
 
 
 def write_spec(

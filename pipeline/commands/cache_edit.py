@@ -1,4 +1,4 @@
-"""``dmft cache subset | drop | merge | relabel | compare | manifest``."""
+"""``dmft cache subset | drop | merge | relabel | compare | manifest | migrate``."""
 
 from __future__ import annotations
 
@@ -267,4 +267,37 @@ def manifest(location: str, output: Path) -> None:
     click.echo(f"{output}: {len(records.records)} records of {records.dataset}")
 
 
-COMMANDS = (subset, drop, merge, relabel, compare, manifest)
+@click.command()
+@click.argument("location", metavar="CACHE")
+@_as_json
+def migrate(location: str, as_json: bool) -> None:
+    """Bring CACHE, of an earlier version of this software, up to this one, in place.
+
+    Nothing is encoded and no recording is needed: patches and ledgers stay as they are. A later
+    schema version is stored where there is one, and what earlier versions did not write is added.
+
+    \b
+      dmft cache migrate utd.zarr
+    """
+    from pipeline.cache.edit.migrate import migrate as run
+
+    done = run(location)
+    if as_json:
+        content = {
+            "cache": location,
+            "before": done.before,
+            "after": done.after,
+            "added": done.added,
+            "fingerprint": done.spec.fingerprint,
+        }
+        click.echo(json.dumps(content, indent=2))
+        return
+    if done.before != done.after:
+        click.echo(f"schema version {done.before} is now {done.after}")
+    if done.added:
+        click.echo(f"{len(done.added)} objects added: {first_of(done.added, 5)}")
+    if done.before == done.after and not done.added:
+        click.echo(f"{location} is up to date: schema version {done.after}")
+
+
+COMMANDS = (subset, drop, merge, relabel, compare, manifest, migrate)

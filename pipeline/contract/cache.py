@@ -181,9 +181,15 @@ class CacheSpec:
             )
         version = attribute.get("schema_version")
         if version != SCHEMA_VERSION:
+            is_earlier = isinstance(version, int) and 0 < version < SCHEMA_VERSION
+            remedy = (
+                f"'dmft cache migrate {where}' brings it up to it without encoding again"
+                if is_earlier
+                else "a later version of it wrote the cache: install that one"
+            )
             raise ContractError(
                 f"{where} has cache schema version {version!r}; this software reads version "
-                f"{SCHEMA_VERSION}. Encode it again, or install the version that wrote it."
+                f"{SCHEMA_VERSION}: {remedy}"
             )
         try:
             modalities = {}

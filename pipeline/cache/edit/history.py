@@ -18,14 +18,14 @@ from pipeline.manifests import Manifest
 
 HISTORY = "history"
 """Key of the provenance."""
-DROP, RELABEL, SUBSET, MERGE = "drop", "relabel", "subset", "merge"
+DROP, RELABEL, SUBSET, MERGE, MIGRATE = "drop", "relabel", "subset", "merge", "migrate"
 
 
 def entry(operation: str, fingerprint: str, **facts: Any) -> dict[str, Any]:
     """One deed, done now.
 
     Args:
-        operation: ``subset``, ``drop``, ``merge`` or ``relabel``.
+        operation: ``subset``, ``drop``, ``merge``, ``relabel`` or ``migrate``.
         fingerprint: Of the cache as it was before; runs that were trained on it note the same.
         facts: What else is to be said.
     """
