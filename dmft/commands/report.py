@@ -24,13 +24,24 @@ from dmft.commands import options
     type=options.CACHE,
     help="Where the runs' cache is now. [default: where it was; the report needs none]",
 )
+@click.option(
+    "--draw",
+    "n_drawn",
+    type=click.IntRange(min=0),
+    default=32,
+    show_default=True,
+    help="Wrong records that are drawn with their signals, where the cache is at hand.",
+)
 @click.option("--title", help="Heading of the page. [default: the protocol's name]")
-def report(runs: tuple[Path, ...], output: Path, cache: Path | None, title: str | None) -> None:
+def report(
+    runs: tuple[Path, ...], output: Path, cache: Path | None, n_drawn: int, title: str | None
+) -> None:
     """Write what RUNS have found as one HTML page that needs no network and no other file.
 
     RUNS are run folders, or folders that hold some; single folds of one run are put together, and
     runs that differ in the seed alone are averaged. Where the runs' cache is at hand the page also
-    says which person fails. Exit code 1 if some could not be shown.
+    says which person fails, and draws the records that most runs get wrong. Exit code 1 if some
+    runs could not be shown.
     """
     import sys
 
@@ -38,7 +49,9 @@ def report(runs: tuple[Path, ...], output: Path, cache: Path | None, title: str 
     from dmft.reports.page.html import write_report
 
     loaded, skipped = load_runs(runs)
-    n_bytes = write_report(loaded, output, skipped=skipped, title=title, cache=cache)
+    n_bytes = write_report(
+        loaded, output, skipped=skipped, title=title, cache=cache, n_drawn=n_drawn
+    )
     for line in skipped:
         click.echo(f"not shown: {line}", err=True)
     click.echo(f"{output}: {len(loaded)} runs, {n_bytes / 1e6:.2f} MB")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from dmft.reports.pairs import People, person_accuracies
 WHOLE = "all modalities"
 MAX_ERRORS = 2000
 """Most wrong records of a run that the page carries for the matrix's cells."""
+MAX_EPOCHS = 80
+"""Most points of a training curve on the page; the figures for a paper have all."""
 MAX_POINTS = 120
 """Most points of a curve over coverage."""
 
@@ -27,18 +29,38 @@ MAX_POINTS = 120
 def chart_data(
     runs: Sequence[Measured], settings: Sequence[Setting], people: People | None = None
 ) -> dict[str, Any]:
-    """Return plain data for JSON; class lists that are equal stand there once."""
+    """Return plain data for JSON; lists of classes and records that are equal stand there once."""
     classes = list(dict.fromkeys(run.info.spec.classes for run in runs))
     numbers = {setting.runs[0].setting: number for number, setting in enumerate(settings)}
+    tested = [tuple(run.predictions["record"]) for run in runs]
+    sides = list(dict.fromkeys(tested))
+    records = {record: k for k, record in enumerate(dict.fromkeys(r for s in sides for r in s))}
+    known = dict[str, str]()
+    for person_of in (people or {}).values():
+        known |= person_of.to_dict()
+    shown = [run_data(run) for run in runs]
+    for run, data, side in zip(runs, shown, tested, strict=True):
+        data["classes"] = classes.index(run.info.spec.classes)
+        data["setting"] = numbers[run.setting]
+        data["tested"] = sides.index(side)
+        data["errors"] = [[records[record], *rest] for record, *rest in data["errors"]]
+        data["curves"] = [thinned(curve) for curve in data["curves"]]
     return {
         "classes": classes,
-        "runs": [
-            run_data(run)
-            | {"classes": classes.index(run.info.spec.classes), "setting": numbers[run.setting]}
-            for run in runs
-        ],
+        "records": list(records),
+        "people": [known.get(record) for record in records],
+        "tested": [[records[record] for record in side] for side in sides],
+        "runs": shown,
         "settings": [setting_data(setting, people or {}) for setting in settings],
     }
+
+
+def thinned(curve: Mapping[str, Any]) -> dict[str, Any]:
+    """A training curve of few enough points for a page, with the epoch of each."""
+    n = len(curve["loss"])
+    kept = np.unique(np.linspace(0, n - 1, min(n, MAX_EPOCHS)).astype(int)).tolist()
+    points = {key: [curve[key][k] for k in kept] for key in ("loss", "accuracy")}
+    return {"fold": curve["fold"], "epoch": [k + 1 for k in kept], **points}
 
 
 def setting_data(setting: Setting, people: People) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def folds_are_people(settings: Sequence[Setting], people: People) -> bool:
     """Whether each fold tests one person alone, so that its figures are that person's."""
     for fold in (fold for setting in settings for run in setting.runs for fold in run.folds):
         known = people.get(fold.info.spec.cache_fingerprint)
-        if known is None or known.reindex(fold.votes.records).nunique() > 1:
+        if known is None or known.reindex(fold.predictions["record"]).nunique() > 1:
             return False
     return True
 

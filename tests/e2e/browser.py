@@ -106,8 +106,8 @@ class Browser:
 
     def press(self, key: str) -> None:
         """Press and release a key."""
-        text = {"text": "\r"} if key == "Enter" else {}
-        self.send("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, **text)
+        more: dict[str, Any] = {"Enter": {"text": "\r"}, "Escape": {"windowsVirtualKeyCode": 27}}
+        self.send("Input.dispatchKeyEvent", type="keyDown", key=key, code=key, **more.get(key, {}))
         self.send("Input.dispatchKeyEvent", type="keyUp", key=key, code=key)
 
     def screenshot(self, path: Path) -> None:

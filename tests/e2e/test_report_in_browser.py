@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def assert_content(browser: Browser, page: Path) -> None:
 def test_the_report_opens_quickly_and_draws_every_figure(browser: Browser, report: Path) -> None:
     seconds = browser.open(report)
     assert seconds < 10, "about a tenth of a second on an idle machine"
-    assert browser.run("document.querySelectorAll('figure svg').length") == 8
+    assert browser.run("document.querySelectorAll('figure svg').length") == 10
     confusion = "document.querySelector('section:not([hidden]) .confusion svg')"
     assert browser.run(f"{confusion}.querySelectorAll('text').length") > 2 * 27
     assert_content(browser, report)
@@ -139,7 +140,7 @@ def test_the_matrix_is_read_with_the_keyboard(browser: Browser, report: Path) ->
     if i == 0:
         browser.press("ArrowUp")
     browser.press("Enter")
-    assert browser.run("found.runs[0].errors[0][0]") in browser.run(status)
+    assert browser.run("found.records[found.runs[0].errors[0][0]]") in browser.run(status)
 
 
 MATRIX = "document.querySelector('section:not([hidden]) .confusion')"
@@ -171,7 +172,7 @@ def test_a_click_in_the_matrix_is_answered_where_it_is_seen(
         f"(b => [b.top, b.bottom, innerHeight])({answered}.getBoundingClientRect())"
     )
     assert 0 <= top < bottom <= height
-    wrong = {error[0] for error in browser.run("found.runs[0].errors")}
+    wrong = set(browser.run("found.runs[0].errors.map(e => found.records[e[0]])"))
     assert browser.run(f"{answered}.querySelector('.record').innerText") in wrong
 
 
@@ -200,6 +201,84 @@ def test_seeds_are_added_up_and_classes_without_records_left_out(
     assert "class_3" not in said.replace("class_3…", "")
     assert "1 class without records left out" in said
     assert_content(browser, report)
+
+
+ROWS = "[...document.querySelectorAll('#wrong tbody tr')].map(r => r.innerText.split('\\t'))"
+OPENED = "document.getElementById('opened')"
+
+
+def test_wrong_records_are_filtered_and_opened_with_the_keyboard(
+    browser: Browser, report: Path
+) -> None:
+    browser.open(report)
+    rows = browser.run(ROWS)
+    assert len(rows) == len({row[0] for row in rows}) > 10
+    assert all(row[0].split("_")[1] == f"s{row[2]}" for row in rows), "the cache says whose it is"
+    parts = [int(row[3]) / int(row[4]) for row in rows]
+    assert parts == sorted(parts, reverse=True)
+    of_one, _, person, *_ = rows[0]
+    browser.run(
+        "{const f = document.getElementById('find');"
+        f"f.value = 'person {person} {of_one}'; f.dispatchEvent(new Event('input'))}}"
+    )
+    assert [row[0] for row in browser.run(ROWS)] == [of_one]
+    browser.run("document.querySelector('#wrong button.record').focus()")
+    browser.press("Enter")
+    assert browser.run(f"{OPENED}.open")
+    assert browser.run("document.getElementById('opened-name').innerText") == of_one
+    said = browser.run(f"[...{OPENED}.querySelectorAll('tbody tr')].map(r => r.cells[1].innerText)")
+    assert len(said) == int(rows[0][4])
+    assert sum(word != "right" for word in said) == int(rows[0][3])
+    assert browser.run(f"{OPENED}.querySelectorAll('figure svg').length") == 2, "both modalities"
+    browser.press("Escape")
+    assert not browser.run(f"{OPENED}.open")
+    assert browser.run("document.activeElement.innerText") == of_one
+    assert_content(browser, report)
+
+
+def test_two_runs_stand_side_by_side(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    runs = {run.name: run for run in load_runs([report.parent / "runs"])[0]}
+    both = runs["teacher"].predictions.merge(runs["distilled"].predictions, on="record")
+    browser.run(
+        "{const [a, b] = document.querySelectorAll('select.side');"
+        "a.value = 0; b.value = 3; b.dispatchEvent(new Event('change'))}"
+    )
+    lost, won = both["correct_x"] & ~both["correct_y"], both["correct_y"] & ~both["correct_x"]
+    said = browser.run("document.getElementById('sides-said').innerText")
+    assert f"{len(both)} records were tested by both" in said
+    assert f"{lost.sum()} only in the first, {won.sum()} only in the second" in said
+    browser.run(
+        "{const s = document.getElementById('changed-how');"
+        "s.value = 'won'; s.dispatchEvent(new Event('change'))}"
+    )
+    names = "[...document.querySelectorAll('#changed tbody tr')].map(r => r.cells[0].innerText)"
+    assert set(browser.run(names)) == set(both["record"][won])
+    assert_content(browser, report)
+
+
+def test_names_that_are_markup_stay_words(browser: Browser, report: Path) -> None:
+    run = load_runs([report.parent / "runs/student"])[0][0]
+    evil = "<img src=x onerror=alert(1)>'\"</script>"
+    folds = []
+    for fold in run.folds:
+        votes = dataclasses.replace(
+            fold.votes, records=tuple(f"{evil}{record}" for record in fold.votes.records)
+        )
+        spec = dataclasses.replace(
+            fold.info.spec, classes=tuple(f"{evil}{name}" for name in fold.info.spec.classes)
+        )
+        info = dataclasses.replace(fold.info, spec=spec)
+        folds.append(
+            dataclasses.replace(fold, votes=votes, predictions=votes.to_frame(), info=info)
+        )
+    page = report.parent / "evil.html"
+    write_report([dataclasses.replace(run, name=evil, folds=tuple(folds))], page)
+    browser.open(page)
+    browser.run("document.querySelector('#wrong button.record').click()")
+    assert browser.run("document.getElementById('opened-name').innerText").startswith(evil)
+    assert browser.run("document.querySelectorAll('img').length") == 0
+    assert_content(browser, page)
 
 
 def test_families_of_faults_are_drawn_with_each_of_their_sizes(

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from dmft.reports.compare import (
     suites_compared,
     sureness,
 )
+from dmft.reports.drawn import drawn_data, missed_records
 from dmft.reports.load import Measured
 from dmft.reports.pairs import folds_are_people, pairs_of
 from dmft.reports.published import load_published
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from dmft.data import Cache
 
 N_RECORDS_SHOWN = 12
+N_DRAWN = 32
 
 
 def write_report(
@@ -51,6 +53,7 @@ def write_report(
     skipped: Sequence[str] = (),
     title: str | None = None,
     cache: Path | None = None,
+    n_drawn: int = N_DRAWN,
 ) -> int:
     """Write the page; return its size in bytes.
 
@@ -60,6 +63,7 @@ def write_report(
         skipped: A line for each run that could not be read.
         title: Heading; None for the protocols' names.
         cache: Where the runs' cache is now; None looks where each run says that it was.
+        n_drawn: Records that are drawn, those that most runs get wrong.
 
     Raises:
         ContractError: ``cache`` is not the runs'.
@@ -76,6 +80,7 @@ def render_report(
     title: str | None = None,
     caches: Mapping[str, Cache] | None = None,
     not_at_hand: Sequence[str] = (),
+    n_drawn: int = N_DRAWN,
 ) -> str:
     """Return the page of some runs, the first of them open in detail.
 
@@ -85,11 +90,13 @@ def render_report(
         title: Heading; None for the protocols' names.
         caches: The runs' caches that are at hand, by fingerprint.
         not_at_hand: A line for each that is not.
+        n_drawn: Records that are drawn, where their cache is at hand.
     """
     settings, published = settings_of(runs), load_published()
     people = people_of(caches or {})
     compared = list(pairs_of(settings, people))
     found = chart_data(runs, settings, people)
+    found["drawn"] = drawn_data(caches or {}, missed_records(runs, n_drawn))
     protocols = sorted({run.info.source.protocol.name for run in runs})
     only = f"{runs[0].name}, " if len(runs) == 1 else ""
     return render_page(
@@ -142,25 +149,39 @@ def render_report(
     )
 
 
-def confused_pairs(run: Measured) -> list[tuple[str, str, int, float, str]]:
-    """Classes that were taken for another: their number, part of the class, and records.
+class Pair(NamedTuple):
+    """A class that was taken for another."""
 
-    The most frequent stand first, and of their records the most certain.
-    """
+    label: str
+    predicted: str
+    n: int
+    """How often."""
+    part: float
+    """Of the class."""
+    records: list[tuple[str, float]]
+    """Some of them with the vote's certainty, the most certain first."""
+    n_more: int
+    """Records that are not among those."""
+
+
+def confused_pairs(run: Measured) -> list[Pair]:
+    """Classes that were taken for another, the most frequent first."""
     counts, names = np.array(run.metrics.confusion), run.info.spec.classes
     wrong = counts - np.diag(counts.diagonal())
     cells = np.argwhere(wrong)
     errors = run.errors.sort_values("probability", ascending=False, kind="stable")
-    by_pair: dict[tuple[int, int], list[str]] = {}
+    by_pair: dict[tuple[int, int], list[tuple[str, float]]] = {}
     columns = (errors[name] for name in ("record", "label", "predicted", "probability"))
     for record, label, predicted, probability in zip(*columns, strict=True):
-        by_pair.setdefault((label, predicted), []).append(f"{record} ({probability:.0%})")
-    pairs = []
-    for i, j in cells[np.argsort(-wrong[tuple(cells.T)], kind="stable")].tolist():
-        records = by_pair.get((i, j), ["not listed"])
-        n_more = len(records) - N_RECORDS_SHOWN
-        more = f" and {n_more} more" if n_more > 0 else ""
-        part = counts[i, j] / counts[i].sum()
-        shown = ", ".join(records[:N_RECORDS_SHOWN]) + more
-        pairs.append((names[i], names[j], int(counts[i, j]), part, shown))
-    return pairs
+        by_pair.setdefault((label, predicted), []).append((record, probability))
+    return [
+        Pair(
+            label=names[i],
+            predicted=names[j],
+            n=int(counts[i, j]),
+            part=counts[i, j] / counts[i].sum(),
+            records=by_pair.get((i, j), [])[:N_RECORDS_SHOWN],
+            n_more=int(counts[i, j]) - len(by_pair.get((i, j), [])[:N_RECORDS_SHOWN]),
+        )
+        for i, j in cells[np.argsort(-wrong[tuple(cells.T)], kind="stable")].tolist()
+    ]

@@ -42,6 +42,34 @@ function bySetting(id, name, label, of, sorted) {
     ({ name: each.name, kind: each.mark, values: rows.map((row) => each[of][row] ?? null) })));
 }
 
+/** The mean of training curves of equal epochs; where they differ, of those that have the epoch. */
+function meanCurve(curves, key) {
+  const at = new Map();
+  for (const curve of curves)
+    curve.epoch.forEach((epoch, i) => at.set(epoch, [...(at.get(epoch) ?? []), curve[key][i]]));
+  return [...at].sort((a, b) => a[0] - b[0]).map(([epoch, values]) => [epoch, sum(values) / values.length]);
+}
+
+/** Training curves of many runs together: thick the mean of a setting, thin each of its runs. */
+function learning() {
+  const figure = document.getElementById("learning");
+  if (!figure) return;
+  const which = figure.querySelector("select");
+  const redraw = () => {
+    const key = which.value, settings = drawnSettings();
+    const runs = found.runs.filter((run) => run.setting < settings.length && run.curves.length);
+    if (!runs.length) return figure.remove();
+    const thin = runs.slice(0, 60).map((run) => ({ name: run.name, kind: settings[run.setting].mark, dash: 0, thin: true, points: meanCurve(run.curves, key) }));
+    const thick = settings.map((each, i) => ({ name: each.name, kind: each.mark,
+      points: meanCurve(runs.filter((run) => run.setting === i).flatMap((run) => run.curves), key) }));
+    const part = key === "accuracy";
+    curves(figure, `learning-${key}`, `Training of every run: ${key}`, thick, room(900), 320, { xLabel: "epoch",
+      yLabel: part ? "accuracy of training" : key, format: part ? (v) => percent(v, 0) : undefined }, thin);
+  };
+  which.addEventListener("change", redraw);
+  redraw();
+}
+
 /** Risk over coverage, and how right answers are by how sure they are. */
 function sureness() {
   const settings = drawnSettings(), width = room(580);

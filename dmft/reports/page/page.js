@@ -11,5 +11,9 @@ bySetting("by-fold", "accuracy-by-fold", "Accuracy of each fold", "folds", false
 bySetting("by-person", "accuracy-by-person", "Accuracy of each person", "people", true);
 sureness();
 faults();
+learning();
+wrongTable();
+sideBySide();
+recordsOpen();
 sortableTables();
 themeSwitch();

@@ -10,9 +10,6 @@ const classesOf = (run) => found.classes[run.classes];
 const sum = (list) => list.reduce((a, b) => a + b, 0);
 const shorten = (name, n = 22) => (name.length > n ? name.slice(0, n - 1) + "…" : name);
 
-/** A record's name. */
-const recordLink = (record) => make("span", { class: "record" }, record);
-
 /** The first settings, each with a mark of its own: its kind's where no two are of one kind. */
 function drawnSettings() {
   const settings = found.settings.slice(0, MOST_DRAWN);

@@ -38,19 +38,14 @@ function curvesFigure(figure, run) {
   const which = figure.querySelector("select");
   const redraw = () => {
     const key = which.value;
-    const folds = run.curves.map((each) => ({ name: each.fold, kind: 1, dash: 0, thin: run.curves.length > 1, points: each[key].map((v, i) => [i + 1, v]) }));
-    const longest = Math.max(...folds.map((each) => each.points.length));
-    const mean = [];
-    for (let i = 0; i < longest; i++) {
-      const here = folds.filter((each) => each.points.length > i).map((each) => each.points[i][1]);
-      mean.push([i + 1, sum(here) / here.length]);
-    }
+    const folds = run.curves.map((each) => ({ name: each.fold, kind: 1, dash: 0, thin: run.curves.length > 1, points: each[key].map((v, i) => [each.epoch[i], v]) }));
+    const mean = meanCurve(run.curves, key);
     const all = folds.length > 1 ? [...folds, { name: "mean of the folds", kind: 0, dash: 0, points: mean }] : folds.map((each) => ({ ...each, kind: 0 }));
     const part = key === "accuracy";
     show(figure, lines(room(760), 300, `Training curve of ${run.name}: ${key}`, all, {
       xLabel: folds.length > 1 ? "epoch; thick: mean of the folds, thin: each fold" : "epoch", yLabel: part ? "accuracy of training" : key,
       yRange: part ? [0, 1] : undefined, format: part ? (v) => percent(v, 0) : undefined }), `${key}-${run.name}`,
-      [["epoch", ...run.curves.map((each) => each.fold)], ...mean.map(([epoch], i) => [epoch, ...run.curves.map((each) => each[key][i] ?? "")])]);
+      [["fold", "epoch", key], ...run.curves.flatMap((each) => each.epoch.map((epoch, i) => [each.fold, epoch, each[key][i]]))]);
   };
   which.addEventListener("change", redraw);
   redraw();
