@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from dmft.evaluation.metrics import RunMetrics, majority_share
+from dmft.runs.folder import fold_folders, read_info
 from dmft.training import EpochReport
 from pipeline.common.progress_bar import ProgressBar
 
@@ -29,6 +33,8 @@ class ProgressCallback:
     def epoch(self, report: EpochReport) -> None:
         """Move the bar, or print a line now and then."""
         bar, figures = self.bar, f"loss {report.loss:.3f}  train accuracy {report.accuracy:.1%}"
+        if report.val_accuracy is not None:
+            figures += f"  held out {report.val_accuracy:.1%}"
         bar.update(report.epoch, note=figures)
         self.seconds.append(report.seconds)
         every = max(bar.total // LINES_A_FOLD, 1)
@@ -90,6 +96,21 @@ def figures_text(metrics: RunMetrics) -> str:
         f"{metrics.seconds_per_epoch:.2f} s an epoch"
     )
     return "\n".join(lines)
+
+
+def held_out_lines(run: Path) -> Iterator[str]:
+    """What a run's training people who were held out say of it, a line a fold."""
+    for folder in fold_folders(run):
+        info = read_info(folder)
+        settings, scores = info.spec.validation, info.finished.held_out
+        if settings is None or scores is None:
+            continue
+        which = "best" if settings.keep == "best" else "last"
+        whom = settings.rule.name.removeprefix("without-")
+        yield (
+            f"  held out of {info.spec.fold.name}: {whom}, {scores.n_records} records, accuracy "
+            f"{scores.accuracy:.2%} after epoch {scores.epoch}, the {which}"
+        )
 
 
 def worst_confusions(metrics: RunMetrics, n: int = 3) -> list[str]:

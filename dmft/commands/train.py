@@ -33,6 +33,27 @@ if TYPE_CHECKING:
 @click.option(
     "--modalities", default=None, help="Separated by commas. [default: all that the cache has]"
 )
+@click.option(
+    "--validate",
+    default="",
+    metavar="ATTRIBUTE",
+    help="Hold about a fifth of the training side's values of it (such as subject) out, and "
+    "measure them after each epoch. No test record is looked at.",
+)
+@click.option(
+    "--keep",
+    type=click.Choice(["last", "best"]),
+    default="last",
+    show_default=True,
+    help="With --validate: which epoch's weights are the model, the last or the best on those.",
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="With --keep best: stop after so many epochs without a better one; 0 for never.",
+)
 @options.model(
     "teacher, student (trained on labels alone here), or a class of your own, as "
     "my_package.gru:GruFusion."
@@ -56,6 +77,9 @@ def train(
     on: str,
     figures_of: Path | None,
     modalities: str | None,
+    validate: str,
+    keep: str,
+    patience: int,
     model: str,
     seed: int,
     out: Path,
@@ -69,8 +93,9 @@ def train(
 ) -> None:
     """Train a model on the training side of a fold of CACHE, and measure it on the test side.
 
-    The weights are those of the last epoch: nothing is chosen on test records. The same command
-    again goes on where an interrupted training stopped.
+    The weights are those of the last epoch, or of the best one on people held out of the training
+    side (--validate subject --keep best): nothing is chosen on test records. The same command again
+    goes on where an interrupted training stopped.
 
     \b
     The usual order: all folds for the figures, then one model on every record to use.
@@ -81,7 +106,7 @@ def train(
     from contextlib import closing
 
     from dmft.commands.memory import open_within
-    from dmft.commands.show import ProgressCallback, figures_text
+    from dmft.commands.show import ProgressCallback, figures_text, held_out_lines
     from dmft.config import RunConfig
     from dmft.models.own import find_own
     from dmft.protocols import fold_rules, load_protocol
@@ -91,6 +116,10 @@ def train(
 
     if figures_of is not None and on != "all":
         raise click.UsageError("--figures-of goes with --on all")
+    if keep != "last" and not validate:
+        raise click.UsageError("--keep best goes with --validate, as --validate subject")
+    if patience and keep != "best":
+        raise click.UsageError("--patience goes with --keep best")
     rules = load_protocol(protocol)
     is_ours, settings = model in ("teacher", "student"), chosen_config(config, changes)
     if not is_ours:
@@ -111,12 +140,17 @@ def train(
             fold=fold,
             on=on,
             figures_of=figures_of,
+            validate=validate,
+            keep=keep,
+            patience=patience,
             seed=seed,
             device=device,
             may_share=not forbid_shared,
             callback=callback,
         )
     click.echo(figures_text(figures))
+    for line in held_out_lines(out) if validate else ():
+        click.echo(line)
     if on == "all":
         click.echo(f"Next: dmft export {out} -o {out}-exported")
         return

@@ -24,7 +24,8 @@ from dmft.training import EpochReport
 from dmft.training.device import resolve_device
 from dmft.training.distill import load_teachers, plan_distillation
 from dmft.training.log import Callback
-from dmft.training.train import Training, plan_training, train_together
+from dmft.training.plan import Training, plan_training
+from dmft.training.train import train_together
 from pipeline.contract import ContractError, DmftError
 
 SECONDS_BETWEEN_REPORTS = 1.0

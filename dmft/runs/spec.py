@@ -29,6 +29,39 @@ if TYPE_CHECKING:
     from dmft.data import Cache
 
 KINDS = ("teacher", "student", "distilled")
+KEEP = ("last", "best")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """Training people who were held out to be looked at while the others were learnt from."""
+
+    by: str
+    """The attribute whose values were held out whole."""
+    rule: FoldRule
+    """Whom the model learnt from, and who was held out, all of the fold's training side."""
+    split_hash: str
+    """SHA-256 of the record identities of both."""
+    keep: str
+    """``last``: the last epoch's weights; ``best``: those of the best epoch on the held out."""
+    patience: int
+    """Epochs without a better one after which the training stopped; 0 for never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutScores:
+    """Figures on the training people who were held out."""
+
+    epoch: int
+    """Of the weights, from 1."""
+    n_records: int
+    """Records measured."""
+    loss: float
+    """Mean negative log-likelihood of the vote."""
+    accuracy: float
+    """Of the vote."""
+    macro_f1: float
+    """Of the vote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +96,8 @@ class RunSpec:
     """Identities of the runs that taught a distilled student."""
     network: Network | None = None
     """The user's own in the place of the teacher's or the student's; None for ours."""
+    validation: Validation | None = None
+    """Who was held out of the training side; None where all of it was learnt from."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -81,6 +116,7 @@ class RunSpec:
         shuffle_buffer: ShuffleBuffer | None = None,
         teachers: Sequence[str] = (),
         network: Network | None = None,
+        validation: Validation | None = None,
     ) -> RunSpec:
         """Gather what decides the weights of a model that is trained on a fold of a cache."""
         specs = {name: cache.modality_spec(name) for name in cache.modalities}
@@ -102,6 +138,7 @@ class RunSpec:
             shuffle_buffer=shuffle_buffer,
             teachers=tuple(teachers),
             network=network,
+            validation=validation,
         )
 
     @property
@@ -120,8 +157,9 @@ class RunSpec:
     def identity(self) -> str:
         """SHA-256 over every field, and over the order of the modalities."""
         table = {**to_table(self), "modalities": list(self.stored)}
-        if self.network is None:  # as before there were any
-            del table["network"]
+        for name in ("network", "validation"):
+            if getattr(self, name) is None:  # as before there were any
+                del table[name]
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
 
     def difference_from(self, wanted: RunSpec) -> str:
@@ -174,6 +212,8 @@ class RunOutcome:
     """The hash of ``model.safetensors``."""
     epochs_sha256: str
     """The hash of ``epochs.jsonl``."""
+    held_out: HeldOutScores | None = None
+    """Figures of the weights on those who were held out; None where nobody was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,10 +29,12 @@ from dmft.evaluation.predictions import Predictions, read_predictions, write_pre
 from dmft.protocols import Fold, FoldRule, group_attribute, inner_rules, make_fold
 from dmft.runs.files import write_json
 from dmft.runs.folder import CALIBRATION_FILE, HELD_OUT_FILE, read_info
+from dmft.runs.spec import RunSpec
 from dmft.runs.trained import TrainedRun, load_run, present_of
 from dmft.training.device import resolve_device
 from dmft.training.distill import plan_distillation
-from dmft.training.train import Training, plan_training, train_fold
+from dmft.training.plan import Training, plan_training
+from dmft.training.train import train_fold
 from pipeline.common.settings import to_table
 from pipeline.contract import ConfigError
 
@@ -144,6 +147,7 @@ def _without(run: TrainedRun, cache: Cache, fold: Fold, folder: Path) -> Trained
                 seed=spec.seed,
                 on=run.device,
                 network=spec.network,
+                **_validated(spec),
             )
         )
     known = [read_info(Path(path)) for path in run.info.source.teachers if Path(path).exists()]
@@ -166,3 +170,11 @@ def _without(run: TrainedRun, cache: Cache, fold: Fold, folder: Path) -> Trained
             cache, fold, [teacher], folder / "model", config=spec.config, seed=spec.seed
         )
     )
+
+
+def _validated(spec: RunSpec) -> dict[str, Any]:
+    """How the run's recipe holds people out, as a training is planned with."""
+    if spec.validation is None:
+        return {}
+    settings = spec.validation
+    return {"validate": settings.by, "keep": settings.keep, "patience": settings.patience}

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from dmft.config import TrainingConfig
 from dmft.runs.tensors import parts_of, read_tensors, write_tensors
@@ -28,12 +29,19 @@ class TrainingState:
         self.average = {name: p.detach().clone() for name, p in model.named_parameters()}
         self.done = 0
         """Epochs that are done."""
+        self.best: dict[str, Tensor] = {}
+        """The best epoch's weights, where people were held out to choose it by."""
+        self.best_epoch = 0
+        """Which that is; 0 before there is one."""
+        self.best_score: tuple[float, ...] = ()
+        """What it is best by."""
 
     def save(self, path: Path, identity: str) -> None:
         """Write everything into one file."""
         groups = {
             "weights": self.model.state_dict(),
             "average": self.average,
+            "best": self.best,
             "optimizer": {
                 f"{name}/{key}": value
                 for name, parameter in self.model.named_parameters()
@@ -41,7 +49,10 @@ class TrainingState:
             },
         }
         tensors = {f"{part}/{k}": v for part, group in groups.items() for k, v in group.items()}
-        write_tensors(path, tensors, {"epoch": self.done, "identity": identity})
+        header: dict[str, Any] = {"epoch": self.done, "identity": identity}
+        if self.best_epoch:
+            header |= {"best_epoch": self.best_epoch, "best_score": list(self.best_score)}
+        write_tensors(path, tensors, header)
 
     def load(self, path: Path, identity: str) -> None:
         """Go back to what :meth:`save` wrote.
@@ -66,4 +77,7 @@ class TrainingState:
         for name, tensor in parts["average"].items():
             self.average[name].copy_(tensor)
         self.done = int(header["epoch"])
+        self.best = {name: tensor.clone() for name, tensor in parts.get("best", {}).items()}
+        self.best_epoch = int(header.get("best_epoch", 0))
+        self.best_score = tuple(header.get("best_score", ()))
         log.info("going on after epoch %d", self.done)

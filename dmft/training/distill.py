@@ -20,7 +20,8 @@ from dmft.runs.folder import RUN_FILE, fold_folders
 from dmft.runs.trained import TrainedRun, check_cache_fits, load_run
 from dmft.training.device import resolve_device
 from dmft.training.log import Callback
-from dmft.training.train import Training, plan_training, train_folds
+from dmft.training.plan import Training, plan_training
+from dmft.training.train import train_folds
 from pipeline.common.settings import to_table
 from pipeline.contract import ConfigError, ContractError
 

@@ -37,6 +37,11 @@ def expected_figures(spec: RunSpec, run: str | Path) -> Mapping[str, float]:
     for each in fold_folders(folder):
         found = read_info(each).spec
         like = {name: getattr(spec, name) for name in PER_FOLD}
+        if found.validation is not None and spec.validation is not None:
+            ours = spec.validation
+            like["validation"] = dataclasses.replace(
+                found.validation, rule=ours.rule, split_hash=ours.split_hash
+            )
         if (moved := dataclasses.replace(found, **like)) != spec:
             raise ConfigError(
                 f"{folder} has other settings than the model on every record: "

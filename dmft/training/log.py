@@ -33,6 +33,18 @@ class EpochReport:
     """At the epoch's last step."""
     seconds: float
     """How long this epoch took; where models train together, this one's share."""
+    val_loss: float | None = None
+    """Mean negative log-likelihood of the vote on training people held out; None for nobody."""
+    val_accuracy: float | None = None
+    """Of the vote on them."""
+    val_macro_f1: float | None = None
+    """Of the vote on them."""
+
+    def figures(self) -> dict[str, Any]:
+        """What there is to tell, by name."""
+        return {
+            name: value for name, value in dataclasses.asdict(self).items() if value is not None
+        }
 
 
 class Callback(Protocol):
@@ -79,14 +91,15 @@ class RunLogger:
 
         In this order: a line too many is dropped on resuming, one too few could not be made.
         """
-        figures = dataclasses.asdict(report)
+        figures = report.figures()
         self.seconds.append(report.seconds)
         with (self.folder / EPOCHS_FILE).open("a") as file:
             file.write(json.dumps(figures) + "\n")
         figures["records_per_second"] = self.spec.n_train / max(report.seconds, 1e-9)
         for name, value in figures.items():
             if name != "epoch":
-                self.board.add_scalar(f"train/{name}", value, report.epoch)
+                part, plain = ("val", name[4:]) if name.startswith("val_") else ("train", name)
+                self.board.add_scalar(f"{part}/{plain}", value, report.epoch)
         if self.callback is not None:
             self.callback.epoch(report)
         state.save(self.checkpoint, self.spec.identity)

@@ -2,8 +2,8 @@
 
 Whether the patches are in memory is the source's business. Everything random is a function of
 (seed, epoch, record), so a training that is interrupted and resumed at an epoch's end gives the
-weights of one that was not. No test record comes in here, and nothing is selected: the last
-epoch's weights, or their moving average, are the model.
+weights of one that was not. No test record comes in here. The last epoch's weights, or their moving
+average, are the model, or those of the epoch that was best on training people who were held out.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from dmft.data.augment import Augmenter
 from dmft.data.blend import blend
 from dmft.data.counter_rng import derive_seed
 from dmft.models import Answer, answer_of, overall_vote, set_dropout_keys
+from dmft.runs.spec import HeldOutScores
 from dmft.training.checkpoint import TrainingState
 from dmft.training.device import deterministic
 from dmft.training.doubt import learn_reliability
 from dmft.training.log import EpochReport, RunLogger
 from dmft.training.losses import Objective, soft_targets
 from dmft.training.schedule import learning_rate
+from dmft.training.validation import HeldOut
 from pipeline.contract import ContractError
 
 
@@ -75,6 +77,17 @@ class Learner:
     behind the first."""
     logger: RunLogger | None = None
     """Keeps it, so that it can go on after it was interrupted."""
+    held_out: HeldOut | None = None
+    """Training people who are looked at after each epoch; None for nobody."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all epochs are done, or enough of them without a better one."""
+        state, patience = self.state, 0
+        if self.held_out is not None:
+            patience = self.held_out.settings.patience
+        is_tired = patience > 0 and state.done - state.best_epoch >= patience
+        return state.done >= self.config.training.epochs or is_tired
 
     @property
     def n_steps(self) -> int:
@@ -155,6 +168,7 @@ class Learner:
                 "Lower training.learning_rate or set training.clip_norm, in a new folder."
             )
         self.state.done += 1
+        seen = self._look() if self.held_out is not None else None
         if self.logger is not None:
             report = EpochReport(
                 epoch=self.state.done,
@@ -162,15 +176,45 @@ class Learner:
                 accuracy=float(self.n_correct) / n_records,
                 learning_rate=self.rate,
                 seconds=seconds,
+                val_loss=None if seen is None else seen.loss,
+                val_accuracy=None if seen is None else seen.accuracy,
+                val_macro_f1=None if seen is None else seen.macro_f1,
             )
             self.logger.epoch(report, self.state)
 
-    def finish(self) -> None:
-        """Make the average the model, where there is one; then learn whom to believe."""
+    def _look(self) -> HeldOutScores:
+        """Measure what the model would be now on those who are held out; keep it if it is best."""
+        assert self.held_out is not None
+        state, going = self.state, None
         if self.config.training.average_decay > 0:
+            going = [weight.detach().clone() for weight in self.model.parameters()]
+            self._take_average()
+        seen = self.held_out.measure(self.model, state.done)
+        score = (float(getattr(seen, self.held_out.metric)), -seen.loss)
+        if self.held_out.settings.keep == "best" and score > (state.best_score or (-1.0,)):
+            state.best_epoch, state.best_score = state.done, score
+            state.best = {name: w.detach().clone() for name, w in self.model.state_dict().items()}
+        if going is not None:
             with torch.no_grad():
-                for name, parameter in self.model.named_parameters():
-                    parameter.copy_(self.state.average[name])
+                torch._foreach_copy_(list(self.model.parameters()), going)
+        return seen
+
+    def _take_average(self) -> None:
+        with torch.no_grad():
+            for name, parameter in self.model.named_parameters():
+                parameter.copy_(self.state.average[name])
+
+    @property
+    def kept_epoch(self) -> int:
+        """Whose weights are the model."""
+        return self.state.best_epoch or self.state.done
+
+    def finish(self) -> None:
+        """Make the best epoch or the average the model; then learn whom to believe."""
+        if self.state.best_epoch:
+            self.model.load_state_dict(self.state.best)
+        elif self.config.training.average_decay > 0:
+            self._take_average()
         learn_reliability(self.model, self.source, self.transform, self.config, self.seed)
 
 
@@ -182,7 +226,7 @@ def fit(learner: Learner) -> None:
     """
     learner.begin()
     with deterministic():
-        while learner.state.done < learner.config.training.epochs:
+        while not learner.has_ended:
             began = time.perf_counter()
             for step in learner.steps():
                 answer = answer_of(learner.model(step.batch.features, step.batch.present))

@@ -138,7 +138,9 @@ def fit_together(learners: Sequence[Learner]) -> list[ContractError | None]:
             running = [
                 position
                 for position, learner in enumerate(learners)
-                if learner.state.done == epoch and stopped[position] is None
+                if learner.state.done == epoch
+                and stopped[position] is None
+                and not learner.has_ended
             ]
             began = time.perf_counter()
             _run_epoch(stack, learners, running)

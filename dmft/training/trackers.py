@@ -210,8 +210,12 @@ def log_to(
 
 
 def _figures(report: EpochReport) -> dict[str, float]:
-    figures = dataclasses.asdict(report)
-    return {f"train/{key}": value for key, value in figures.items() if key != "epoch"}
+    figures = report.figures().items()
+    return {
+        f"val/{key[4:]}" if key.startswith("val_") else f"train/{key}": value
+        for key, value in figures
+        if key != "epoch"
+    }
 
 
 def _reached(metrics: RunMetrics) -> dict[str, float]:

@@ -1,8 +1,9 @@
 """Train a model on the folds of a protocol, each into a run folder of its own.
 
-Read it from the top: :func:`train` plans a :class:`Training` for each fold; :func:`train_together`
-claims its folder, trains, writes the model and measures it, of one fold or of many at once.
-Distillation finds its teachers (:mod:`dmft.training.distill`) and goes the same way.
+Read it from the top: :func:`train` plans a training for each fold (:mod:`dmft.training.plan`);
+:func:`train_together` claims its folder, trains, writes the model and measures it, of one fold or
+of many at once. Distillation finds its teachers (:mod:`dmft.training.distill`) and goes the same
+way.
 """
 
 from __future__ import annotations
@@ -11,68 +12,44 @@ import dataclasses
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from dmft.config import Configuration, RunConfig, config_of_fold, make_config
-from dmft.data import Cache, FeatureTransform, make_features
-from dmft.data.shuffle import ShuffleBuffer
+from dmft.data import Cache, FeatureTransform
 from dmft.data.sources import choose_source
 from dmft.evaluation.averages import mean_of_folds
 from dmft.evaluation.evaluate import measure, without_scores, write_measurement
 from dmft.evaluation.metrics import RunMetrics, read_metrics
 from dmft.models.config import require
-from dmft.models.network import Network
 from dmft.models.own import find_own
-from dmft.protocols import Fold, Protocol, choose_folds, every_record, load_protocol
-from dmft.protocols.shared_files import forbid_shared, seen_by
+from dmft.protocols import Protocol, choose_folds, every_record, load_protocol
+from dmft.protocols.shared_files import forbid_shared
 from dmft.runs.files import file_sha256, write_json
 from dmft.runs.folder import (
     CHECKPOINT_FILE,
     EPOCHS_FILE,
     METRICS_FILE,
     PREDICTIONS_FILE,
-    RUN_FILE,
     claim,
     claim_folds,
-    read_info,
     write_info,
 )
-from dmft.runs.spec import RunInfo, RunOutcome, RunSpec
-from dmft.runs.trained import TrainedRun, build_model, load_run, save_model
+from dmft.runs.spec import RunOutcome
+from dmft.runs.trained import build_model, load_run, save_model
 from dmft.training.device import resolve_device
-from dmft.training.final import ON, expected_figures
+from dmft.training.final import ON
 from dmft.training.log import Callback, RunLogger
 from dmft.training.loop import Learner
-from dmft.training.losses import Objective, hard_objective, soft_objective
+from dmft.training.plan import Training, plan_training
 from dmft.training.together import fit_together
+from dmft.training.validation import HeldOut
 from pipeline.common.settings import to_table
 from pipeline.contract import ContractError
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """One model to be trained on one fold, into one folder."""
-
-    cache: Cache
-    """What to train on."""
-    fold: Fold
-    """Its records."""
-    info: RunInfo
-    """What it is."""
-    folder: Path
-    """Where to."""
-    objective: Objective
-    """The loss."""
-    transform: FeatureTransform
-    """Makes the model's features."""
-    callback: Callback | None = None
-    """Told how it goes."""
 
 
 def train(
@@ -86,6 +63,9 @@ def train(
     fold: str | None = None,
     on: str = "folds",
     figures_of: str | Path | None = None,
+    validate: str = "",
+    keep: str = "last",
+    patience: int = 0,
     seed: int = 0,
     device: str = "auto",
     may_share: bool = True,
@@ -111,6 +91,10 @@ def train(
         on: ``folds``, or ``all`` for one model on every record: the one to use, with nothing left
             to measure it on; what is returned then has no records and no accuracy.
         figures_of: The run of all folds whose figures say what to expect of that model.
+        validate: Attribute, such as ``subject``, of which about a fifth of the training side's
+            values are held out of it and measured after each epoch; empty for nobody.
+        keep: With ``validate``: ``last`` epoch's weights, or those of the ``best`` on them.
+        patience: With ``keep="best"``: epochs without a better one after which it stops.
         seed: Source of everything random.
         device: ``auto``, ``cpu`` or ``cuda``.
         may_share: Train also where test records share raw files with training records.
@@ -138,73 +122,14 @@ def train(
             seed=seed,
             on=resolve_device(device),
             figures_of=figures_of,
+            validate=validate,
+            keep=keep,
+            patience=patience,
             callback=callback,
         )
         for chosen in folds
     }
     return train_folds(Path(out), plans, many=fold == "all" and on != "all")
-
-
-def plan_training(
-    cache: Cache,
-    protocol: Protocol,
-    fold: Fold,
-    folder: Path,
-    *,
-    kind: str,
-    config: RunConfig,
-    seed: int,
-    on: torch.device,
-    network: Network | None = None,
-    teachers: Sequence[TrainedRun] = (),
-    figures_of: str | Path | None = None,
-    callback: Callback | None = None,
-) -> Training:
-    """Gather what a training takes, on labels alone or on teachers too.
-
-    Raises:
-        ConfigError: the weights of a distillation are not those of the cache's branches.
-    """
-    seen = seen_by(fold, cache)
-    spec = RunSpec.of(
-        seen,
-        fold,
-        kind=kind,
-        config=config,
-        seed=seed,
-        device=on.type,
-        shuffle_buffer=choose_shuffle_buffer(cache, fold, folder),
-        teachers=[run.spec.identity for run in teachers],
-        network=network,
-    )
-    taught = soft_objective(config, teachers, spec.modalities) if teachers else None
-    return Training(
-        cache=seen,
-        fold=fold,
-        info=RunInfo.of(
-            cache,
-            spec,
-            protocol,
-            teachers=[str(run.folder.resolve()) for run in teachers],
-            shared=fold.shared,
-            expected={} if figures_of is None else expected_figures(spec, figures_of),
-        ),
-        folder=folder,
-        objective=taught or hard_objective(config),
-        transform=teachers[0].transform if teachers else make_features(cache, config, fold.train),
-        callback=callback,
-    )
-
-
-def choose_shuffle_buffer(cache: Cache, fold: Fold, folder: Path) -> ShuffleBuffer | None:
-    """Return the buffer over which a run's epochs are mixed; None where it is all records.
-
-    An interrupted run keeps the one that it began with, whatever memory there is now.
-    """
-    if (folder / RUN_FILE).exists():
-        return read_info(folder).spec.shuffle_buffer
-    too_small = cache.shuffle_buffer is not None and not cache.shuffle_buffer.holds(fold.train)
-    return cache.shuffle_buffer if too_small else None
 
 
 def train_folds(
@@ -277,12 +202,13 @@ def _learner(training: Training) -> Learner:
         ContractError: no training record has any of the modalities.
     """
     cache, fold, spec = training.cache, training.fold, training.info.spec
-    rows = fold.train[cache.present[fold.train].any(dim=1)]
-    if len(rows) < len(fold.train):
-        log.warning("%d training records have no modality", len(fold.train) - len(rows))
+    learnt = training.learnt
+    rows = learnt[cache.present[learnt].any(dim=1)]
+    if len(rows) < len(learnt):
+        log.warning("%d training records have no modality", len(learnt) - len(rows))
     if not len(rows):
         raise ContractError(
-            f"fold {fold.name}: none of its {len(fold.train)} training records has any of "
+            f"fold {fold.name}: none of its {len(learnt)} training records has any of "
             f"{', '.join(cache.modalities)}. Look into the cache's quarantined records."
         )
     device = torch.device(spec.device)
@@ -296,6 +222,35 @@ def _learner(training: Training) -> Learner:
         seed=spec.seed,
         second_view=spec.kind == "distilled" and spec.config.distill.transfer,
         logger=RunLogger(training.folder, spec, training.callback),
+        held_out=_held_out(training, transform, device),
+    )
+
+
+def _held_out(
+    training: Training, transform: FeatureTransform, device: torch.device
+) -> HeldOut | None:
+    """Who is looked at while a training goes on; None for nobody.
+
+    Raises:
+        ContractError: none of them has any of the modalities.
+    """
+    cache, settings, watched = training.cache, training.info.spec.validation, training.watched
+    if settings is None or watched is None:
+        return None
+    rows = watched[cache.present[watched].any(dim=1)]
+    if not len(rows):
+        raise ContractError(
+            f"fold {training.fold.name}: none of the {len(watched)} records held out "
+            f"({settings.rule.name}) has any of {', '.join(cache.modalities)}"
+        )
+    return HeldOut(
+        settings=settings,
+        metric=training.info.source.protocol.metric,
+        cache=cache,
+        rows=rows,
+        transform=transform,
+        config=training.info.spec.config,
+        device=device,
     )
 
 
@@ -322,6 +277,9 @@ def _complete(training: Training, learner: Learner) -> None:
         seconds_per_epoch=logger.seconds_per_epoch,
         model_sha256=file_sha256(saved),
         epochs_sha256=file_sha256(training.folder / EPOCHS_FILE),
+        held_out=None
+        if learner.held_out is None
+        else learner.held_out.measure(model, learner.kept_epoch),
     )
     write_info(training.folder, dataclasses.replace(training.info, outcome=outcome))
     logger.checkpoint.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from dmft.reports.load import load_runs
 from dmft.reports.page.html import render_report
 from dmft.runs.files import file_sha256
 from dmft.runs.folder import MODEL_FILE, RUN_FILE, RUN_VERSION, read_info, write_info
-from dmft.runs.spec import RunSpec
+from dmft.runs.spec import RunSpec, Validation
 from dmft.runs.trained import load_run
 from pipeline.contract import ContractError
 from tests.trained import shared_place
@@ -75,6 +75,9 @@ def test_every_field_of_a_spec_decides_the_identity_and_nothing_else_does(run):
         "shuffle_buffer": ShuffleBuffer(n_blocks=1, n_records=1),
         "teachers": ("other",),
         "network": Network(name="other:Net", source_sha256="other"),
+        "validation": Validation(
+            by="subject", rule=info.spec.fold, split_hash="other", keep="best", patience=0
+        ),
         **dict.fromkeys(("split_hash", "cache_fingerprint", "device"), "other"),
         **dict.fromkeys(("n_train", "n_test", "seed"), 12345),
     }

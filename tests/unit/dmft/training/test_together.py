@@ -25,8 +25,9 @@ from dmft.training import EpochReport, Learner, fit, fit_together
 from dmft.training.checkpoint import TrainingState
 from dmft.training.distill import distill, load_teachers, plan_distillation
 from dmft.training.losses import hard_objective, soft_objective
+from dmft.training.plan import Training, plan_training
 from dmft.training.together import Stack
-from dmft.training.train import Training, plan_training, train, train_together
+from dmft.training.train import train, train_together
 from pipeline.contract import ContractError, Presence
 from tests.factories import write_cache
 from tests.small_runs import PowerCutError
