@@ -17,7 +17,7 @@ from pipeline.cache.edit.history import check_not_undone
 from pipeline.cache.edit.rearrange import finish_interrupted
 from pipeline.cache.edit.source import check_no_edit
 from pipeline.cache.ledger import Failure
-from pipeline.cache.lock import Claim, locked
+from pipeline.cache.lock import Claim, check_owner, locked
 from pipeline.cache.objects import Objects
 from pipeline.cache.repair import repair
 from pipeline.cache.seal import finish, is_finished
@@ -110,6 +110,7 @@ def encode(
         if plan.tasks and _run(settings, setup, plan, callbacks, claim):
             return _summary(store, plan, stopped=True)
         quarantine_disagreements(store, claim.session)
+        check_owner(store.objects, claim.session)
         finish(store, {**store.spec.provenance, **_provenance(setup)})
     return _summary(store, plan)
 

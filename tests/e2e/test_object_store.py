@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from pipeline.cache.objects import Objects
 from pipeline.cache.verify import verify
+from pipeline.common.publishing import fetch, publish, read_listing
+from pipeline.common.stores import open_store, patience
+from pipeline.common.stores.store import _remote
 from pipeline.contract import ConfigError
+from pipeline.encode.job import encode
+from pipeline.encode.options import EncodeOptions
 from tests.e2e.running import kill_all, run, start
-from tests.fabricate import encode_here, record_ids, save_manifest_of, write_raw
+from tests.fabricate import encode_here, manifest_of, record_ids, save_manifest_of, write_raw
+from tests.faulty_proxy import FAULTS, at_random, faulty_proxy
 
 N_RECORDS = 8
 
@@ -118,3 +125,63 @@ def test_the_commands_read_it_where_it_lies(whole, s3, monkeypatch):
 def test_a_place_that_cannot_be_written_is_refused_in_a_sentence(whole, s3, location, said):
     with pytest.raises(ConfigError, match=said):
         encode_here(whole[0], location)
+
+
+def through(proxy, monkeypatch) -> None:
+    """Have clients that are opened from now on ask the proxy; with small pauses."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+    monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.02)
+    _remote.cache_clear()
+
+
+def directly(s3_endpoint, monkeypatch) -> None:
+    """Have them ask the server itself."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    _remote.cache_clear()
+
+
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 9))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_hundred_faults_cost_no_byte_and_no_record(
+    seed, whole, s3, s3_endpoint, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("pipeline.cache.writer.MAX_CHUNK_RECORDS", 2)
+    with faulty_proxy(s3_endpoint, at_random(seed, share=0.2)) as proxy:
+        through(proxy, monkeypatch)
+        encode_here(whole[0], f"{s3}/cache")
+        report = verify(f"{s3}/cache", full=True)
+        assert (report.state, report.findings) == ("complete", ())
+        store = open_store(f"{s3}/cache")
+        publish(store, read_listing(store), open_store(f"{s3}/published"))
+        got = fetch(open_store(f"{s3}/published"), tmp_path / "fetched")
+        assert got.damaged == ()
+    print(f"{proxy.n_faults} faults: {dict(proxy.counts)}")  # noqa: T201
+    assert proxy.n_faults >= 100
+    assert min(proxy.counts[fault] for fault in FAULTS) >= 5
+    directly(s3_endpoint, monkeypatch)
+    for location in (f"{s3}/cache", f"{s3}/published", str(tmp_path / "fetched")):
+        assert contents(location) == whole[2]
+
+
+def test_two_encodes_at_once_through_faults_are_one(whole, s3, s3_endpoint, monkeypatch):
+    """Whoever claims it and hears no answer must neither refuse itself nor let both in."""
+    monkeypatch.setattr("pipeline.cache.writer.MAX_CHUNK_RECORDS", 2)
+
+    def lose_claims(method: str, path: str) -> str | None:
+        is_claim = method == "PUT" and "/.ledger/session." in path
+        return "lose" if is_claim and proxy.counts["lose"] < 3 else None
+
+    with faulty_proxy(s3_endpoint, lose_claims) as proxy:
+        through(proxy, monkeypatch)
+        asking = (encode, manifest_of(whole[0]), str(whole[0]), s3, EncodeOptions(n_workers=0))
+        with ThreadPoolExecutor(2) as pool:
+            asked = [pool.submit(*asking) for _ in range(2)]
+            errors = [one.exception() for one in asked]
+        assert proxy.counts["lose"] == 3
+    refused = [error for error in errors if error is not None]
+    assert len(refused) <= 1, refused
+    assert all("is being written by another encode" in str(error) for error in refused)
+    directly(s3_endpoint, monkeypatch)
+    assert contents(s3) == whole[2]

@@ -1,8 +1,8 @@
 """Objects in S3, Google Cloud Storage or Azure, and, to read, behind ``http(s)://``.
 
-obstore asks again by itself, with growing pauses, whatever may be asked twice: reads, lists, plain
-puts. What may not, a put under a condition, is asked again here: where an answer got lost the
-object is looked at first, and is ours where it holds what we put.
+Whatever fails is asked again with growing pauses, by obstore and by
+:mod:`pipeline.common.stores.patience`. A put under a condition that is asked again, as its answer
+got lost, meets its own object: that one is looked at, and is ours where it holds what we put.
 
 Two writers are told apart by the store: of several puts "where there is none" it takes one, and a
 put "over this version" only where nothing has changed. Neither is a look and then a put.
@@ -12,22 +12,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
+from pipeline.common.stores import patience
 from pipeline.common.stores.faults import StoreError, told
+from pipeline.common.stores.patience import patiently
 from pipeline.contract import ConfigError
 
-ATTEMPTS = 6
-"""How often a put under a condition is tried."""
-FIRST_PAUSE_S = 0.1
 RETRIES = 10
-"""How often obstore asks again what may be asked twice."""
-RETRY_S, TIMEOUT_S = 180, 60
-"""Seconds until it gives up, and for one request."""
+"""How often obstore asks again by itself."""
+TIMEOUT_S = 60
+"""For one request, its answer included."""
 
 
 class Bucket:
@@ -51,7 +50,7 @@ class Bucket:
         endpoints = (os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT"))
         is_plain = any(url.startswith("http://") for url in (location, *endpoints))
         pauses: Any = {
-            "init_backoff": timedelta(seconds=FIRST_PAUSE_S),
+            "init_backoff": timedelta(seconds=patience.FIRST_PAUSE_S),
             "max_backoff": timedelta(seconds=15),
             "base": 2,
         }
@@ -64,7 +63,7 @@ class Bucket:
                 },
                 retry_config={
                     "max_retries": RETRIES,
-                    "retry_timeout": timedelta(seconds=RETRY_S),
+                    "retry_timeout": timedelta(seconds=patience.GIVE_UP_S),
                     "backoff": pauses,
                 },
             )
@@ -78,7 +77,7 @@ class Bucket:
     def write(self, key: str, content: bytes) -> None:
         """See :class:`~pipeline.common.stores.store.Store`."""
         with self._explaining(key):
-            self._store.put(key, content, use_multipart=False)
+            patiently(lambda: self._store.put(key, content, use_multipart=False))
 
     def create(self, key: str, content: bytes) -> bool:
         """See :class:`~pipeline.common.stores.store.Store`."""
@@ -88,7 +87,7 @@ class Bucket:
         """The object's ETag."""
         with self._explaining(key):
             try:
-                return self._store.head(key)["e_tag"] or ""
+                return patiently(lambda: self._store.head(key))["e_tag"] or ""
             except FileNotFoundError:
                 return ""
 
@@ -106,14 +105,14 @@ class Bucket:
     def names(self, folder: str) -> list[str]:
         """See :class:`~pipeline.common.stores.store.Store`."""
         with self._explaining(folder):
-            found = self._store.list_with_delimiter(folder or None)
+            found = patiently(lambda: self._store.list_with_delimiter(folder or None))
         paths = [meta["path"] for meta in found["objects"]] + list(found["common_prefixes"])
         return [path.rstrip("/").rpartition("/")[2] for path in paths]
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """See :class:`~pipeline.common.stores.store.Store`."""
         with self._explaining(prefix):
-            metas = self._store.list(prefix or None).collect()
+            metas = patiently(lambda: self._store.list(prefix or None).collect())
         return {meta["path"]: int(meta["size"]) for meta in metas}
 
     def delete(self, key: str) -> None:
@@ -122,46 +121,41 @@ class Bucket:
         with self._explaining(key):
             # One after the other: of several at once the store may do some and not answer.
             for path in (key, *under):
-                try:
-                    self._store.delete(path)
-                except FileNotFoundError:
-                    continue
+                with suppress(FileNotFoundError):
+                    patiently(partial(self._store.delete, path))
 
     def zarr_store(self, *, read_only: bool) -> Any:
         """See :class:`~pipeline.common.stores.store.Store`."""
-        from zarr.storage import ObjectStore
-
-        return ObjectStore(self._store, read_only=read_only)
+        return patience.patient_zarr_store(self._store, read_only=read_only)
 
     def _read(self, key: str) -> tuple[bytes | None, str]:
         """An object's bytes and its ETag."""
+
+        def ask() -> tuple[bytes, str]:
+            result = self._store.get(key)
+            return bytes(result.bytes()), result.meta["e_tag"] or ""
+
         with self._explaining(key):
             try:
-                result = self._store.get(key)
-                return bytes(result.bytes()), result.meta["e_tag"] or ""
+                return patiently(ask)
             except FileNotFoundError:
                 return None, ""
 
     def _put(self, key: str, content: bytes, mode: Any) -> str | None:
         """Put an object under a condition; its ETag, or None where the condition is not met."""
-        from obstore.exceptions import AlreadyExistsError, GenericError, PreconditionError
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        fault: Exception | None = None
+        def ask() -> str:
+            result = self._store.put(key, content, mode=mode, use_multipart=False)
+            return result["e_tag"] or ""
+
         with self._explaining(key):
-            for attempt in range(ATTEMPTS):
-                if fault is not None:
-                    time.sleep(FIRST_PAUSE_S * 2**attempt)
-                try:
-                    result = self._store.put(key, content, mode=mode, use_multipart=False)
-                    return result["e_tag"] or ""
-                except (AlreadyExistsError, PreconditionError):
-                    # Maybe by our own put, which was asked again as its answer got lost.
-                    found, e_tag = self._read(key)
-                    return e_tag if found == content else None
-                except GenericError as error:
-                    fault = error
-            assert fault is not None
-            raise fault
+            try:
+                return patiently(ask)
+            except (AlreadyExistsError, PreconditionError):
+                # Maybe by our own put, which was asked again as its answer got lost.
+                found, e_tag = self._read(key)
+                return e_tag if found == content else None
 
     @contextmanager
     def _explaining(self, key: str) -> Iterator[None]:
