@@ -100,10 +100,11 @@ def configuration_page() -> str:
 
 def dataset_page() -> str:
     """The page of descriptions with the tables between its markers made anew."""
+    from pipeline.datasets.checks import Check
     from pipeline.datasets.description import Body, Head, Top
     from pipeline.datasets.reading import Source
 
-    kinds = {"top": Top, "modality": Head, "body": Body, "source": Source}
+    kinds = {"top": Top, "modality": Head, "body": Body, "source": Source, "check": Check}
     return _filled(DATASET_PAGE, {name: [_keys(kind)] for name, kind in kinds.items()})
 
 

@@ -106,6 +106,9 @@ class Top:
     """Column of the records' names in a table; they are made of the paths where it is not there."""
     view: str = ""
     """The attribute by which the views of one trial differ, for modalities that are ``shared``."""
+    equal_lengths: tuple[tuple[str, ...], ...] = ()
+    """Pairs of modalities that always have as many rows or frames as each other, as
+    ``[["depth", "skeleton"]]``; where a record's differ, both are set aside."""
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Attribute to what its numbers, from 0, stand for; a manifest adds it."""
 
@@ -211,7 +214,7 @@ def parse_description(table: Mapping[str, Any], *, where: str) -> Description:
         if modality is not None:
             modalities[str(name)] = modality
     if top is not None:
-        problems += _contradictions(top)
+        problems += _contradictions(top, [str(name) for name in given])
     if problems:
         raise ConfigError(f"{where} has {len(problems)} problem(s):\n  " + "\n  ".join(problems))
     assert top is not None
@@ -295,8 +298,11 @@ def _modality(
     )
 
 
-def _contradictions(top: Top) -> list[str]:
+def _contradictions(top: Top, modalities: Sequence[str]) -> list[str]:
     problems = []
+    for pair in top.equal_lengths:
+        if len(set(pair)) != 2 or not set(pair) <= set(modalities):
+            problems.append(f"equal_lengths has {list(pair)}: wanted two of {list(modalities)}")
     if not _NAME.fullmatch(top.name):
         problems.append(f"name is {top.name!r}: wanted lower-case letters, digits and '-'")
     if len(set(top.classes)) < len(top.classes) or "" in top.classes:

@@ -15,12 +15,16 @@ from typing import Any, Literal
 
 from pipeline.common.settings import parse_table, to_table
 from pipeline.contract import ConfigError, ContractError, check_modality_name
+from pipeline.datasets.checks import Check
 
 Kind = Literal["series", "skeleton", "depth", "colour"]
 TABLES = ("delimited", "parquet")
 ARRAYS = ("npy", "npz", "mat", "hdf5")
 FRAMES = ("video", "images")
-_ROWS = ("factor", "offset", "unit", "range", "axes", "missing", "unwrap", "names")
+_ROWS = (
+    "factor", "offset", "unit", "range", "axes", "missing", "unwrap", "names", "checks", "length",
+    "leading_zeros",
+)  # fmt: skip
 _OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "delimited": (
@@ -28,13 +32,16 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "rate_hz", *_ROWS,
         ),
         "parquet": ("columns", "time", "time_format", "rate_hz", *_ROWS),
-        "npy": ("columns", "order", "time", "time_format", "rate_hz", *_ROWS),
+        "npy": ("columns", "order", "size", "time", "time_format", "rate_hz", *_ROWS),
         **dict.fromkeys(
             ("npz", "mat", "hdf5"),
-            ("columns", "key", "order", "time", "time_format", "time_key", "rate_hz", *_ROWS),
+            (
+                "columns", "key", "order", "size", "time", "time_format", "time_key", "rate_hz",
+                *_ROWS,
+            ),
         ),
         "video": (),
-        "images": ("rate_hz", "factor"),
+        "images": ("rate_hz", "factor", "range"),
     }
 )  # fmt: skip
 """Reader to the options that mean something to it."""
@@ -99,6 +106,14 @@ class Source:
     """What the numbers are in then, such as ``m/s^2``."""
     range: tuple[float, ...] = ()
     """Least and largest number that there can be then; a file with another one is refused."""
+    size: tuple[int, ...] = ()
+    """How long the axes of an array are but that of time, in the order that is usual."""
+    length: tuple[int, ...] = ()
+    """Fewest and most rows or frames that a recording has; another one is refused."""
+    leading_zeros: Literal["keep", "refuse"] = "keep"
+    """What becomes of a recording that begins with zeros alone, as of a sensor not yet on."""
+    checks: tuple[Check, ...] = ()
+    """What holds for some of the columns; a file for which it does not is refused."""
     axes: tuple[str, ...] = ()
     """For each column the one, with ``-`` for its opposite, that a sensor worn otherwise has there:
     ``["-y", "x", "z"]``."""
@@ -124,6 +139,15 @@ class Source:
         low_high = self.range
         if low_high and not (len(low_high) == 2 and low_high[0] < low_high[1]):
             raise ConfigError(f"range is {list(low_high)}: wanted the least and the largest number")
+        if self.length and not (len(self.length) == 2 and 1 <= self.length[0] <= self.length[1]):
+            raise ConfigError(f"length is {list(self.length)}: wanted the fewest and the most rows")
+        if self.size and min(self.size) < 1:
+            raise ConfigError(f"size is {list(self.size)}: wanted lengths of axes, from 1")
+        for check in self.checks:
+            if unknown := sorted(set(check.columns) - set(self.column_names)):
+                raise ConfigError(
+                    f"checks name the columns {unknown}: wanted some of {list(self.column_names)}"
+                )
         for what in ("factor", "offset"):
             numbers = getattr(self, what)
             numbers = numbers if isinstance(numbers, tuple) else (numbers,)

@@ -12,9 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from pipeline.cache.description import DESCRIPTION
 from pipeline.cache.ledger import Entry, Failure, read_ledger
 from pipeline.cache.writer import CacheStore
-from pipeline.contract import Presence
+from pipeline.contract import CacheSpec, Presence
+from pipeline.datasets import described
 from pipeline.readers.registry import EQUAL_LENGTHS
 
 STAGE = "agree"
@@ -28,7 +30,7 @@ def quarantine_disagreements(store: CacheStore, session: str) -> None:
     """Set aside both modalities of every record that has them in different lengths."""
     entries = {name: store.entries(name) for name in store.spec.modalities}
     reasons: dict[str, dict[str, str]] = {}
-    for left, right in _pairs(store.spec.dataset, entries):
+    for left, right in _pairs(store.spec, entries):
         for record_id, one in entries[left].items():
             other = entries[right].get(record_id, one)
             if one.presence == other.presence == Presence.PRESENT and one.length != other.length:
@@ -45,7 +47,7 @@ def quarantine_disagreements(store: CacheStore, session: str) -> None:
 
 
 def records_to_recheck(
-    dataset: str, entries: Entries, todo: Mapping[str, Set[str]]
+    spec: CacheSpec, entries: Entries, todo: Mapping[str, Set[str]]
 ) -> dict[str, set[str]]:
     """Records set aside by a disagreement whose other side is another now, or is about to be.
 
@@ -53,12 +55,12 @@ def records_to_recheck(
     nothing to settle, so encoding again ends.
 
     Args:
-        dataset: Which modalities come in pairs.
+        spec: Whose modalities may come in pairs.
         entries: What has become of every record so far.
         todo: Modality to the records that will be encoded anyway.
     """
     again: dict[str, set[str]] = {}
-    for pair in _pairs(dataset, entries):
+    for pair in _pairs(spec, entries):
         for name, other in (pair, pair[::-1]):
             for record_id, entry in entries[name].items():
                 is_settled = _is_set_aside(entries[other].get(record_id)) and (
@@ -69,8 +71,10 @@ def records_to_recheck(
     return again
 
 
-def _pairs(dataset: str, entries: Entries) -> list[tuple[str, str]]:
-    return [pair for pair in EQUAL_LENGTHS.get(dataset, ()) if entries.keys() >= set(pair)]
+def _pairs(spec: CacheSpec, entries: Entries) -> list[tuple[str, ...]]:
+    own = described(spec.provenance.get(DESCRIPTION))
+    pairs = own.top.equal_lengths if own is not None else EQUAL_LENGTHS.get(spec.dataset, ())
+    return [pair for pair in pairs if entries.keys() >= set(pair)]
 
 
 def _is_set_aside(entry: Entry | None) -> bool:

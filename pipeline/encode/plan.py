@@ -89,7 +89,7 @@ def make_plan(
         name: _to_encode(store, name, entries[name], keys[name], tree, retry_failed)
         for name in modalities
     }
-    again = records_to_recheck(store.spec.dataset, entries, todo)
+    again = records_to_recheck(store.spec, entries, todo)
     todo = {name: ids | again.get(name, set()) for name, ids in todo.items()}
     return Plan(
         tasks=tuple(

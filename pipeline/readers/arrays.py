@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import RecordingError, StreamRef, refuse
 from pipeline.datasets.reading import ORDERS, TIME_UNITS, Kind, Source
+from pipeline.readers.checks import check_size
 from pipeline.readers.delimited import Rows, places_of
 from pipeline.readers.matfile import read_array, read_hdf5
 from pipeline.readers.times import is_number
@@ -79,8 +80,16 @@ def oriented(array: NDArray[Any], source: Source, kind: Kind, ref: StreamRef) ->
     """An array with its axes in the order that is usual for its kind.
 
     Raises:
-        RecordingError: it has more or fewer axes.
+        RecordingError: it has more or fewer axes, or one of another length than is said.
     """
+    array = _in_usual_order(array, source, kind, ref)
+    check_size(array, source, ref)
+    return array
+
+
+def _in_usual_order(
+    array: NDArray[Any], source: Source, kind: Kind, ref: StreamRef
+) -> NDArray[Any]:
     order = source.order_of(kind)
     if kind == "series" and array.ndim == 1:
         array = np.expand_dims(array, order.index("column"))

@@ -95,8 +95,11 @@ def read_delimited(content: bytes, source: Source, path: str) -> Rows:
     if wrong and source.missing == "skip":
         table = table[~np.isnan(found).any(axis=1)]
         wrong = not np.isfinite(table[numbers].to_numpy(np.float64)).all()
-    if wrong:
-        raise _fault(text, source, parse, numbers, header, path, None)
+    small = text.lower()
+    if wrong or "true" in small or "false" in small:  # of which pandas makes 1 and 0
+        fault = _first_fault(text, source, parse, numbers, header, path)
+        if wrong or fault is not None:
+            raise fault or refuse(path, "cannot be parsed: a number is not finite", "read")
     times_s = None
     if time is not None and is_number(source.time_format):
         times_s = table[time].to_numpy(np.float64) * TIME_UNITS[source.time_format]
@@ -172,15 +175,28 @@ def _fault(
     numbers: list[int],
     header: list[str],
     path: str,
-    error: Exception | None,
+    error: Exception,
 ) -> Exception:
     """The first cell that is no number, or line of another length, as the error of this file."""
-    import pandas as pd
-
     if match := _FIELDS.search(str(error)):
         return refuse(
             path, f"line {match[2]} has {match[3]} columns: wanted {match[1]} as above it", "read"
         )
+    fault = _first_fault(text, source, parse, numbers, header, path)
+    return fault or refuse(path, f"cannot be parsed: {error}", "read")
+
+
+def _first_fault(
+    text: str,
+    source: Source,
+    parse: dict[str, Any],
+    numbers: list[int],
+    header: list[str],
+    path: str,
+) -> Exception | None:
+    """The first cell that is no number; None where all are."""
+    import pandas as pd
+
     try:
         cells = pd.read_csv(io.StringIO(text), **{**parse, "dtype": str, "na_filter": False})
     except (ValueError, OverflowError) as again:
@@ -198,7 +214,7 @@ def _fault(
                 f"line {_line(text, source, row)}, column {name}: {shown!r} is no finite number",
                 "read",
             )
-    return refuse(path, f"cannot be parsed: {error}", "read")
+    return None
 
 
 def _is_number(cell: str, decimal: str) -> bool:

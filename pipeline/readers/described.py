@@ -17,6 +17,7 @@ from pipeline.contract import ConfigError, RecordingError, StreamRef
 from pipeline.datasets.reading import ARRAYS, Reading, Source, is_plugin
 from pipeline.readers.arrays import oriented, read_named_array
 from pipeline.readers.arrays import read_rows as read_array_rows
+from pipeline.readers.checks import check_begins, check_length, check_listed, check_units
 from pipeline.readers.delimited import Rows, read_delimited
 from pipeline.readers.limits import Limits
 from pipeline.readers.plugins import PLUGIN, load_plugin, version_of
@@ -89,8 +90,11 @@ def _signal(content: bytes, ref: StreamRef, reading: Reading, source: Source) ->
     rows = _rows(content, ref, reading, source)
     if not len(rows.values):
         return None
+    check_length(len(rows.values), "rows", source, ref)
     rows = _in_unit(_finite(rows, source, ref), source, ref)
     values, times_s = rows.values, rows.times_s
+    check_begins(values, "rows", source, ref)
+    check_units(values, source, ref)
     if times_s is None:
         assert source.rate_hz is not None
         times_s = np.arange(len(values)) / source.rate_hz
@@ -100,8 +104,7 @@ def _signal(content: bytes, ref: StreamRef, reading: Reading, source: Source) ->
         times_s, values = in_order_of_time(times_s, values, ref.path)
         if source.rate_hz is not None:
             check_rate(times_s, source.rate_hz, ref.path)
-    if ref.n_frames is not None and len(values) != ref.n_frames:
-        raise ref.refuse(f"holds {len(values)} rows where the manifest lists {ref.n_frames}")
+    check_listed(len(values), "rows", ref)
     wanted = len(reading.joints) * reading.dimensions or len(source.columns)
     if values.shape[1] != wanted:
         raise ref.refuse(f"holds {values.shape[1]} numbers a row: wanted {wanted}")
@@ -208,8 +211,8 @@ def _read_frames(reading: Reading, source: Source, content: bytes, ref: StreamRe
         raise ref.refuse(
             f"holds {array.dtype} of shape {array.shape}: wanted 8 bits of red, green and blue"
         )
-    if ref.n_frames is not None and n_frames != ref.n_frames:
-        raise ref.refuse(f"holds {n_frames} frames where the manifest lists {ref.n_frames}")
+    check_listed(n_frames, "frames", ref)
+    check_length(n_frames, "frames", source, ref)
     return Frames(n_frames=n_frames, every=partial(_blocks, array, reading.kind, source, ref))
 
 
@@ -221,6 +224,8 @@ def _blocks(
         block = array[start : start + BLOCK_FRAMES]
         if kind == "depth":
             block = in_millimetres(block, source, ref, range(start, start + len(block)))
+        if start == 0:
+            check_begins(block, "frames", source, ref)
         kept = slice(-start % every, None, every)
         times_s = np.arange(start, start + len(block))[kept] / source.rate_hz
         if len(times_s):
@@ -242,13 +247,14 @@ def in_millimetres(
     if source.factor != 1.0 or block.dtype.kind == "f":
         depth = np.nan_to_num(block.astype(np.float64), nan=0.0, posinf=-1.0) * source.factor
         depth = np.rint(depth) if source.factor != 1.0 else depth
-    whole = (depth >= 0) & (depth <= 65535)
+    low, high = source.range or (0, 65535)
+    whole = ((depth >= max(low, 0)) & (depth <= min(high, 65535))) | (depth == 0)
     if depth.dtype.kind == "f":
         whole &= depth == np.rint(depth)
     if not whole.all():
         frame, row, column = (int(i) for i in np.argwhere(~whole)[0])
         raise ref.refuse(
             f"holds depth {block[frame, row, column]} in frame {places[frame]} at row {row}, "
-            f"column {column}: wanted whole millimetres from 0 to 65535; see 'factor'"
+            f"column {column}: wanted whole millimetres from {low:g} to {high:g}; see 'factor'"
         )
     return depth.astype(np.uint16)

@@ -1,8 +1,8 @@
 """Which reader reads which modality of which data set, and what its columns are called.
 
 Importing this is cheap: a reader's decoder (PyAV, h5py, isal) is imported when it first reads.
-Data sets of which the software knows nothing are read as their description says (``described``);
-those that stand here have what no description can say.
+A data set is read as its description says (``described``), UTD-MHAD and MMAct by those that ship;
+what no description can say, as how two persons are followed through a film, is a reader of its own.
 """
 
 from __future__ import annotations
@@ -13,33 +13,30 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
+from pipeline.common.settings import shipped_folder
 from pipeline.contract import ConfigError
+from pipeline.datasets.description import load_description
 from pipeline.datasets.reading import Reading
-from pipeline.readers import mmact, pose, utd_mhad
+from pipeline.readers import mmact, pose
 from pipeline.readers.described import readable_as
 from pipeline.readers.readable import Readable, Recording, of_one_file
-from pipeline.readers.video import read_video
-from pipeline.signals.recording import Frames, Streams
+from pipeline.signals.recording import Streams
 
 __all__ = ["EQUAL_LENGTHS", "READERS", "Readable", "Recording", "modalities_of", "readable"]
 
+_SHIPPED = {
+    name: load_description(shipped_folder() / "datasets" / f"{name}.toml")
+    for name in ("utd-mhad", "mmact")
+}
+_DESCRIBED = {
+    name: {modality: readable_as(each.reading) for modality, each in own.modalities.items()}
+    for name, own in _SHIPPED.items()
+}
 READERS: Mapping[str, Mapping[str, Readable]] = MappingProxyType(
     {
-        "utd-mhad": {
-            "rgb": Readable(read=of_one_file(read_video), gives=Frames),
-            "depth": Readable(read=of_one_file(utd_mhad.read_depth), gives=Frames),
-            "skeleton": Readable(
-                read=of_one_file(utd_mhad.read_skeleton),
-                columns=tuple(
-                    f"{joint}_{axis}" for joint in utd_mhad.JOINTS for axis in utd_mhad.AXES
-                ),
-            ),
-            "inertial": Readable(
-                read=of_one_file(utd_mhad.read_inertial), columns=utd_mhad.INERTIAL_COLUMNS
-            ),
-        },
+        "utd-mhad": _DESCRIBED["utd-mhad"],
         "mmact": {
-            "rgb": Readable(read=of_one_file(read_video), gives=Frames),
+            "rgb": _DESCRIBED["mmact"]["rgb"],
             "skeleton": Readable(read=of_one_file(pose.read_pose), columns=pose.COLUMNS),
             "inertial": Readable(
                 read=mmact.read_inertial, columns=mmact.INERTIAL_COLUMNS, gives=Streams
@@ -52,8 +49,8 @@ READERS: Mapping[str, Mapping[str, Readable]] = MappingProxyType(
 """Data set to modality to how it is read."""
 
 
-EQUAL_LENGTHS: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
-    {"utd-mhad": (("depth", "skeleton"),)}
+EQUAL_LENGTHS: Mapping[str, tuple[tuple[str, ...], ...]] = MappingProxyType(
+    {name: own.top.equal_lengths for name, own in _SHIPPED.items()}
 )
 """Data set to pairs of modalities whose streams always have as many frames as each other."""
 

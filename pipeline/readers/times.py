@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -14,6 +15,8 @@ from pipeline.signals.clock import ClockError, mend_jump, spread_shared
 
 _EPOCH = "2000-01-01"
 _FRACTION = ".%f"
+_FRACTIONAL = re.compile(r"(.*:[0-9]{2})(\.[0-9]{1,9})?", re.ASCII)
+"""A time's whole seconds and their fraction."""
 
 
 def is_number(time_format: str) -> bool:
@@ -39,8 +42,15 @@ def seconds_of_dates(
     """
     import pandas as pd
 
-    texts = pd.Series(list(stamps), dtype=object)
     asked = "ISO8601" if time_format == "iso8601" else time_format
+    seconds_s = (
+        _with_fractions(stamps, asked.removesuffix(_FRACTION))
+        if asked.endswith(f":%S{_FRACTION}")
+        else None
+    )
+    if seconds_s is not None:
+        return seconds_s
+    texts = pd.Series(list(stamps), dtype=object)
     if asked.endswith(_FRACTION):
         seconds = texts.str.rsplit(":", n=1).str[-1]  # a date may have points of its own
         texts = texts.where(seconds.str.contains(".", regex=False), texts + ".0")
@@ -55,6 +65,29 @@ def seconds_of_dates(
         )
     since = dates.dt.tz_localize(None) - pd.Timestamp(_EPOCH)
     return seconds_of_ticks(since.astype("timedelta64[ns]").astype("int64").to_numpy())
+
+
+def _with_fractions(stamps: Sequence[str], whole_format: str) -> NDArray[np.float64] | None:
+    """Seconds to dates whose fraction is parted by a point; None where one is no such date.
+
+    Many rows are of one second, so each second is parsed once.
+
+    Shapes: returns (T,).
+    """
+    import pandas as pd
+
+    parted = [_FRACTIONAL.fullmatch(stamp) for stamp in stamps]
+    if None in parted:
+        return None
+    wholes = [match[1] for match in parted if match]
+    different = list(dict.fromkeys(wholes))
+    dates = pd.to_datetime(pd.Series(different), format=whole_format, errors="coerce", utc=True)
+    if dates.isna().any():
+        return None
+    since = (dates.dt.tz_localize(None) - pd.Timestamp(_EPOCH)) // pd.Timedelta(seconds=1)
+    seconds_of = dict(zip(different, since.tolist(), strict=True))
+    seconds = np.array([seconds_of[whole] for whole in wholes], np.float64)
+    return seconds + np.array([match[2] or "0" for match in parted if match], np.float64)
 
 
 def seconds_of_ticks(ticks: NDArray[np.int64]) -> NDArray[np.float64]:

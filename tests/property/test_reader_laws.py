@@ -13,14 +13,21 @@ from hypothesis import strategies as st
 from pipeline.contract import Record, RecordingError, StreamRef
 from pipeline.manifests import Manifest, load_manifest, parse_manifest, save_manifest
 from pipeline.readers.matfile import read_array
-from pipeline.readers.utd_mhad import read_inertial, read_skeleton
+from pipeline.readers.registry import readable
 from pipeline.readers.video import read_video
+from pipeline.signals.recording import Signal
 
 scipy_io = pytest.importorskip("scipy.io")
 av = pytest.importorskip("av")
 
 REF = StreamRef(name="x", path="x")
-ROWS = np.random.default_rng(0).normal(size=(40, 6))
+ROWS = np.random.default_rng(0).normal(size=(40, 6)) * ([0.7] * 3 + [30.0] * 3)
+
+
+def read_as(modality: str, content: bytes, ref: StreamRef) -> Signal:
+    found = readable("utd-mhad", modality).read([(content, ref)])
+    assert isinstance(found, Signal)
+    return found
 
 
 def _mat(compress: bool) -> bytes:
@@ -51,7 +58,7 @@ def test_flipped_bits_of_a_compressed_mat_give_the_array_or_an_error(flips: list
     for bit in flips:
         content[bit // 8] ^= 1 << bit % 8
     try:
-        found = read_inertial(bytes(content), REF)
+        found = read_as("inertial", bytes(content), REF)
     except RecordingError:
         return
     np.testing.assert_array_equal(found.values, ROWS.astype(np.float32))
@@ -83,7 +90,7 @@ def test_any_damage_to_a_mat_gives_an_array_of_the_shape_or_an_error(
 def test_no_bytes_make_a_reader_do_anything_but_refuse(content: bytes, header: bool) -> None:
     content = PLAIN[:128] + content if header else content
     with pytest.raises(RecordingError):
-        read_skeleton(content, REF)
+        read_as("skeleton", content, REF)
 
 
 @settings(max_examples=60, deadline=None)

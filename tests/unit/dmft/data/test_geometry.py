@@ -7,11 +7,12 @@ import torch
 from dmft.config import AugmentConfig
 from dmft.data.augment import Augmenter
 from dmft.data.geometry import Geometry, find_geometry
-from pipeline.readers.mmact import INERTIAL_COLUMNS
 from pipeline.readers.pose import COLUMNS as POSE_COLUMNS
-from pipeline.readers.utd_mhad import JOINTS
+from pipeline.readers.registry import readable
 
-KINECT = tuple(f"{joint}_{axis}" for joint in JOINTS for axis in "xyz")
+INERTIAL_COLUMNS = readable("mmact", "inertial").columns
+KINECT = readable("utd-mhad", "skeleton").columns
+JOINTS = tuple(name.removesuffix("_x") for name in KINECT[::3])
 ROWS = torch.arange(5)
 
 

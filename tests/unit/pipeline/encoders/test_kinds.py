@@ -30,6 +30,7 @@ from pipeline.encoders.pixels import colour_pixels, depth_pixels
 from pipeline.encoders.weights import load_weights
 from pipeline.manifests import Manifest
 from pipeline.readers import registry
+from pipeline.signals.recording import Frames
 from tests.fabricate import SMALL_FRAMES, encode_here, manifest_of, record_ids, write_raw
 
 DEPTH = DepthEncoding(**SMALL_FRAMES)
@@ -141,7 +142,7 @@ def test_every_modality_of_every_data_set_has_a_kind_that_takes_what_its_reader_
     for modalities in registry.READERS.values():
         for name, source in modalities.items():
             kind = kind_of(EncodingConfig().of(name))
-            assert kind.needs_network == (source.gives is registry.Frames), name
+            assert kind.needs_network == (source.gives is Frames), name
 
 
 def test_what_is_no_kind_is_refused_by_name() -> None:

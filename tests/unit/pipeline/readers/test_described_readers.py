@@ -432,3 +432,45 @@ def test_a_plug_in_that_is_not_there_is_named(plugin: Path) -> None:
         read(b"", with_plugin("csv"))
     with pytest.raises(ConfigError, match=r"'broken' of pairs_of_bytes:nothing cannot be imported"):
         read(b"", with_plugin("broken"))
+
+
+def test_what_recordings_never_do_is_checked_as_the_description_says() -> None:
+    still = {"columns": ["x", "y"], "still": [9, 10.5], "unit": "m/s^2", "what": "gravity"}
+    sound = b"x,y\n0,9.8\n9.7,1\n"
+    assert len(rows(sound, checks=[still], length=[2, 9], leading_zeros="refuse")) == 2
+    for content, options, says in (
+        (
+            b"x,y\n0,1\n1,0\n",
+            {"checks": [still]},
+            r"holds gravity of 1 in the median: wanted m/s\^2",
+        ),
+        (sound, {"checks": [{"peak": 20}]}, "holds values of at most 9.8: wanted the unit said"),
+        (sound, {"checks": [{"range": [0, 5], "columns": ["y"]}]}, "values of 9.8, beyond 0 to 5"),
+        (sound, {"length": [3, 9]}, "holds 2 rows: wanted 3 to 9, as the description says"),
+        (b"x,y\n0,0\n1,1\n", {"leading_zeros": "refuse"}, "begins with 1 rows of zeros alone"),
+    ):
+        with pytest.raises(RecordingError, match=says):
+            rows(content, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"checks": [{"columns": ["z"], "peak": 1}]}, r"checks name the columns \['z'\]: wanted"),
+        ({"checks": [{}]}, "it checks nothing: wanted a range, still or a peak"),
+        ({"checks": [{"still": [2, 1]}]}, r"still is \[2.0, 1.0\]: wanted the least"),
+        ({"checks": [{"peak": -1}]}, "peak is -1.0: wanted a magnitude"),
+        ({"length": [3]}, r"length is \[3\]: wanted the fewest and the most"),
+        ({"size": [3]}, "size means nothing to 'delimited'"),
+    ],
+)
+def test_checks_that_cannot_be_are_named(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        description(series(**options))
+
+
+@pytest.mark.parametrize("text", ["true", "false", "TRUE"])
+def test_true_and_false_are_no_numbers(text: str) -> None:
+    with pytest.raises(RecordingError, match=f"line 2, column 'y': '{text}' is no finite number"):
+        rows(f"x,y\n1,{text}\n2,{text}\n")
+    assert rows("x,y\n1,2 # true\n", comment="#") == [[1, 2]]
