@@ -48,7 +48,9 @@ def work(raw: Path) -> str:
     metrics = dmft.train(cache, protocol, "teacher", config=config, fold="all", callback=callback)
     assert_type(metrics, RunMetrics)
     dmft.train(cache, "utd-loso", raw / "other", config={"training": {"epochs": 3}}, kind="student")
-    assert_type(dmft.distill(cache, "teacher", "student", config="paper"), RunMetrics)
+    assert_type(
+        dmft.distill(cache, "teacher", "student", config="paper", loss="m:Focal"), RunMetrics
+    )
     assert_type(dmft.evaluate("student", cache_path=raw), RunMetrics)
     found = dmft.tune(
         cache, protocol, {"encoder.width": [16, 32]}, "tuned", trials=3, model="m:Net"

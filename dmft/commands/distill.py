@@ -34,6 +34,9 @@ from dmft.commands.memory import memory_option, trust_option
     help="Of a teacher on every record: the run of all folds whose figures say what to expect.",
 )
 @options.run_folder
+@options.loss
+@options.augment
+@options.callbacks
 @options.log
 @click.option("--temperature", type=float, help="temp of Eq. (13). [default: the configuration's]")
 @click.option("--hard-weight", type=float, help="w_CS of Eq. (15). [default: the configuration's]")
@@ -57,6 +60,9 @@ def distill(
     model: str,
     figures_of: Path | None,
     out: Path,
+    loss: str | None,
+    augment: str | None,
+    callbacks: tuple[str, ...],
     trackers: str,
     temperature: float | None,
     hard_weight: float | None,
@@ -80,10 +86,13 @@ def distill(
     from dmft.models.own import find_own
     from dmft.runs.folder import fold_folders, read_info
     from dmft.training.distill import distill as run
+    from dmft.training.own_parts import find_augment, find_loss, own_callback
     from dmft.training.trackers import Callbacks, log_to
 
     own = None if model == "student" else model
     find_own(own)  # before the cache is read
+    find_loss(loss)
+    find_augment(augment)
     folders = fold_folders(teachers[0])
     first = read_info(folders[0]).spec
     all_changes = [
@@ -96,12 +105,15 @@ def distill(
     )
     opened = open_within(cache, first.modalities, memory, device, trust=trust)
     progress = ProgressCallback(len(folders))
-    with closing(Callbacks(progress, log_to(trackers, out, settings))) as callback:
+    told = (log_to(trackers, out, settings), *(own_callback(name, out) for name in callbacks))
+    with closing(Callbacks(progress, *told)) as callback:
         figures = run(
             opened,
             teachers,
             out,
             model=own,
+            loss=loss,
+            augment=augment,
             figures_of=figures_of,
             config=settings,
             seed=seed,

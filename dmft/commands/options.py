@@ -103,6 +103,23 @@ log = click.option(
     "wandb, mlflow (folders beside it; nothing is sent unless WANDB_MODE or MLFLOW_TRACKING_URI "
     "says so).",
 )
+loss = click.option(
+    "--loss",
+    metavar="NAME",
+    help="A loss of your own on labels, as my_package:Focal, instead of training.loss.",
+)
+augment = click.option(
+    "--augment",
+    metavar="NAME",
+    help="Changes of your own to training records, as my_package:Warp, before those of ours.",
+)
+callbacks = click.option(
+    "--callback",
+    "callbacks",
+    multiple=True,
+    metavar="NAME",
+    help="A class of your own that is told how the training goes, as my_package:Notes; repeatable.",
+)
 json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 json_output = click.option("-o", "--output", type=PATH, help="Also write the JSON to a file.")
 

@@ -62,6 +62,9 @@ if TYPE_CHECKING:
     "--seed", type=options.SEED, default=0, show_default=True, help="Source of everything random."
 )
 @options.run_folder
+@options.loss
+@options.augment
+@options.callbacks
 @options.log
 @options.forbid_shared
 @options.config
@@ -83,6 +86,9 @@ def train(
     model: str,
     seed: int,
     out: Path,
+    loss: str | None,
+    augment: str | None,
+    callbacks: tuple[str, ...],
     trackers: str,
     forbid_shared: bool,
     config: str,
@@ -110,6 +116,7 @@ def train(
     from dmft.config import RunConfig
     from dmft.models.own import find_own
     from dmft.protocols import fold_rules, load_protocol
+    from dmft.training.own_parts import find_augment, find_loss, own_callback
     from dmft.training.trackers import Callbacks, log_to
     from dmft.training.train import train as run
     from pipeline.common.words import listed
@@ -124,18 +131,23 @@ def train(
     is_ours, settings = model in ("teacher", "student"), chosen_config(config, changes)
     if not is_ours:
         find_own(model)  # before the cache is read
+    find_loss(loss)
+    find_augment(augment)
     names = listed(modalities or "")
     opened = open_within(cache, names or None, memory, device, trust=trust)
     n_folds = len(fold_rules(rules, opened))
     logged = settings if isinstance(settings, RunConfig) else None
     progress = ProgressCallback(n_folds if fold == "all" else 1)
-    with closing(Callbacks(progress, log_to(trackers, out, logged))) as callback:
+    told = (log_to(trackers, out, logged), *(own_callback(name, out) for name in callbacks))
+    with closing(Callbacks(progress, *told)) as callback:
         figures = run(
             opened,
             rules,
             out,
             kind=model if is_ours else "teacher",
             model=None if is_ours else model,
+            loss=loss,
+            augment=augment,
             config=settings,
             fold=fold,
             on=on,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from dmft.config import RunConfig, change_config, load_config
 from dmft.experiments.grid import MODELS, Experiment, Grid
 from dmft.models.config import require
-from dmft.models.network import Network
+from dmft.own import Own
 from dmft.protocols import (
     Fold,
     Protocol,
@@ -65,7 +65,7 @@ class PlannedRow:
     """cpu or cuda."""
     teachers: tuple[str, ...] = ()
     """Keys of the rows that must be done before."""
-    network: Network | None = None
+    network: Own | None = None
     """The user's own in the place of the teacher's or the student's; None for ours."""
 
     @property
@@ -203,7 +203,7 @@ def planned_row(
     recipe: str,
     device: str,
     teachers: tuple[str, ...] = (),
-    network: Network | None = None,
+    network: Own | None = None,
 ) -> PlannedRow:
     """A row, and the key that what decides its weights gives it.
 

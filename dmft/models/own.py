@@ -1,40 +1,22 @@
 """A network of the user's own in the place of teacher or student.
 
-It is found by the name of its class, in a module or an entry point, and is made to give logits
-(B, M, 2, K) as ours do, so that losses, votes, figures, reports and exports work with it. A run
-notes the hash of the file that holds the class: whatever is in there decides weights. A file that
-is not the one a run was trained with is not imported for it.
+It is found by the name of its class (:mod:`dmft.own`) and is made to give logits (B, M, 2, K) as
+ours do, so that losses, votes, figures, reports and exports work with it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Mapping
-from contextlib import contextmanager
-from importlib import metadata
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dmft import own
 from dmft.models.config import BRANCHES, ModelShape
-from dmft.models.network import Network
-from pipeline.common.words import meant
+from dmft.own import Own
 from pipeline.contract import ConfigError, ContractError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-ENTRY_POINTS = "dmft.models"
-"""Group in which an installed package names its networks."""
-
-_imported: dict[str, str] = {}
-"""Module to the hash of its file when it was first met in this process."""
 
 
 class OwnNetwork(nn.Module):
@@ -102,7 +84,7 @@ class OwnNetwork(nn.Module):
         return kept, only
 
 
-def find_own(model: str | type[nn.Module] | None) -> Network | None:
+def find_own(model: str | type[nn.Module] | None) -> Own | None:
     """The network that a class or a name means; None for ours.
 
     Raises:
@@ -110,66 +92,19 @@ def find_own(model: str | type[nn.Module] | None) -> Network | None:
     """
     if model is None:
         return None
-    return find_network(model) if isinstance(model, str) else network_of(model)
+    found = own.find(own.MODEL, model)
+    class_of(found.name)
+    return found
 
 
-def find_network(name: str) -> Network:
-    """Import the class of a name and say what it is.
-
-    Raises:
-        ConfigError: there is none, or it is no network.
-    """
-    sha256 = _sha256(_file_of(name))
-    module = class_of(name).__module__
-    if _imported.setdefault(module, sha256) != sha256:
-        raise ConfigError(
-            f"{_file_of(name)} has changed since this process imported it: begin a new one (in a "
-            "notebook, restart the kernel)"
-        )
-    return Network(name=name, source_sha256=sha256)
-
-
-def network_of(kind: type[nn.Module]) -> Network:
-    """The same, of a class at hand.
-
-    Raises:
-        ConfigError: it stands in a notebook or in another class, so that nothing else can find it.
-    """
-    if kind.__module__ == "__main__" or "." in kind.__qualname__:
-        raise ConfigError(
-            f"{kind.__qualname__} is of {kind.__module__}: put it into a module, a file of its own "
-            "at the top level, so that whoever loads the run finds it there"
-        )
-    return find_network(f"{kind.__module__}:{kind.__qualname__}")
-
-
-def build_own(network: Network, shape: ModelShape, config: Any) -> OwnNetwork:
+def build_own(network: Own, shape: ModelShape, config: Any) -> OwnNetwork:
     """Build a run's own network, from the very source that it was trained with.
 
     Raises:
         ContractError: that is not to be had, or the class cannot be built.
     """
-    try:
-        found = _sha256(_file_of(network.name))
-    except ConfigError as error:
-        raise ContractError(
-            f"the run has a network of its own. {error}. It is needed to load the run"
-        ) from error
-    if found != network.source_sha256:
-        raise ContractError(
-            f"{_file_of(network.name)} has changed since the run was trained with it: SHA-256 "
-            f"{found[:12]!r}, the run's {network.source_sha256[:12]!r}. Put it back as it was, or "
-            "train again in another folder"
-        )
-    kind = class_of(network.name)
-    _imported.setdefault(kind.__module__, found)
-    try:
-        made = kind(shape, config)
-    except TypeError as error:
-        raise ContractError(
-            f"{network.name} cannot be built ({error}): wanted __init__(self, shape, config), a "
-            "ModelShape and a RunConfig"
-        ) from error
+    kind = own.load(own.MODEL, network, needed_to="load the run")
+    made = own.made(own.MODEL, kind, {"shape": shape, "config": config})
     return OwnNetwork(made, network.name, shape)
 
 
@@ -179,64 +114,7 @@ def class_of(name: str) -> type[nn.Module]:
     Raises:
         ConfigError: there is none, or it is no network.
     """
-    module, attribute = _place_of(name)
-    with _working_folder():
-        try:
-            found = getattr(importlib.import_module(module), attribute, None)
-        except ImportError as error:
-            raise ConfigError(f"model {name}: importing {module} failed ({error})") from error
+    found = own.object_of(own.MODEL, name)
     if not (inspect.isclass(found) and issubclass(found, nn.Module)):
-        raise ConfigError(f"model {name}: {module}.{attribute} is {found!r}, wanted an nn.Module")
+        raise ConfigError(f"model {name}: {name} is {found!r}, wanted an nn.Module")
     return found
-
-
-def entry_points() -> dict[str, str]:
-    """Names of networks that installed packages offer, and where each is."""
-    return {point.name: point.value for point in metadata.entry_points(group=ENTRY_POINTS)}
-
-
-def _place_of(name: str) -> tuple[str, str]:
-    place = name if ":" in name else entry_points().get(name, "")
-    module, _, attribute = place.partition(":")
-    if not module or not attribute:
-        known = ("teacher", "student", *entry_points())
-        raise ConfigError(
-            f"model {name!r} is not known{meant(name, known)}: wanted {', '.join(known)}, or a "
-            "class as my_package.gru:GruFusion"
-        )
-    return module, attribute
-
-
-def _file_of(name: str) -> Path:
-    """The file that holds the class, found without importing it (the packages above it are)."""
-    module, _ = _place_of(name)
-    with _working_folder():
-        try:
-            found = importlib.util.find_spec(module)
-        except (ImportError, ValueError, AttributeError) as error:
-            raise ConfigError(f"model {name}: there is no module {module} ({error})") from error
-    if found is None or not found.origin or not Path(found.origin).is_file():
-        raise ConfigError(
-            f"model {name}: there is no module {module} here. Go to the folder that holds it, put "
-            "that on PYTHONPATH, or install its package"
-        )
-    return Path(found.origin)
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-@contextmanager
-def _working_folder() -> Iterator[None]:
-    """Also look where the user is, behind every installed package."""
-    here = str(Path.cwd())
-    if here in sys.path or "" in sys.path:
-        yield
-        return
-    sys.path.append(here)
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path.remove(here)

@@ -20,7 +20,7 @@ from dmft.config import RunConfig
 from dmft.data.coverage import Coverage, coverage_of
 from dmft.data.shuffle import ShuffleBuffer
 from dmft.models.config import InputShape
-from dmft.models.network import Network
+from dmft.own import Own
 from dmft.protocols import Fold, FoldRule, Protocol
 from pipeline.common.settings import difference, flatten, to_table
 from pipeline.contract import ConfigError, ContractError
@@ -94,8 +94,12 @@ class RunSpec:
     """Over which an out-of-core training's epochs were mixed; None where it was all records."""
     teachers: tuple[str, ...] = ()
     """Identities of the runs that taught a distilled student."""
-    network: Network | None = None
+    network: Own | None = None
     """The user's own in the place of the teacher's or the student's; None for ours."""
+    loss: Own | None = None
+    """The user's own on labels, instead of ``training.loss``; None for that."""
+    augment: Own | None = None
+    """The user's own changes to training records, before ours; None for ours alone."""
     validation: Validation | None = None
     """Who was held out of the training side; None where all of it was learnt from."""
 
@@ -115,7 +119,9 @@ class RunSpec:
         device: str,
         shuffle_buffer: ShuffleBuffer | None = None,
         teachers: Sequence[str] = (),
-        network: Network | None = None,
+        network: Own | None = None,
+        loss: Own | None = None,
+        augment: Own | None = None,
         validation: Validation | None = None,
     ) -> RunSpec:
         """Gather what decides the weights of a model that is trained on a fold of a cache."""
@@ -138,6 +144,8 @@ class RunSpec:
             shuffle_buffer=shuffle_buffer,
             teachers=tuple(teachers),
             network=network,
+            loss=loss,
+            augment=augment,
             validation=validation,
         )
 
@@ -157,7 +165,7 @@ class RunSpec:
     def identity(self) -> str:
         """SHA-256 over every field, and over the order of the modalities."""
         table = {**to_table(self), "modalities": list(self.stored)}
-        for name in ("network", "validation"):
+        for name in ("network", "loss", "augment", "validation"):
             if getattr(self, name) is None:  # as before there were any
                 del table[name]
         return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()

@@ -21,8 +21,8 @@ from dmft.models import (
     answer_of,
     overall_vote,
 )
-from dmft.models.network import Network
 from dmft.models.own import build_own
+from dmft.own import Own
 from dmft.runs.files import file_sha256
 from dmft.runs.folder import FOLDS_FILE, MODEL_FILE, fold_folders, read_info
 from dmft.runs.spec import RunInfo, RunSpec
@@ -40,7 +40,7 @@ def build_model(spec: RunSpec, inputs: Mapping[str, InputShape]) -> nn.Module:
 
 
 def build_network(
-    kind: str, shape: ModelShape, config: RunConfig, seed: int, network: Network | None = None
+    kind: str, shape: ModelShape, config: RunConfig, seed: int, network: Own | None = None
 ) -> nn.Module:
     """Build a teacher, a student or a network of the user's own, with weights from a seed."""
     with torch.random.fork_rng(devices=[]):

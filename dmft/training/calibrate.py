@@ -147,6 +147,8 @@ def _without(run: TrainedRun, cache: Cache, fold: Fold, folder: Path) -> Trained
                 seed=spec.seed,
                 on=run.device,
                 network=spec.network,
+                loss=spec.loss,
+                augment=spec.augment,
                 **_validated(spec),
             )
         )
@@ -163,11 +165,21 @@ def _without(run: TrainedRun, cache: Cache, fold: Fold, folder: Path) -> Trained
             seed=first.seed,
             on=run.device,
             network=first.network if known else None,
+            loss=first.loss if known else None,
+            augment=first.augment if known else None,
         )
     )
     return trained(
         plan_distillation(
-            cache, fold, [teacher], folder / "model", config=spec.config, seed=spec.seed
+            cache,
+            fold,
+            [teacher],
+            folder / "model",
+            network=spec.network,
+            loss=spec.loss,
+            augment=spec.augment,
+            config=spec.config,
+            seed=spec.seed,
         )
     )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,13 +14,14 @@ from torch import nn
 from dmft.config import Configuration, RunConfig, make_config
 from dmft.data import Cache
 from dmft.evaluation.metrics import RunMetrics
-from dmft.models.network import Network
 from dmft.models.own import find_own
+from dmft.own import Own
 from dmft.protocols import Fold, make_fold
 from dmft.runs.folder import RUN_FILE, fold_folders
 from dmft.runs.trained import TrainedRun, check_cache_fits, load_run
 from dmft.training.device import resolve_device
 from dmft.training.log import Callback
+from dmft.training.own_parts import find_augment, find_loss
 from dmft.training.plan import Training, plan_training
 from dmft.training.train import train_folds
 from pipeline.common.settings import to_table
@@ -34,6 +36,8 @@ def distill(
     out: str | Path,
     *,
     model: str | type[nn.Module] | None = None,
+    loss: str | Callable[..., Any] | None = None,
+    augment: str | Callable[..., Any] | None = None,
     config: Configuration | None = None,
     figures_of: str | Path | None = None,
     seed: int | None = None,
@@ -45,7 +49,8 @@ def distill(
     Protocol, folds and features are the first teacher's, and so are configuration and seed where
     not given; a table of changes is laid over the teacher's configuration. Several teachers of the
     same folds answer in turn, a record of a batch each. ``model`` is a network of your own in the
-    student's place, as :func:`dmft.train` takes it, and ``figures_of`` says what to expect where
+    student's place, as :func:`dmft.train` takes it, ``loss`` (the hard one of Eq. (15)) and
+    ``augment`` likewise, and ``figures_of`` says what to expect where
     the teacher was trained on every record.
 
     Example::
@@ -57,7 +62,7 @@ def distill(
         ConfigError: the configuration changes the features, or its weights do not sum to 1.
         ContractError: a teacher is not finished, of another cache, or of other folds.
     """
-    network = find_own(model)
+    network, own_loss, own_augment = find_own(model), find_loss(loss), find_augment(augment)
     if isinstance(teachers, str | Path):
         teachers = [teachers]
     plans = {
@@ -67,6 +72,8 @@ def distill(
             fold,
             runs,
             network=network,
+            loss=own_loss,
+            augment=own_augment,
             config=config,
             figures_of=figures_of,
             seed=seed,
@@ -106,7 +113,9 @@ def plan_distillation(
     teachers: Sequence[TrainedRun],
     folder: Path,
     *,
-    network: Network | None = None,
+    network: Own | None = None,
+    loss: Own | None = None,
+    augment: Own | None = None,
     config: Configuration | None = None,
     figures_of: str | Path | None = None,
     seed: int | None = None,
@@ -139,6 +148,8 @@ def plan_distillation(
         folder,
         kind="distilled",
         network=network,
+        loss=loss,
+        augment=augment,
         config=chosen,
         figures_of=figures_of,
         seed=first.seed if seed is None else seed,
@@ -152,7 +163,7 @@ def _misfits(
     config: RunConfig,
     teachers: Sequence[RunConfig],
     modalities: Sequence[str],
-    network: Network | None,
+    network: Own | None,
 ) -> Iterator[str]:
     """What works between a student and its teachers and is hardly what was meant."""
     width, taught_width = config.student.width, teachers[0].encoder.width

@@ -28,6 +28,7 @@ from dmft.training.device import deterministic
 from dmft.training.doubt import learn_reliability
 from dmft.training.log import EpochReport, RunLogger
 from dmft.training.losses import Objective, soft_targets
+from dmft.training.own_parts import Augmentation, Draws
 from dmft.training.schedule import learning_rate
 from dmft.training.validation import HeldOut
 from pipeline.contract import ContractError
@@ -77,6 +78,8 @@ class Learner:
     behind the first."""
     logger: RunLogger | None = None
     """Keeps it, so that it can go on after it was interrupted."""
+    augment: Augmentation | None = None
+    """The user's own changes to training records, before the configuration's; None for none."""
     held_out: HeldOut | None = None
     """Training people who are looked at after each epoch; None for nobody."""
 
@@ -128,7 +131,11 @@ class Learner:
     ) -> Batch:
         """Augment, derive and standardise some training records, and blend them where asked."""
         present = augmenter.presence(stored.present, stored.rows)
-        features = self.transform.apply(stored.patches, present, stored.rows, augmenter)
+        patches = stored.patches
+        if self.augment is not None:
+            draws = Draws(seed=augmenter.seed, epoch=augmenter.epoch, rows=stored.rows)
+            patches = self.augment({m: x.float() for m, x in patches.items()}, draws)
+        features = self.transform.apply(patches, present, stored.rows, augmenter)
         targets = soft_targets(stored.labels, self.source.n_classes, smoothing)
         features, targets = blend(features, targets, present, augmenter.config, blend_seed)
         inputs = self.transform.inputs

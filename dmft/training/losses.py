@@ -62,7 +62,12 @@ def summed_softmax_loss(logits: Tensor, present: Tensor, targets: Tensor) -> Ten
     return (entropies * voters).sum() / voters.sum().clamp(min=1)
 
 
-HARD_LOSSES = {"per_branch": per_branch_loss, "summed_softmax": summed_softmax_loss}
+HardLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Logits (B, M, 2, K), present (B, M) and targets (B, K) to one number, a mean over records."""
+HARD_LOSSES: dict[str, HardLoss] = {
+    "per_branch": per_branch_loss,
+    "summed_softmax": summed_softmax_loss,
+}
 
 
 def softened(logits: Tensor, temperature: float) -> Tensor:
@@ -147,9 +152,9 @@ def vote_loss(student: Tensor, teacher: Tensor, present: Tensor, config: Distill
     return loss * config.temperature**2 if config.scale_by_temperature else loss
 
 
-def hard_objective(config: RunConfig) -> Objective:
-    """The loss on labels that the configuration names."""
-    loss = HARD_LOSSES[config.training.loss]
+def hard_objective(config: RunConfig, own: HardLoss | None = None) -> Objective:
+    """The loss on labels that the configuration names, or the user's own."""
+    loss = own or HARD_LOSSES[config.training.loss]
 
     def objective(answer: Answer, batch: Batch) -> Tensor:
         assert batch.targets is not None
@@ -159,14 +164,17 @@ def hard_objective(config: RunConfig) -> Objective:
 
 
 def soft_objective(
-    config: RunConfig, teachers: Sequence[TrainedRun], modalities: Sequence[str]
+    config: RunConfig,
+    teachers: Sequence[TrainedRun],
+    modalities: Sequence[str],
+    own: HardLoss | None = None,
 ) -> Objective:
-    """Eq. (15): the hard loss and what the teachers say, weighted.
+    """Eq. (15): the hard loss, or the user's own in its place, and what the teachers say, weighted.
 
     The teacher sees the very records that the student sees, augmentation and blending included:
     the unlabelled ones of a batch that has any (``distill.transfer``), or else all.
     """
-    hard, settings = HARD_LOSSES[config.training.loss], config.distill
+    hard, settings = own or HARD_LOSSES[config.training.loss], config.distill
     weights = soft_weights(settings, modalities).to(teachers[0].device)
 
     def soft(logits: Tensor, teacher_logits: Tensor, present: Tensor) -> Tensor:

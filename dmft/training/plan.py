@@ -14,7 +14,7 @@ from dmft.config import RunConfig
 from dmft.data import Cache, FeatureTransform, make_features
 from dmft.data.shuffle import ShuffleBuffer
 from dmft.models.config import require
-from dmft.models.network import Network
+from dmft.own import Own
 from dmft.protocols import Fold, Protocol
 from dmft.protocols.shared_files import seen_by
 from dmft.runs.folder import RUN_FILE, read_info
@@ -23,6 +23,7 @@ from dmft.runs.trained import TrainedRun
 from dmft.training.final import expected_figures
 from dmft.training.log import Callback
 from dmft.training.losses import Objective, hard_objective, soft_objective
+from dmft.training.own_parts import Augmentation, load_augment, load_loss
 from dmft.training.validation import hold_out
 
 
@@ -44,6 +45,8 @@ class Training:
     """Makes the model's features."""
     callback: Callback | None = None
     """Told how it goes."""
+    augment: Augmentation | None = None
+    """The user's own changes to training records; None for ours alone."""
     learnt: Tensor
     """The records that are learnt from: the fold's, without those held out. Shapes: (n,) int64."""
     watched: Tensor | None = None
@@ -60,7 +63,9 @@ def plan_training(
     config: RunConfig,
     seed: int,
     on: torch.device,
-    network: Network | None = None,
+    network: Own | None = None,
+    loss: Own | None = None,
+    augment: Own | None = None,
     teachers: Sequence[TrainedRun] = (),
     figures_of: str | Path | None = None,
     validate: str = "",
@@ -88,9 +93,14 @@ def plan_training(
         shuffle_buffer=choose_shuffle_buffer(cache, learnt, folder),
         teachers=[run.spec.identity for run in teachers],
         network=network,
+        loss=loss,
+        augment=augment,
         validation=validation,
     )
-    taught = soft_objective(config, teachers, spec.modalities) if teachers else None
+    on_labels = load_loss(loss, config)
+    objective = hard_objective(config, on_labels)
+    if teachers:
+        objective = soft_objective(config, teachers, spec.modalities, on_labels)
     return Training(
         cache=seen,
         fold=fold,
@@ -103,7 +113,8 @@ def plan_training(
             expected={} if figures_of is None else expected_figures(spec, figures_of),
         ),
         folder=folder,
-        objective=taught or hard_objective(config),
+        objective=objective,
+        augment=load_augment(augment, config),
         transform=teachers[0].transform if teachers else make_features(cache, config, learnt),
         callback=callback,
         learnt=learnt,

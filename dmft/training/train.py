@@ -13,6 +13,7 @@ import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -43,6 +44,7 @@ from dmft.training.device import resolve_device
 from dmft.training.final import ON
 from dmft.training.log import Callback, RunLogger
 from dmft.training.loop import Learner
+from dmft.training.own_parts import find_augment, find_loss
 from dmft.training.plan import Training, plan_training
 from dmft.training.together import fit_together
 from dmft.training.validation import HeldOut
@@ -59,6 +61,8 @@ def train(
     *,
     kind: str = "teacher",
     model: str | type[nn.Module] | None = None,
+    loss: str | Callable[..., Any] | None = None,
+    augment: str | Callable[..., Any] | None = None,
     config: Configuration | None = None,
     fold: str | None = None,
     on: str = "folds",
@@ -85,6 +89,8 @@ def train(
         kind: ``teacher`` or ``student``.
         model: A network of your own in the teacher's or student's place: its class, or its name as
             ``my_package.gru:GruFusion`` (docs/how-to/own-model.md).
+        loss: A loss of your own on labels, instead of ``training.loss``; likewise.
+        augment: Changes of your own to training records, before those of ours; likewise.
         config: The configuration, its name or file, what ``tune`` chose (for each fold, where it
             did for all), or changes to the default one.
         fold: One fold's name, ``all``, or None for the first.
@@ -104,7 +110,7 @@ def train(
         ConfigError: the protocol, fold or device cannot be used.
         ContractError: the folder holds another run, the fold cannot be made, or its sides share.
     """
-    network = find_own(model)
+    network, own_loss, own_augment = find_own(model), find_loss(loss), find_augment(augment)
     rules = load_protocol(protocol) if isinstance(protocol, str) else protocol
     require(on in ON, "on", on, " or ".join(ON))
     folds = (every_record(cache),) if on == "all" else choose_folds(rules, cache, fold)
@@ -118,6 +124,8 @@ def train(
             chosen,
             kind=kind,
             network=network,
+            loss=own_loss,
+            augment=own_augment,
             config=make_config(config_of_fold(config, chosen.name)),
             seed=seed,
             on=resolve_device(device),
@@ -218,6 +226,7 @@ def _learner(training: Training) -> Learner:
         objective=training.objective,
         source=choose_source(cache, rows, spec.shuffle_buffer, device),
         transform=transform,
+        augment=training.augment,
         config=learnt_with(spec.kind, spec.config),
         seed=spec.seed,
         second_view=spec.kind == "distilled" and spec.config.distill.transfer,

@@ -18,7 +18,7 @@ from dmft.experiments.plan import PlannedRow, planned_row
 from dmft.experiments.pool import Pool
 from dmft.experiments.results import RESULTS_FILE, RUNS_FOLDER, load_results
 from dmft.experiments.runner import RunCallback, run_experiment
-from dmft.models.network import Network
+from dmft.own import Own
 from dmft.protocols import Fold, FoldRule, Protocol
 from pipeline.contract import ContractError
 
@@ -39,7 +39,7 @@ class Question:
     """In the order of the model."""
     kind: str
     """teacher or student."""
-    network: Network | None
+    network: Own | None
     """The user's own in its place; None for ours."""
     seed: int
     """Of every training."""

@@ -12,7 +12,8 @@ from torch import nn
 import dmft
 from dmft.data import Cache
 from dmft.models import InputShape, ModelShape
-from dmft.models.own import OwnNetwork, _imported, find_own
+from dmft.models.own import OwnNetwork, find_own
+from dmft.own import _imported
 from dmft.runs.folder import read_info
 from pipeline.contract import ConfigError, ContractError
 from tests.small_runs import Callback, PowerCutError, same, small, train_student, weights

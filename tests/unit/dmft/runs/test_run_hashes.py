@@ -11,7 +11,7 @@ from dmft.config import load_config
 from dmft.data import open_cache
 from dmft.data.shuffle import ShuffleBuffer
 from dmft.models import InputShape
-from dmft.models.network import Network
+from dmft.own import Own
 from dmft.reports.load import load_runs
 from dmft.reports.page.html import render_report
 from dmft.runs.files import file_sha256
@@ -74,7 +74,10 @@ def test_every_field_of_a_spec_decides_the_identity_and_nothing_else_does(run):
         "classes": (*info.spec.classes, "other"),
         "shuffle_buffer": ShuffleBuffer(n_blocks=1, n_records=1),
         "teachers": ("other",),
-        "network": Network(name="other:Net", source_sha256="other"),
+        **{
+            name: Own(name="other:Net", source_sha256="other")
+            for name in ("network", "loss", "augment")
+        },
         "validation": Validation(
             by="subject", rule=info.spec.fold, split_hash="other", keep="best", patience=0
         ),
