@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.cache.objects import Objects
@@ -70,7 +70,16 @@ class ChunkLedger:
 
     def to_bytes(self) -> bytes:
         """As it is stored."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
+        entries = [
+            {
+                **_shallow(entry),
+                "sources": [_shallow(source) for source in entry.sources],
+                "failure": entry.failure and _shallow(entry.failure),
+            }
+            for entry in self.entries
+        ]
+        content = {**_shallow(self), "entries": entries}
+        return json.dumps(content, indent=1, sort_keys=True).encode()
 
     @classmethod
     def from_bytes(cls, content: bytes, *, where: str) -> ChunkLedger:
@@ -105,6 +114,11 @@ class ChunkLedger:
                 f"{where} is damaged ({type(error).__name__}: {error}): "
                 "'dmft encode --check-stored' encodes its records again"
             ) from error
+
+
+def _shallow(instance: Entry | Source | Failure | ChunkLedger) -> dict[str, Any]:
+    """A dataclass as a table of its own fields; ``asdict`` copies all that is in them too."""
+    return {name: getattr(instance, name) for name in instance.__slots__}
 
 
 def ledger_key(modality: str, chunk: int) -> str:

@@ -16,11 +16,15 @@ from pipeline.commands.failures import failure_lines
 from pipeline.common.progress_bar import ProgressBar
 from pipeline.common.settings import read_toml, shipped_names
 from pipeline.common.words import listed
+from pipeline.encoders.stage_names import ADVICE
 
 if TYPE_CHECKING:
     from pipeline.encode.dry_run import DryRun
     from pipeline.encode.job import Summary
     from pipeline.encode.plan import Plan
+
+TABLE_AFTER_S = 5.0
+"""An encode that is quicker says in one sentence what bound it; ``--json`` always says it all."""
 
 
 @click.command()
@@ -233,6 +237,15 @@ def _as_json(summary: Summary, seconds: float) -> dict[str, Any]:
         "encoded_now": summary.plan.n_pending,
         "seconds": round(seconds, 3),
         "fingerprint": summary.spec.fingerprint,
+        "stages": {
+            name: {
+                "seconds": round(report.seconds, 3),
+                "bound_by": report.bound_by.name if report.bound_by else None,
+                "says": report.sentence(ADVICE),
+                "stages": report.rows(),
+            }
+            for name, report in summary.stages.items()
+        },
         "failures": [
             {
                 "record": record_id,
@@ -255,6 +268,11 @@ def _print(summary: Summary, seconds: float, out: str) -> None:
             f"{counts['failed']:5} failed   ({summary.spec.n_records}, {spec.n_patches}, "
             f"{spec.n_features}) {spec.dtype}"
         )
+    for name, report in summary.stages.items():
+        click.echo(f"{name} was {report.sentence(ADVICE)}")
+        if report.seconds >= TABLE_AFTER_S:
+            for line in report.lines():
+                click.echo(f"  {line}")
     for line in failure_lines(summary.failures):
         click.echo(f"failed: {line}", err=True)
     n_failed, n_tried = len(summary.failures), summary.plan.n_pending

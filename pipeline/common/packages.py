@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import metadata
 
 DISTRIBUTION = "dmft"
@@ -30,6 +31,7 @@ def packages_by_extra() -> Mapping[str, tuple[str, ...]]:
     return {extra: tuple(names) for extra, names in packages.items()}
 
 
+@lru_cache(maxsize=64)  # every chunk notes all of them
 def version_of(name: str) -> str:
     """Version of a package, ``unknown`` where it is not installed."""
     try:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.cache.card import LICENCE, licence_of
@@ -25,6 +26,7 @@ from pipeline.cache.verify import count_states
 from pipeline.cache.writer import CacheStore
 from pipeline.common.cores import n_cores
 from pipeline.common.spawning import quicker_here
+from pipeline.common.stages import StageReport
 from pipeline.contract import CacheSpec, ConfigError
 from pipeline.encode.dry_run import DryRun, check_disk, dry_run
 from pipeline.encode.length_check import quarantine_disagreements
@@ -39,8 +41,11 @@ from pipeline.raw.tree import RawTree
 
 GPU_READ_BYTES_AHEAD = 1 << 30
 CPU_READ_BYTES_AHEAD = 128 << 20
+GPU_FILES_AT_A_TIME = 4
+"""Files that are read at a time for a GPU: a disk behind a network answers late, but many at once.
+"""
 GPU_READ_THREADS = 4
-"""Reading threads of a worker of the user's own cluster, whose cores we do not know."""
+"""Decoding threads of a worker of the user's own cluster, whose cores we do not know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,8 @@ class Summary:
     """Record id, modality and reason of everything in quarantine."""
     stopped: bool = False
     """Ended at the first failure, as asked."""
+    stages: Mapping[str, StageReport] = field(default_factory=dict)
+    """Where the time went, by modality that was encoded now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +114,13 @@ def encode(
         store.begin()
         callbacks.on_plan(plan)
         settings = worker_settings(store, setup, plan, claim.session)
-        if plan.tasks and _run(settings, setup, plan, callbacks, claim):
-            return _summary(store, plan, stopped=True)
+        stages: dict[str, StageReport] = {}
+        if plan.tasks and _run(settings, setup, plan, callbacks, claim, stages):
+            return _summary(store, plan, stopped=True, stages=stages)
         quarantine_disagreements(store, claim.session)
         check_owner(store.objects, claim.session)
         finish(store, {**store.spec.provenance, **_provenance(setup)})
-    return _summary(store, plan)
+    return _summary(store, plan, stages=stages)
 
 
 def rehearse(manifest: Manifest, raw: str, location: str, options: EncodeOptions) -> DryRun:
@@ -148,10 +156,10 @@ def _look(setup: Setup) -> tuple[CacheStore, Plan]:
 def worker_settings(store: CacheStore, setup: Setup, plan: Plan, session: str) -> WorkerSettings:
     """What every worker is told."""
     on_cuda = setup.device == "cuda"
-    n_readers = 1
+    n_decoders = 1
     if on_cuda:
         n_each = n_cores() // max(setup.n_workers(len(plan.tasks)), 1)
-        n_readers = GPU_READ_THREADS if setup.options.scheduler else max(1, n_each)
+        n_decoders = GPU_READ_THREADS if setup.options.scheduler else max(1, n_each)
     return WorkerSettings(
         location=setup.location,
         raw=setup.raw,
@@ -162,15 +170,21 @@ def worker_settings(store: CacheStore, setup: Setup, plan: Plan, session: str) -
         # On a CPU the bits of a convolution depend on how many threads share it, and a cache must
         # not depend on how many workers there were: a worker has one, and a core has a worker.
         n_torch_threads=1,
-        n_read_threads=n_readers,
+        n_read_threads=n_decoders,
+        n_readers=GPU_FILES_AT_A_TIME if on_cuda else 1,
         max_bytes_ahead=GPU_READ_BYTES_AHEAD if on_cuda else CPU_READ_BYTES_AHEAD,
     )
 
 
 def _run(
-    settings: WorkerSettings, setup: Setup, plan: Plan, callbacks: Callbacks, claim: Claim
+    settings: WorkerSettings,
+    setup: Setup,
+    plan: Plan,
+    callbacks: Callbacks,
+    claim: Claim,
+    stages: dict[str, StageReport],
 ) -> bool:
-    """Do the plan; True if it stopped at a failure as asked."""
+    """Do the plan, adding up ``stages``; True if it stopped at a failure as asked."""
     note = ProgressNote(plan.n_pending)
     claim.figures = note.figures
 
@@ -182,6 +196,8 @@ def _run(
     with closing(_reports(settings, setup, plan, callbacks, on_progress, is_wary)) as reports:
         for report in reports:
             callbacks.on_report(report)
+            before = stages.get(report.modality, StageReport())
+            stages[report.modality] = before + report.stages
             if report.n_failed and setup.options.fail_fast:
                 return True
     return False
@@ -234,7 +250,13 @@ def _provenance(setup: Setup) -> dict[str, Any]:
     return provenance
 
 
-def _summary(store: CacheStore, plan: Plan, *, stopped: bool = False) -> Summary:
+def _summary(
+    store: CacheStore,
+    plan: Plan,
+    *,
+    stopped: bool = False,
+    stages: Mapping[str, StageReport] = MappingProxyType({}),
+) -> Summary:
     entries = {name: store.entries(name) for name in store.spec.modalities}
     return Summary(
         location=store.objects.location,
@@ -248,4 +270,5 @@ def _summary(store: CacheStore, plan: Plan, *, stopped: bool = False) -> Summary
             if (entry := by_id.get(record.id)) is not None and entry.failure is not None
         ),
         stopped=stopped,
+        stages=stages,
     )

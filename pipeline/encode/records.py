@@ -22,16 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cache.ledger import Failure, Source
+from pipeline.common.stages import Meter
 from pipeline.contract import ConfigError, Presence, Record, RecordingError, StreamRef
 from pipeline.encode.readahead import read_ahead
 from pipeline.encoders.config import FramesEncoding, ModalityEncoding, SeriesEncoding
 from pipeline.encoders.kinds import READER, WEIGHTS, Kind, encoding_noted, kind_noted, kind_of
+from pipeline.encoders.stage_names import COPYING, DECODING, ORDER, POOLING, READING
 from pipeline.raw.tree import RawTree
 from pipeline.readers.registry import Recording, readable
 from pipeline.signals.recording import Frames, Signal, Streams
 from pipeline.signals.resample import join
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pipeline.encoders.frames import FrameNetwork
 
 logger = logging.getLogger(__name__)
@@ -77,8 +81,12 @@ class Encoder:
     noted: Mapping[str, Any] | None = None
     """How a description says that the files are read; None for the data set's own readers."""
     n_threads: int = 1
-    """Records read and decoded ahead at a time."""
+    """Records decoded ahead at a time."""
+    n_readers: int = 1
+    """Records whose files are read ahead at a time."""
     max_bytes_ahead: int = 256 << 20
+    meter: Meter = field(default_factory=lambda: Meter(order=ORDER), compare=False)
+    """Measures every stage."""
 
     @property
     def kind(self) -> Kind:
@@ -98,8 +106,8 @@ class Encoder:
                 yield Encoded(record_id=record.id, presence=Presence.ABSENT)
         yield from (self._frames if self.kind.needs_network else self._rows)(readings)
 
-    def _read(self, reading: _Reading) -> Recording:
-        """A record's recording; notes its files as they are read and hashed."""
+    def _fetch(self, reading: _Reading) -> list[bytes]:
+        """A record's files; notes them as they are read and hashed."""
         contents = []
         for stream in reading.streams:
             content = self.tree.read(stream.path)
@@ -117,9 +125,14 @@ class Encoder:
                     stage="open",
                     path=stream.path,
                 )
-            contents.append((content, stream))
+            contents.append(content)
+        return contents
+
+    def _decode(self, reading: _Reading, contents: Sequence[bytes]) -> Recording:
+        """A record's recording."""
         with _blamed_on_the_record("read"):
-            return readable(self.dataset, self.modality, self.noted).read(contents)
+            opened = list(zip(contents, reading.streams, strict=True))
+            return readable(self.dataset, self.modality, self.noted).read(opened)
 
     def _rows(self, readings: Iterable[_Reading]) -> Iterator[Encoded]:
         """Encode without a network; neighbours with the same files, a trial's views, once."""
@@ -132,8 +145,11 @@ class Encoder:
 
     def _encode_rows(self, reading: _Reading) -> Encoded:
         try:
-            recording = self._read(reading)
-            with _blamed_on_the_record("encode"):
+            with self.meter.busy(READING, n_items=1):
+                contents = self._fetch(reading)
+            with self.meter.busy(DECODING, n_items=1):
+                recording = self._decode(reading, contents)
+            with self.meter.busy(POOLING, n_items=1), _blamed_on_the_record("encode"):
                 if isinstance(recording, Streams):
                     assert isinstance(self.encoding, SeriesEncoding)
                     recording = join(recording, self.encoding.rate_hz)
@@ -149,26 +165,42 @@ class Encoder:
         assert isinstance(self.encoding, FramesEncoding)
         if self.network is None:
             raise ConfigError(f"{self.modality} needs a network and the worker has none")
+        self.meter.loops = {
+            READING: (READING, self.n_readers),
+            DECODING: (DECODING, self.n_threads),
+            COPYING: (COPYING, 1),
+        }
         ahead = read_ahead(
-            readings, self._blocks, n_threads=self.n_threads, max_bytes=self.max_bytes_ahead
+            readings,
+            self._fetch,
+            self._blocks,
+            n_threads=self.n_threads,
+            n_readers=self.n_readers,
+            max_bytes=self.max_bytes_ahead,
+            meter=self.meter,
         )
         for reading, result in encode_frames(
-            ahead, self.network, self.encoding, lambda reading: np.array(reading.times_s)
+            ahead,
+            self.network,
+            self.encoding,
+            lambda reading: np.array(reading.times_s),
+            self.meter,
         ):
             if isinstance(result, RecordingError):
                 yield self._failed(reading, result)
             else:
                 yield self._done(reading, result)
 
-    def _blocks(self, reading: _Reading) -> Iterable[NDArray[np.uint8]]:
-        """A record's frames as bytes, every n-th; runs in a read-ahead thread."""
+    def _blocks(self, reading: _Reading, contents: Sequence[bytes]) -> Iterable[Tensor]:
+        """A record's frames as bytes, every n-th, where the device takes them; in a thread."""
         assert isinstance(self.encoding, FramesEncoding)
-        frames = self._read(reading)
+        assert self.network is not None
+        frames = self._decode(reading, contents)
         assert isinstance(frames, Frames)
         with _blamed_on_the_record("read"):
             for block, times_s in frames.every(self.encoding.every):
                 reading.times_s.extend(times_s.tolist())
-                yield self.kind.encode(block, self.encoding)
+                yield self.network.transfers.staged(self.kind.encode(block, self.encoding))
             reading.length = frames.n_frames
 
     def _failed(self, reading: _Reading, error: RecordingError) -> Encoded:
@@ -227,6 +259,7 @@ class Encoders:
     device: str | None = None
     """Where it runs; None for a GPU where there is one."""
     n_threads: int = 1
+    n_readers: int = 1
     max_bytes_ahead: int = 256 << 20
     _networks: dict[tuple[Any, ...], FrameNetwork] = field(default_factory=dict, repr=False)
 
@@ -250,6 +283,7 @@ class Encoders:
             network=self._network(modality, note) if kind_noted(note).needs_network else None,
             noted=note.get(READER),
             n_threads=self.n_threads,
+            n_readers=self.n_readers,
             max_bytes_ahead=self.max_bytes_ahead,
         )
 

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -21,12 +21,16 @@ from pipeline.cache.ledger import Entry, Failure, Source
 from pipeline.cache.objects import Objects
 from pipeline.cache.writer import CacheStore, digest_rows
 from pipeline.common.packages import version_of
+from pipeline.common.stages import StageReport
 from pipeline.contract import CacheSpec, Presence, RecordingError
 from pipeline.encode.plan import ChunkTask
 from pipeline.encode.records import Encoded, Encoder, Encoders
 from pipeline.encoders.kinds import kind_noted
+from pipeline.encoders.stage_names import STORING
 from pipeline.raw.tree import RawTree
 
+DECODER = "FFmpeg in PyAV, on the CPU, one thread"
+"""What makes frames of videos: another decoder gives other pixels, so the cache says which."""
 OnProgress = Callable[[int], None]
 """Told how many more records are done."""
 
@@ -45,6 +49,9 @@ class WorkerSettings:
     session: str
     n_torch_threads: int
     n_read_threads: int
+    """Records decoded at a time."""
+    n_readers: int
+    """Files read at a time."""
     max_bytes_ahead: int
 
 
@@ -58,6 +65,10 @@ class TaskReport:
     """Time spent on it; loading the network, once a worker, is not in it."""
     n_failed: int
     """Records quarantined."""
+    modality: str = ""
+    """Of the task."""
+    stages: StageReport = field(default_factory=StageReport)
+    """Where the time went."""
 
 
 class Worker:
@@ -71,6 +82,7 @@ class Worker:
             weights=settings.weights,
             device=settings.device,
             n_threads=settings.n_read_threads,
+            n_readers=settings.n_readers,
             max_bytes_ahead=settings.max_bytes_ahead,
         )
         self._tree = RawTree(settings.raw)
@@ -123,8 +135,9 @@ class Worker:
             encoded = _of_shape(encoded, block.shape[1:])
             row, digest = rows[encoded.record_id], ""
             if encoded.patches is not None:
-                block[row] = encoded.patches
-                digest = digest_rows(encoded.patches[None])[0]
+                with encoder.meter.busy(STORING, n_items=1):
+                    block[row] = encoded.patches
+                    digest = digest_rows(encoded.patches[None])[0]
                 n_frames += encoded.length
             n_failed += encoded.failure is not None
             if encoded.presence != Presence.ABSENT:
@@ -139,16 +152,23 @@ class Worker:
                 sources=encoded.sources,
                 failure=encoded.failure,
             )
-        store.commit(
-            task.modality,
-            task.chunk,
-            block,
-            entries.values(),
-            environment=environment(settings.device, spec.encoding),
-            session=settings.session,
-        )
+        with encoder.meter.busy(STORING):
+            store.commit(
+                task.modality,
+                task.chunk,
+                block,
+                entries.values(),
+                environment=environment(settings.device, spec.encoding),
+                session=settings.session,
+            )
         seconds = time.monotonic() - started
-        return TaskReport(n_frames=n_frames, seconds=seconds, n_failed=n_failed)
+        return TaskReport(
+            n_frames=n_frames,
+            seconds=seconds,
+            n_failed=n_failed,
+            modality=task.modality,
+            stages=encoder.meter.report(seconds),
+        )
 
     def _crashed(self, task: ChunkTask) -> Iterator[Encoded]:
         """The records that crash a worker, their files hashed and not decoded."""
@@ -210,6 +230,7 @@ def environment(device: str, encoding: Mapping[str, Any]) -> dict[str, Any]:
         import torch
 
         described |= {name: version_of(name) for name in ("torch", "torchvision", "av")}
+        described["decoder"] = DECODER
         described["device"] = device.partition(":")[0]
         described["device_name"] = (
             torch.backends.cpu.get_cpu_capability()

@@ -25,16 +25,20 @@ from torchvision.models import resnet50
 from torchvision.models.resnet import Bottleneck
 from torchvision.transforms.v2.functional import resize
 
+from pipeline.common.stages import Meter
 from pipeline.contract import RecordingError
 from pipeline.encoders.config import IMAGENET_MEAN, IMAGENET_STD, FramesEncoding
 from pipeline.encoders.networks import RESNET50, empty_network, without_last_layer
 from pipeline.encoders.onnx_network import ONNX, onnx_network
+from pipeline.encoders.stage_names import NETWORK, POOLING, RESIZING
+from pipeline.encoders.transfers import Returning, Transfers
 from pipeline.encoders.weights import Weights
 from pipeline.signals.clock import rows_by_clock
 from pipeline.signals.segments import averaged_frames
 
 Key = TypeVar("Key")
-Block = NDArray[np.uint8]
+Block = NDArray[np.uint8] | Tensor
+"""Frames as bytes, or as :meth:`FrameNetwork.staged` hands them on."""
 
 
 def resolve_dtype(device: torch.device) -> Literal["bfloat16", "float32"]:
@@ -84,6 +88,7 @@ class FrameNetwork:
         self.trunk.to(memory_format=torch.channels_last)
         self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, device=device).view(1, 3, 1, 1)
+        self.transfers = Transfers(device)
 
     @torch.inference_mode()
     def prepare(self, frames: Block, size: int) -> Tensor:
@@ -91,8 +96,15 @@ class FrameNetwork:
 
         Shapes: frames (n, H, W, 3) or (n, H, W) uint8; returns (n, 3, size, size).
         """
-        pixels = torch.from_numpy(frames).to(self.device, non_blocking=True)
-        pixels = pixels.permute(0, 3, 1, 2) if frames.ndim == 4 else pixels.unsqueeze(1)
+        pixels = frames if isinstance(frames, Tensor) else self.transfers.staged(frames)
+        pixels = self.transfers.to_device(pixels)
+        began = self.transfers.mark()
+        prepared = self._prepared(pixels, size)
+        self.transfers.span(RESIZING, began, len(frames))
+        return prepared
+
+    def _prepared(self, pixels: Tensor, size: int) -> Tensor:
+        pixels = pixels.permute(0, 3, 1, 2) if pixels.ndim == 4 else pixels.unsqueeze(1)
         if pixels.shape[-2:] != (size, size):
             pixels = resize(pixels, [size, size], antialias=True)
         scaled = (pixels.float().div_(255.0) - self._mean) / self._std
@@ -180,12 +192,14 @@ def encode_frames(
     network: FrameNetwork,
     encoding: FramesEncoding,
     times_of: Callable[[Key], NDArray[np.float64]] = lambda _: np.empty(0),
+    meter: Meter | None = None,
 ) -> Iterator[tuple[Key, NDArray[np.float32] | RecordingError]]:
     """Encode recordings in order, their frames packed into common batches.
 
     Frames are pooled as long as each is shown, by the times that ``times_of`` gives of a recording
     whose blocks were drawn. A recording whose blocks raise is handed back as its error; its
-    neighbours are unaffected.
+    neighbours are unaffected. The network does not wait for features to be back: on a GPU, a batch
+    or two are under way while the next is filled.
 
     Shapes: blocks (n, H, W, 3) or (n, H, W) uint8; yields (key, (P, D)).
     """
@@ -193,32 +207,47 @@ def encode_frames(
     staging = network.empty_batch(encoding.image_size)
     shares: list[tuple[_Recording[Key], int]] = []  # whose frames fill the staged batch, in order
     n_staged = 0
+    measure, ways = meter or Meter(), network.transfers
+    under_way: deque[tuple[Returning, list[tuple[_Recording[Key], int]]]] = deque()
 
     def flush() -> None:
-        nonlocal n_staged
+        """Send the staged batch through the network; take back those before it."""
+        nonlocal n_staged, shares
         if not n_staged:
             return
-        features = network.forward(staging).cpu().numpy()[:n_staged]
-        for recording, count in shares:
-            if recording.error is None:
-                recording.features.append(features[:count])
-            recording.n_back += count
-            features = features[count:]
-        shares.clear()
-        n_staged = 0
+        began = ways.mark()
+        features = network.forward(staging)
+        ways.span(NETWORK, began, n_staged)
+        under_way.append((ways.back(features[:n_staged]), shares))
+        shares, n_staged = [], 0
+        collect(ways.max_in_flight)
+
+    def collect(n_left: int) -> None:
+        """Hand features to their recordings until so many batches are under way."""
+        while len(under_way) > n_left:
+            returning, owners = under_way.popleft()
+            features = returning.wait(measure)
+            for recording, count in owners:
+                if recording.error is None:
+                    recording.features.append(features[:count])
+                recording.n_back += count
+                features = features[count:]
 
     def finished() -> Iterator[tuple[Key, NDArray[np.float32] | RecordingError]]:
         while waiting and waiting[0].is_done:
             recording = waiting.popleft()
-            yield recording.key, recording.result(encoding, times_of)
+            with measure.busy(POOLING, n_items=1):
+                result = recording.result(encoding, times_of)
+            yield recording.key, result
 
     for key, blocks in recordings:
         recording = _Recording(key)
         waiting.append(recording)
         try:
             if encoding.average == "frames":
-                blocks = averaged_frames(blocks, window=encoding.window, stride=encoding.stride)
-            for block in blocks:
+                plain = (np.asarray(block) for block in blocks)
+                blocks = averaged_frames(plain, window=encoding.window, stride=encoding.stride)
+            for block in measure.pulled(NETWORK, blocks):
                 prepared = network.prepare(block, encoding.image_size)
                 while len(prepared):
                     count = min(network.batch - n_staged, len(prepared))
@@ -237,5 +266,6 @@ def encode_frames(
         recording.has_ended = True
         yield from finished()
     flush()
+    collect(0)
     yield from finished()
     assert not waiting

@@ -61,6 +61,7 @@ class RawTree:
                 path=str(self.root),
             )
         self._real_root = self.root.resolve()
+        self._prefix = f"{str(self._real_root).rstrip('/')}/"
         self._archives: dict[tuple[int, str], Archive] = {}
         self._lock = threading.Lock()
 
@@ -119,20 +120,22 @@ class RawTree:
         if leads_out(path):
             raise refuse(path, "leads out of the raw tree: wanted a relative path without '..'")
         try:
-            real = (self._real_root / path).resolve()
-            if not real.is_relative_to(self._real_root):
+            # Texts, not paths: this is a quarter of what a small file takes, and one of many.
+            real = os.path.realpath(os.path.join(self._real_root, path))  # noqa: PTH118
+            if not f"{real}/".startswith(self._prefix):
                 raise refuse(
                     path, f"is a link out of the raw tree, to {real}: put the file into the tree"
                 )
-            if not (self._real_root / path).exists():
+            try:
+                status = os.stat(real)  # noqa: PTH116
+            except (FileNotFoundError, NotADirectoryError):
                 with self._open_member(path) as opened:
                     yield opened
                 return
-            status = real.stat()
             if not stat.S_ISREG(status.st_mode):
                 raise refuse(path, "is not a plain file")
             self._check_size(path, status.st_size)
-            with real.open("rb") as file:
+            with open(real, "rb") as file:  # noqa: PTH123
                 yield file, status.st_size
         except (OSError, RuntimeError) as error:  # a loop of links is either, by Python's version
             reason = getattr(error, "strerror", None) or error

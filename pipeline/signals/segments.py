@@ -59,6 +59,8 @@ def alignment(n_rows: int, window: int, stride: int, n_patches: int) -> NDArray[
     return weights
 
 
+GATHERED_NUMBERS = 1 << 20
+"""Patches are made together as long as they draw on no more numbers than this."""
 Band = tuple[int, NDArray[np.float64]]
 """The first row that a patch draws on, and the weights of that row and those after it."""
 
@@ -83,6 +85,27 @@ def _bands(n_rows: int, window: int, stride: int, n_patches: int) -> tuple[Band,
         band.setflags(write=False)
         bands.append((first, band))
     return tuple(bands)
+
+
+@lru_cache(maxsize=256)
+def _alike(
+    n_rows: int, window: int, stride: int, n_patches: int
+) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]], ...]:
+    """Patches that draw on as many rows as each other: their places, those rows, their weights.
+
+    Shapes: of each group (N,), (N, L), (N, L).
+    """
+    groups: dict[int, list[tuple[int, Band]]] = {}
+    for patch, band in enumerate(_bands(n_rows, window, stride, n_patches)):
+        groups.setdefault(len(band[1]), []).append((patch, band))
+    return tuple(
+        (
+            np.array([patch for patch, _ in group]),
+            np.array([first for _, (first, _) in group])[:, None] + np.arange(length),
+            np.stack([band for _, (_, band) in group]),
+        )
+        for length, group in groups.items()
+    )
 
 
 def _mean_of_interpolant(centres: NDArray[np.float64], n_patches: int) -> NDArray[np.float64]:
@@ -153,8 +176,9 @@ def to_patches(
         ValueError: as :func:`alignment`.
     """
     wide = values.astype(np.float64)
-    patches = [
-        np.einsum("t,td->d", band, wide[first : first + len(band)])
-        for first, band in _bands(len(values), window, stride, n_patches)
-    ]
-    return np.stack(patches).astype(np.float32)
+    pooled = np.empty((n_patches, values.shape[1]), np.float32)
+    for patches, rows, weights in _alike(len(values), window, stride, n_patches):
+        n_each = max(1, GATHERED_NUMBERS // (rows.shape[1] * values.shape[1]))
+        for some in (slice(i, i + n_each) for i in range(0, len(patches), n_each)):
+            pooled[patches[some]] = np.einsum("pt,ptd->pd", weights[some], wide[rows[some]])
+    return pooled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import replace
 
@@ -107,3 +108,9 @@ def test_a_key_covers_no_path_no_identity_and_nothing_a_manifest_learns_later():
     assert base == key(replace(record(), id="other", label=3, attributes={"subject": 9}))
     assert base == key(record(n_bytes=5, n_frames=41))
     assert base == key(record(sha256=None))
+
+
+def test_a_ledger_is_stored_as_all_that_it_holds():
+    """Field for field, what is in its entries included."""
+    wanted = json.dumps(dataclasses.asdict(LEDGER), indent=1, sort_keys=True).encode()
+    assert LEDGER.to_bytes() == wanted

@@ -12,12 +12,17 @@ from pipeline.encode.readahead import BlockQueue, Stopped, read_ahead
 BLOCK = np.zeros(100, np.uint8)
 
 
+def ahead_of(keys, produce, fetch=lambda key: [b"file"], **options):
+    """Blocks of keys that ``produce`` gives without looking at their files."""
+    return read_ahead(keys, fetch, lambda key, contents: produce(key), **options)
+
+
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_records_and_blocks_come_in_order(n_threads):
     def produce(key):
         return (np.full(10, key * 10 + i, np.uint8) for i in range(3))
 
-    ahead = read_ahead(range(7), produce, n_threads=n_threads, max_bytes=40)
+    ahead = ahead_of(range(7), produce, n_threads=n_threads, max_bytes=40)
     found = [(key, [int(block[0]) for block in blocks]) for key, blocks in ahead]
     assert found == [(key, [key * 10, key * 10 + 1, key * 10 + 2]) for key in range(7)]
 
@@ -29,7 +34,7 @@ def test_an_error_comes_where_its_blocks_would_have_and_the_others_go_on():
             raise ValueError("bad 1")
         yield BLOCK
 
-    ahead = read_ahead(range(3), produce, n_threads=2, max_bytes=1000)
+    ahead = ahead_of(range(3), produce, n_threads=2, max_bytes=1000)
     counts = []
     for key, blocks in ahead:
         if key == 1:
@@ -47,7 +52,7 @@ def test_the_next_record_is_in_production_while_one_is_consumed():
         started[key].set()
         yield BLOCK
 
-    for key, blocks in read_ahead([0, 1], produce, n_threads=1, max_bytes=1000):
+    for key, blocks in ahead_of([0, 1], produce, n_threads=1, max_bytes=1000):
         if key == 0:
             assert started[1].wait(30)
         list(blocks)
@@ -83,7 +88,7 @@ def test_a_consumer_that_leaves_lets_the_producers_end():
         while True:
             yield BLOCK
 
-    ahead = read_ahead(range(5), produce, n_threads=2, max_bytes=300)
+    ahead = ahead_of(range(5), produce, n_threads=2, max_bytes=300)
     _, blocks = next(ahead)
     next(blocks)
     ahead.close()

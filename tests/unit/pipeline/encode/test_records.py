@@ -148,10 +148,15 @@ class _CountingNetwork:
 
     batch = 4
 
-    def prepare(self, block, size):
+    def __init__(self):
         import torch
 
-        return torch.from_numpy(block.reshape(len(block), -1).mean(1).astype(np.float32))
+        from pipeline.encoders.transfers import Transfers
+
+        self.transfers = Transfers(torch.device("cpu"))
+
+    def prepare(self, block, size):
+        return block.reshape(len(block), -1).float().mean(1)
 
     def empty_batch(self, size):
         import torch

@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from pipeline.signals import segments
 from pipeline.signals.segments import alignment, to_patches, window_starts
 
 
@@ -67,3 +68,22 @@ def test_the_patches_are_the_map_applied_to_the_rows():
     np.testing.assert_allclose(
         to_patches(rows, window=5, stride=2, n_patches=16), by_map, rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("width", "n_numbers"), [(1, 1 << 20), (6, 1 << 20), (60, 1 << 20), (60, 100)]
+)
+def test_patches_that_are_made_together_have_the_bits_of_each_alone(width, n_numbers, monkeypatch):
+    """Whatever is summed at once, a patch's rows are added up in one order."""
+    monkeypatch.setattr(segments, "GATHERED_NUMBERS", n_numbers)
+    random = np.random.default_rng(0)
+    for n_rows, n_patches in ((1, 4), (7, 32), (68, 64), (181, 128), (326, 1), (1000, 32)):
+        for window, stride in ((1, 1), (4, 2), (16, 8)):
+            values = (random.normal(0, 1, (n_rows, width)) * 1e3).astype(np.float32)
+            made = to_patches(values, window=window, stride=stride, n_patches=n_patches)
+            wide = values.astype(np.float64)
+            alone = [
+                np.einsum("t,td->d", band, wide[first : first + len(band)]).astype(np.float32)
+                for first, band in segments._bands(n_rows, window, stride, n_patches)
+            ]
+            assert made.tobytes() == np.stack(alone).tobytes()
