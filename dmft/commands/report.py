@@ -32,9 +32,21 @@ from dmft.commands import options
     show_default=True,
     help="Wrong records that are drawn with their signals, where the cache is at hand.",
 )
+@click.option(
+    "--inside",
+    is_flag=True,
+    show_default="off",
+    help="Also ask the models, whose weights and cache have to be there: a map of the records as "
+    "they see them, and their attention over time in the records that are drawn.",
+)
 @click.option("--title", help="Heading of the page. [default: the protocol's name]")
 def report(
-    runs: tuple[Path, ...], output: Path, cache: Path | None, n_drawn: int, title: str | None
+    runs: tuple[Path, ...],
+    output: Path,
+    cache: Path | None,
+    n_drawn: int,
+    inside: bool,
+    title: str | None,
 ) -> None:
     """Write what RUNS have found as one HTML page that needs no network and no other file.
 
@@ -47,11 +59,20 @@ def report(
 
     from dmft.reports.load import load_runs
     from dmft.reports.page.html import write_report
+    from pipeline.common.progress_bar import ProgressBar
 
     loaded, skipped = load_runs(runs)
-    n_bytes = write_report(
-        loaded, output, skipped=skipped, title=title, cache=cache, n_drawn=n_drawn
-    )
+    with ProgressBar() as bar:
+        n_bytes = write_report(
+            loaded,
+            output,
+            skipped=skipped,
+            title=title,
+            cache=cache,
+            n_drawn=n_drawn,
+            inside=inside,
+            progress=bar.follow("asking models", unit="models"),
+        )
     for line in skipped:
         click.echo(f"not shown: {line}", err=True)
     click.echo(f"{output}: {len(loaded)} runs, {n_bytes / 1e6:.2f} MB")

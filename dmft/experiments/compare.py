@@ -253,9 +253,12 @@ def compare_votes(
 
 def _stacked(runs: Sequence[RunVotes]) -> pd.DataFrame:
     """A row a record and run: ``record``, ``correct``, ``run`` (its number), ``fold``, ``seed``."""
-    frames = [run.predictions.to_frame()[["record", "correct"]] for run in runs]
-    for number, (run, frame) in enumerate(zip(runs, frames, strict=True)):
-        frame[["run", "fold", "seed"]] = number, run.fold, run.seed
+    frames = [
+        run.predictions.to_frame()[["record", "correct"]].assign(
+            run=number, fold=run.fold, seed=run.seed
+        )
+        for number, run in enumerate(runs)
+    ]
     return pd.concat(frames, ignore_index=True)
 
 

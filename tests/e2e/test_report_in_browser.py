@@ -20,6 +20,7 @@ from pipeline.view import write_view
 from tests.e2e.browser import Browser, find_browser, started
 from tests.fabricate import encode_here, record_ids, write_raw
 from tests.factories import write_cache
+from tests.trained import built_once
 
 CHROMIUM = find_browser()
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -39,8 +40,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A teacher, a raw student of two seeds and a distilled one on 27 classes."""
-    folder = tmp_path_factory.mktemp("report")
+    """The page of :func:`write_runs_and_report`, built once for all test processes."""
+    return built_once(tmp_path_factory, "report-in-browser", write_runs_and_report) / "report.html"
+
+
+def write_runs_and_report(folder: Path) -> None:
+    """Write a teacher, a raw student of two seeds and a distilled one, on 27 classes."""
     write_cache(folder / "cache.zarr", n_subjects=2, n_classes=27, n_trials=1, noise=1.5)
     (folder / "p.toml").write_text('name = "p"\n[leave_one_out]\nattribute = "subject"\n')
     cache, runs = open_cache(folder / "cache.zarr"), folder / "runs"
@@ -50,8 +55,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     train(cache, protocol, runs / "seed-1", kind="student", config=config, seed=1, device="cpu")
     distill(cache, [runs / "teacher"], runs / "distilled", config=config, device="cpu")
     robustness(fold_folders(runs / "distilled"), save=True)
-    write_report(load_runs([runs])[0], folder / "report.html")
-    return folder / "report.html"
+    write_report(load_runs([runs])[0], folder / "report.html", inside=True)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +79,9 @@ def assert_content(browser: Browser, page: Path) -> None:
 def test_the_report_opens_quickly_and_draws_every_figure(browser: Browser, report: Path) -> None:
     seconds = browser.open(report)
     assert seconds < 10, "about a tenth of a second on an idle machine"
-    assert browser.run("document.querySelectorAll('figure svg').length") == 10
+    assert browser.run("document.querySelectorAll('figure svg').length") == 11
+    laid_out = "document.querySelectorAll('section[data-run]').length"
+    assert browser.run(laid_out) == 1, "a run is laid out once it is chosen: there may be hundreds"
     confusion = "document.querySelector('section:not([hidden]) .confusion svg')"
     assert browser.run(f"{confusion}.querySelectorAll('text').length") > 2 * 27
     assert_content(browser, report)
@@ -229,10 +235,36 @@ def test_wrong_records_are_filtered_and_opened_with_the_keyboard(
     said = browser.run(f"[...{OPENED}.querySelectorAll('tbody tr')].map(r => r.cells[1].innerText)")
     assert len(said) == int(rows[0][4])
     assert sum(word != "right" for word in said) == int(rows[0][3])
-    assert browser.run(f"{OPENED}.querySelectorAll('figure svg').length") == 2, "both modalities"
+    assert browser.run(f"{OPENED}.querySelectorAll('figure svg').length") == 4, (
+        "signals and attention"
+    )
     browser.press("Escape")
     assert not browser.run(f"{OPENED}.open")
     assert browser.run("document.activeElement.innerText") == of_one
+    assert_content(browser, report)
+
+
+def test_a_place_of_the_map_says_what_it_is_and_opens_its_record(
+    browser: Browser, report: Path
+) -> None:
+    browser.open(report)
+    places = "document.querySelectorAll('#seen svg [data-place]')"
+    assert browser.run(f"{places}.length") == 2 * 27
+    press = "p => p.dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+    browser.run(f"[...{places}].filter(p => p.localName === 'path').slice(0, 1).forEach({press})")
+    record = browser.run("document.querySelector('#seen button.record').innerText")
+    said = browser.run("document.querySelector('#seen .status p').innerText")
+    assert said.startswith(f"{record}: class_")
+    assert said.endswith(", wrong")
+    browser.run("document.querySelector('#seen button.record').click()")
+    assert browser.run("document.getElementById('opened-name').innerText") == record
+    browser.press("Escape")
+    browser.run(
+        "{const s = document.querySelector('#seen [name=colour]');"
+        "s.value = 'error'; s.dispatchEvent(new Event('change'))}"
+    )
+    legend = browser.run("document.querySelector('#seen .colours').innerText")
+    assert set(legend.split()) <= {"right", "trained", "on", "wrong"}
     assert_content(browser, report)
 
 

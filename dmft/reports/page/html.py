@@ -7,10 +7,10 @@ browser by ``page.js`` from the numbers that the page carries.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 N_RECORDS_SHOWN = 12
 N_DRAWN = 32
+NOTHING: dict[str, Any] = {"maps": [], "attention": {}}
+"""What models see where none was asked."""
 
 
 def write_report(
@@ -54,6 +56,8 @@ def write_report(
     title: str | None = None,
     cache: Path | None = None,
     n_drawn: int = N_DRAWN,
+    inside: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Write the page; return its size in bytes.
 
@@ -64,12 +68,27 @@ def write_report(
         title: Heading; None for the protocols' names.
         cache: Where the runs' cache is now; None looks where each run says that it was.
         n_drawn: Records that are drawn, those that most runs get wrong.
+        inside: Ask the models for a map of what they see, and for attention over time.
+        progress: Told how many models were asked, and of how many.
 
     Raises:
         ContractError: ``cache`` is not the runs'.
     """
     caches, not_at_hand = caches_at_hand(runs, cache)
-    page = render_report(runs, skipped=skipped, title=title, caches=caches, not_at_hand=not_at_hand)
+    looked: tuple[dict[str, Any], list[str]] = NOTHING, []
+    if inside:
+        from dmft.reports.inside import look_inside  # the one part that needs torch and weights
+
+        looked = look_inside(settings_of(runs), caches, missed_records(runs, n_drawn), progress)
+    page = render_report(
+        runs,
+        skipped=skipped,
+        title=title,
+        caches=caches,
+        not_at_hand=not_at_hand,
+        n_drawn=n_drawn,
+        inside=looked,
+    )
     return write_page(page, path)
 
 
@@ -81,6 +100,7 @@ def render_report(
     caches: Mapping[str, Cache] | None = None,
     not_at_hand: Sequence[str] = (),
     n_drawn: int = N_DRAWN,
+    inside: tuple[dict[str, Any], Sequence[str]] = (NOTHING, ()),
 ) -> str:
     """Return the page of some runs, the first of them open in detail.
 
@@ -91,11 +111,13 @@ def render_report(
         caches: The runs' caches that are at hand, by fingerprint.
         not_at_hand: A line for each that is not.
         n_drawn: Records that are drawn, where their cache is at hand.
+        inside: What models see, and a line for each that could not be asked.
     """
     settings, published = settings_of(runs), load_published()
     people = people_of(caches or {})
     compared = list(pairs_of(settings, people))
     found = chart_data(runs, settings, people)
+    found["inside"], unseen = inside
     found["drawn"] = drawn_data(caches or {}, missed_records(runs, n_drawn))
     protocols = sorted({run.info.source.protocol.name for run in runs})
     only = f"{runs[0].name}, " if len(runs) == 1 else ""
@@ -136,6 +158,7 @@ def render_report(
         uncompared=[line for line in compared if isinstance(line, str)],
         people=bool(people) and not folds_are_people(settings, people),
         not_at_hand=not_at_hand,
+        unseen=unseen,
         run_settings=[run.setting for run in runs],
         found=found,
         words=words,

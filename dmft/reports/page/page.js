@@ -4,7 +4,8 @@ const chooser = document.getElementById("run");
 chooser.addEventListener("change", () => drawRun(Number(chooser.value)));
 for (const link of document.querySelectorAll("a[data-run]"))
   link.addEventListener("click", () => { chooser.value = link.dataset.run; drawRun(Number(link.dataset.run)); });
-// First, since it hides all runs but one: the first figure that asks for its width lays out the page.
+sortableTables(document);
+lateDetails();
 drawRun(Number(chooser.value));
 overview();
 bySetting("by-fold", "accuracy-by-fold", "Accuracy of each fold", "folds", false);
@@ -14,6 +15,6 @@ faults();
 learning();
 wrongTable();
 sideBySide();
+seenMap();
 recordsOpen();
-sortableTables();
 themeSwitch();

@@ -74,6 +74,7 @@ function openRecord(name) {
     make("p", {}, [known?.truth, person && `person ${person}`].filter(Boolean).join(", ")),
     make("div", { class: "wide said", tabindex: 0, role: "region", "aria-label": "What runs say" }, make("table", {}, make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...runs))));
   dialog.showModal();
+  attentionFigures(content, name);
   if (Object.hasOwn(found.drawn.records, name)) recordFigures(content, found.drawn.records[name], found.drawn);
   else content.append(make("p", { class: "note" }, "This page does not hold its signals: the cache was not at hand, or others are wrong more often."));
 }

@@ -1,12 +1,14 @@
 // One run in detail.
 
-const drawn = new Set();
-
+/** Shows a run, and hides the others; what it says stands as text in the page until then. */
 function drawRun(index) {
+  for (const each of document.querySelectorAll("section[data-run]")) each.hidden = each.dataset.run !== String(index);
+  const waiting = document.querySelector(`noscript[data-run="${index}"]`);
+  if (!waiting) return;
+  waiting.insertAdjacentHTML("afterend", waiting.textContent);
+  waiting.remove();
   const section = document.querySelector(`section[data-run="${index}"]`);
-  for (const each of document.querySelectorAll("section[data-run]")) each.hidden = each !== section;
-  if (drawn.has(index)) return;
-  drawn.add(index);
+  sortableTables(section);
   const run = found.runs[index];
   confusionFigure(section.querySelector(".confusion"), run);
   classFigure(section.querySelector(".by-class"), run);

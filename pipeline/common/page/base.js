@@ -170,9 +170,19 @@ function download(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 }
 
-/** Every table with the class sorts by the column whose heading is pressed. */
-function sortableTables() {
-  for (const table of document.querySelectorAll("table.sortable")) {
+/** What is folded and large stands as text in the page until it is opened. */
+function lateDetails() {
+  for (const waiting of document.querySelectorAll("details > noscript"))
+    waiting.parentElement.addEventListener("toggle", (event) => {
+      waiting.insertAdjacentHTML("afterend", waiting.textContent);
+      waiting.remove();
+      sortableTables(event.target);
+    }, { once: true });
+}
+
+/** Every table with the class, in a part of the page, sorts by the column whose heading is pressed. */
+function sortableTables(part = document) {
+  for (const table of part.querySelectorAll("table.sortable")) {
     const headings = [...table.tHead.rows[0].cells];
     headings.forEach((heading, column) => {
       const button = make("button", { type: "button" }, heading.textContent);
