@@ -111,11 +111,17 @@ def encode_here(
 
 
 def rehearse_here(
-    raw: Path, cache: Path, manifest: Manifest | None = None, **options: Any
+    raw: Path,
+    cache: Path,
+    manifest: Manifest | None = None,
+    *,
+    measure: bool = False,
+    **options: Any,
 ) -> DryRun:
     """What encoding in this process would do."""
     asked = EncodeOptions(n_workers=0, **options)
-    return rehearse(manifest or manifest_of(raw), str(raw), str(cache), asked)
+    wanted = manifest or manifest_of(raw)
+    return rehearse(wanted, str(raw), str(cache), asked, measure=measure)
 
 
 def arrays_of(cache: Path | str) -> dict[str, NDArray[Any]]:

@@ -100,13 +100,20 @@ def status(location: str, as_json: bool) -> None:
             f"failed {count['pending']:6} pending"
         )
     if progress["running"]:
-        left = progress["seconds_left"]
-        click.echo(
-            f"running: {progress['rate']:.1f} records a second, "
-            + (f"about {left:.0f} s left" if left is not None else "time left not known yet")
-        )
+        left, waits = progress["seconds_left"], progress["not_begun"]
+        known = f"about {left:.0f} s left" if left is not None else "time left not known yet"
+        if waits:
+            known += f": nothing of {', '.join(waits)} is stored"
+        click.echo(f"running: {rate_text(progress['rate'])}, {known}")
     else:
         click.echo(f"not running; the cache is {progress['state']}")
+
+
+def rate_text(rate: float) -> str:
+    """Records a second, or seconds a record where that says more."""
+    if not rate:
+        return "no record done yet"
+    return f"{rate:.1f} records a second" if rate >= 1 else f"{1 / rate:.1f} s a record"
 
 
 @cache.command()

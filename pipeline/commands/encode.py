@@ -109,7 +109,12 @@ TABLE_AFTER_S = 5.0
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Say what would be done, how much room and about how long it takes; change nothing.",
+    help="Say what would be done and how much room it takes; encode and change nothing.",
+)
+@click.option(
+    "--measure",
+    is_flag=True,
+    help="With --dry-run: encode three recordings of each modality, to tell how long all take.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the closing summary as JSON.")
 def encode(
@@ -120,6 +125,7 @@ def encode(
     config: str | None,
     changes: tuple[str, ...],
     dry_run: bool,
+    measure: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -134,8 +140,8 @@ def encode(
       dmft encode utd.jsonl --raw RAW --out utd.zarr --modalities skeleton,inertial
     Colour and depth too, on the GPU if there is one:
       dmft encode utd.jsonl --raw RAW --out utd.zarr
-    What it would take, without doing it:
-      dmft encode utd.jsonl --raw RAW --out utd.zarr --dry-run
+    What it would take, without doing it; --measure also tells how long:
+      dmft encode utd.jsonl --raw RAW --out utd.zarr --dry-run --measure
     """
     from pipeline.encode.job import Callbacks, rehearse
     from pipeline.encode.job import encode as run
@@ -151,8 +157,10 @@ def encode(
         modalities=listed(modalities),
         **options,
     )
+    if measure and not dry_run:
+        raise click.UsageError("--measure goes with --dry-run")
     if dry_run:
-        _print_dry_run(rehearse(wanted, str(raw), out, asked), as_json)
+        _print_dry_run(rehearse(wanted, str(raw), out, asked, measure=measure), as_json, measure)
         return
     display = _Display()
     callbacks = Callbacks(
@@ -198,15 +206,15 @@ class _Display(ProgressBar):
         self.say(f"Dask's dashboard: {address}{plots}")
 
 
-def _print_dry_run(run: DryRun, as_json: bool) -> None:
+def _print_dry_run(run: DryRun, as_json: bool, measured: bool) -> None:
     if as_json:
         content = {**asdict(run), "cache_bytes": run.cache_bytes}
         click.echo(json.dumps(content, indent=2))
         return
     for name, needs in run.modalities.items():
         frames = f", {needs.n_frames} frames" if needs.n_frames else ""
-        unknown = needs.n_unknown_frames
-        frames += f" and {unknown} recordings of unknown length" if frames and unknown else ""
+        n_unknown = needs.n_unknown_frames
+        frames += f" and {n_unknown} recordings of unknown length" if frames and n_unknown else ""
         click.echo(
             f"{name:10} {needs.n_pending} to encode, {needs.n_done} done, {needs.n_absent} absent, "
             f"{needs.n_failed} in quarantine{frames}, {needs.source_bytes / 1e6:,.1f} MB to read, "
@@ -218,7 +226,10 @@ def _print_dry_run(run: DryRun, as_json: bool) -> None:
         click.echo(f"{len(run.missing)} recordings cannot be opened and would fail", err=True)
     workers = "the scheduler's workers" if run.n_workers is None else f"{run.n_workers} workers"
     room = "" if run.free_bytes is None else f", {run.free_bytes / 1e6:,.0f} MB free"
-    took = "time not known" if run.seconds is None else f"about {_duration(run.seconds)}"
+    unknown = "time not known" if measured else "time not measured (--measure)"
+    took = unknown if run.seconds is None else f"about {_duration(run.seconds)}"
+    for url in run.downloads:
+        click.echo(f"would be downloaded first: {url}")
     click.echo(f"{workers} on {run.device}{room}: {took}. Nothing was changed.")
 
 

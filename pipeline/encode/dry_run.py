@@ -1,8 +1,8 @@
 """Before an encode: what it will read, write and use, how long it may take, whether it can work.
 
 ``dmft encode --dry-run`` prints it and changes nothing; a real encode makes the same checks before
-it starts. Raw files are looked at for their sizes only, but for a handful that are encoded to
-time them.
+it starts. Raw files are looked at for their sizes only; where asked, a handful is encoded to time
+them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ModalityNeeds(ModalityPlan):
     cache_bytes: int
     """That the cache will take more than it does."""
     seconds: float | None
-    """How long one worker takes, by a calibration; None where there was nothing to time."""
+    """How long one worker takes, by a calibration; None where nothing was timed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,9 @@ class DryRun:
     n_workers: int | None
     """None on a cluster of the user's own."""
     seconds: float | None
-    """Estimated, with all workers; None where it cannot be told."""
+    """Estimated, with all workers; None where nothing was timed, or it cannot be told."""
+    downloads: tuple[str, ...] = ()
+    """Addresses of weights that would be downloaded first."""
 
     @property
     def cache_bytes(self) -> int:
@@ -66,8 +68,12 @@ class DryRun:
         return sum(needs.cache_bytes for needs in self.modalities.values())
 
 
-def dry_run(setup: Setup, store: CacheStore, plan: Plan, settings: WorkerSettings) -> DryRun:
+def dry_run(
+    setup: Setup, store: CacheStore, plan: Plan, settings: WorkerSettings, *, measure: bool
+) -> DryRun:
     """Look ahead, changing nothing, at the plan for a cache as :meth:`CacheStore.preview` shows it.
+
+    ``measure``: also encode a few records to time them.
 
     Raises:
         ConfigError: the disk is too small.
@@ -88,7 +94,7 @@ def dry_run(setup: Setup, store: CacheStore, plan: Plan, settings: WorkerSetting
             n_unknown_frames=frames.count(None),
             source_bytes=sum(sizes.values()),
             cache_bytes=_new_bytes(store, tasks),
-            seconds=_calibrate(name, pending, sizes, settings),
+            seconds=_calibrate(name, pending, sizes, settings) if measure else None,
         )
     n_workers = None if setup.options.scheduler else setup.n_workers(len(plan.tasks))
     return DryRun(
@@ -99,6 +105,7 @@ def dry_run(setup: Setup, store: CacheStore, plan: Plan, settings: WorkerSetting
         device=setup.device,
         n_workers=n_workers,
         seconds=_together(modalities, n_workers),
+        downloads=setup.unfetched,
     )
 
 

@@ -123,17 +123,23 @@ def encode(
     return _summary(store, plan, stages=stages)
 
 
-def rehearse(manifest: Manifest, raw: str, location: str, options: EncodeOptions) -> DryRun:
-    """What :func:`encode` would do with the same arguments, changing nothing.
+def rehearse(
+    manifest: Manifest, raw: str, location: str, options: EncodeOptions, *, measure: bool = False
+) -> DryRun:
+    """What :func:`encode` would do with the same arguments, changing and downloading nothing.
+
+    ``measure``: encode three recordings of each modality to tell how long all would take, for which
+    weights are downloaded.
 
     Raises:
         ConfigError: it cannot work as asked.
         ContractError: the cache there is damaged.
     """
-    setup = set_up(manifest, raw, location, options)
+    setup = set_up(manifest, raw, location, options, fetch=measure)
     check_no_edit(Objects(setup.location))
     store, plan = _look(setup)
-    return dry_run(setup, store, plan, worker_settings(store, setup, plan, session=""))
+    settings = worker_settings(store, setup, plan, session="")
+    return dry_run(setup, store, plan, settings, measure=measure)
 
 
 def _look(setup: Setup) -> tuple[CacheStore, Plan]:

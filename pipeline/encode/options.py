@@ -5,6 +5,7 @@ Everything that can be refused without reading a recording is refused here.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,13 +20,15 @@ from pipeline.contract import ConfigError, ContractError, ModalitySpec
 from pipeline.encoders import weights
 from pipeline.encoders.config import EncodingConfig, FramesEncoding, ModalityEncoding
 from pipeline.encoders.described import check_body, own_encodings
-from pipeline.encoders.kinds import kind_noted, kind_of, to_note
+from pipeline.encoders.kinds import WEIGHTS, kind_noted, kind_of, to_note
 from pipeline.encoders.networks import width_of
 from pipeline.encoders.onnx_network import ONNX
 from pipeline.manifests import Manifest
 from pipeline.readers.plugins import with_plugins
 from pipeline.readers.registry import modalities_of, readable
 from pipeline.signals.recording import Frames, Streams
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,8 @@ class Setup:
     options: EncodeOptions
     specs: Mapping[str, ModalitySpec]
     device: str
+    unfetched: tuple[str, ...] = ()
+    """Addresses of weights that an encode would download first."""
 
     def n_workers(self, n_tasks: int) -> int:
         """Worker processes of our own; 0 to stay in this one.
@@ -89,8 +94,13 @@ class Setup:
         return is_light and self.options.n_workers is None
 
 
-def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) -> Setup:
+def set_up(
+    manifest: Manifest, raw: str, location: str, options: EncodeOptions, *, fetch: bool = True
+) -> Setup:
     """Decide everything that an encode needs, and refuse at once what cannot work.
+
+    ``fetch``: download weights that are not here; without it they are taken to be those that the
+    cache was encoded with, or, of a new one, any.
 
     Raises:
         ConfigError: a modality that there is none of, a device that is not there, weights that
@@ -103,11 +113,22 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
     _check_names(options.weights, encodings)
     device, hashes = "cpu", dict[str, str]()
     found: dict[tuple[str, str], str] = {}
-    if any(kind_of(encoding).needs_network for encoding in encodings.values()):
+    unfetched: dict[str, str] = {}
+    if not any(kind_of(encoding).needs_network for encoding in encodings.values()):
+        if options.device == "cuda":
+            _device(options.device, options.scheduler)
+            log.warning(
+                "--device cuda: %s pass no network and are encoded on the CPU", ", ".join(encodings)
+            )
+    else:
         device = _device(options.device, options.scheduler)
         for name, encoding in encodings.items():
             if isinstance(encoding, FramesEncoding):
                 asked = weights.weights_for(options.weights, name)
+                url = "" if fetch else weights.to_download(asked, encoding.network)
+                if url:
+                    unfetched[name] = url
+                    continue
                 width_of(encoding.network, encoding.image_size, asked)
                 if (asked, encoding.network) not in found:
                     loaded = weights.load_weights(asked, encoding.network)
@@ -127,6 +148,8 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
     if "://" not in location or location.startswith(FILE):
         location = str(Path(location.removeprefix(FILE)).absolute())
     stored = _stored_modalities(location, options.check_stored)
+    for name in unfetched:
+        hashes[name] = str(stored[name].encoding.get(WEIGHTS, "")) if name in stored else ""
     for name, encoding in encodings.items():
         if isinstance(encoding, FramesEncoding) and encoding.dtype == "auto":
             # What it meant when the cache was begun: going on elsewhere must not start anew.
@@ -143,6 +166,7 @@ def set_up(manifest: Manifest, raw: str, location: str, options: EncodeOptions) 
             for name, encoding in encodings.items()
         },
         device=device,
+        unfetched=tuple(dict.fromkeys(unfetched.values())),
     )
 
 

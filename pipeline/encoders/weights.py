@@ -129,6 +129,18 @@ def load_weights(name: str, network: str = RESNET50) -> Weights:
     return Weights(name=shown, state=state, sha256=_hash(state), network=network)
 
 
+def to_download(name: str, network: str) -> str:
+    """Where weights would be downloaded from; empty where they are here, or are no download."""
+    if name != USUAL or network == ONNX:
+        return ""
+    import torch
+    from torchvision.models import get_model_weights
+
+    url: str = get_model_weights(network).DEFAULT.url
+    here = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    return "" if here.exists() else url
+
+
 def _imagenet(network: str) -> dict[str, torch.Tensor]:
     from torchvision.models import get_model_weights
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.common.page import render_page, write_page
+from pipeline.common.page import check_place, render_page, write_page
 from pipeline.raw.tree import RawTree
 from pipeline.view import tables
 from pipeline.view.content import CacheContent
@@ -29,7 +29,9 @@ def write_view(
     Raises:
         ContractError: there is no cache, or its description is damaged.
         RecordingError: ``raw`` is not a folder.
+        ConfigError: there is no place for the page.
     """
+    check_place(path)
     tree = RawTree(raw) if raw is not None else None
     content = CacheContent.read(location)
     spec, records = content.store.spec, content.store.records

@@ -15,7 +15,9 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-__all__ = ["environment", "render_page", "write_page"]
+from pipeline.contract import ConfigError
+
+__all__ = ["check_place", "environment", "render_page", "write_page"]
 
 
 def environment(package: str) -> Environment:
@@ -46,9 +48,27 @@ def render_page(package: str, **content: Any) -> str:
     return environment(package).get_template("page.html").render(content)
 
 
+def check_place(path: Path) -> None:
+    """Refuse a page in a folder that is not there, nor the one above it: a slip, not a wish.
+
+    Raises:
+        ConfigError: naming what is missing.
+    """
+    folder = path.absolute().parent
+    if not folder.is_dir() and not folder.parent.is_dir():
+        raise ConfigError(
+            f"{path}: there is no folder {folder.parent}: make it, or write elsewhere"
+        )
+
+
 def write_page(page: str, path: Path) -> int:
-    """Write a page and the folders above it; return its bytes."""
+    """Write a page, and the folder that it lies in where it is missing; return its bytes.
+
+    Raises:
+        ConfigError: the folder above that one is missing too.
+    """
+    check_place(path)
     content = page.encode()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(content)
     return len(content)

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from pipeline.common.page import environment, write_page
+from pipeline.contract import ConfigError
 
 EVIL = '"><script>alert(1)</script>'
 ELEMENTS = "{% import 'elements.html' as e %}"
@@ -82,3 +83,10 @@ def test_text_that_looks_like_a_place_of_the_page_is_left_alone(tmp_path):
     assert "<title>{{ found }}</title>" in page
     assert write_page(page + "é", tmp_path / "new/p.html") == len(page.encode()) + 2
     assert (tmp_path / "new/p.html").read_text(encoding="utf-8") == page + "é"
+
+
+def test_a_page_in_a_folder_of_nowhere_is_refused_and_nothing_made(tmp_path):
+    path = tmp_path / "no" / "such" / "p.html"
+    with pytest.raises(ConfigError, match=r"such/p\.html: there is no folder .*no: make it"):
+        write_page("page", path)
+    assert not (tmp_path / "no").exists()

@@ -53,7 +53,7 @@ def test_imagenet_without_a_network_ends_the_command_with_what_to_do(tmp_path, m
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", no_network)
     raw = write_raw(tmp_path / "raw", IDS[:1], ("depth",), n_frames=2)
     with pytest.raises(ConfigError, match=r"could not be downloaded from https.*--weights FILE"):
-        rehearse_here(raw, tmp_path / "c")
+        rehearse_here(raw, tmp_path / "c", measure=True)
 
 
 def test_what_is_refused_leaves_no_trace(raw, tmp_path):
