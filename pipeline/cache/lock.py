@@ -28,7 +28,7 @@ from typing import Any
 
 from pipeline.cache.checksums import CLAIMS, LOCK, PROGRESS
 from pipeline.cache.objects import Objects
-from pipeline.common.files import held
+from pipeline.common.files import held, make_folder
 from pipeline.common.stores import Version
 from pipeline.contract import LEDGER_PREFIX, ConfigError, ContractError
 
@@ -131,7 +131,7 @@ def locked(location: str) -> Iterator[Claim]:
     system_lock: Any = nullcontext()
     if objects.is_local:
         path = objects.path / LOCK
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         system_lock = held(path, _refusal(location, None))
     with system_lock:
         claim = _take(objects)

@@ -7,6 +7,7 @@ Zarr's chunks, its metadata and the ledger are all such objects. Where they lie 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,10 @@ class Objects:
         """What lies in a folder, by name; nothing where there is no such folder."""
         return self._store.names(folder)
 
-    def flush(self, key: str) -> None:
-        """Make sure that an object that another library wrote is on the disk."""
+    def flush(self, keys: Iterable[str]) -> None:
+        """Make sure that objects that another library wrote are on the disk."""
         if self.is_local:
-            self._folder.flush(key)
+            self._folder.flush(keys)
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Every object under a prefix and its bytes, sorted; leftovers of a kill left out."""

@@ -142,10 +142,9 @@ def _checksums(store: CacheStore, entries: Mapping[str, list[Entry]]) -> Checksu
         for chunk in range(store.n_chunks(name))
     }
     sha256, crc32c = {}, {}
-    for key in store.objects.sizes():
-        if is_transient(key) or key == SPEC:
-            continue
-        store.objects.flush(key)
+    keys = [key for key in store.objects.sizes() if not is_transient(key) and key != SPEC]
+    store.objects.flush(keys)
+    for key in keys:
         content = store.objects.read(key)
         assert content is not None
         if key in chunks:

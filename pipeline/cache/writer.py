@@ -36,6 +36,7 @@ from pipeline.cache.ledger import ChunkLedger, Entry, ledger_key, read_ledger, w
 from pipeline.cache.lock import check_owner, write_owned
 from pipeline.cache.objects import Objects
 from pipeline.common.checksums import CRC_BYTES
+from pipeline.common.files import make_folder
 from pipeline.contract import (
     LEDGER_PREFIX,
     CacheSpec,
@@ -152,7 +153,7 @@ class CacheStore:
         """Create the cache or open the one that is there, and make room for the records."""
         objects, spec = self.objects, replace(self.spec, state=CacheState.BUILDING, fingerprint="")
         if objects.is_local:
-            objects.path.mkdir(parents=True, exist_ok=True)
+            make_folder(objects.path)
         objects.sweep()
         everyone = Manifest(
             dataset=spec.dataset,
@@ -209,6 +210,8 @@ class CacheStore:
                 dimension_names=("record", f"{name}_patch", f"{name}_feature"),
                 attributes={"coordinates": "record_id label " + " ".join(self.spec.columns)},
             )
+        # Before a chunk in one of them is called done.
+        self.objects.flush([f"{feature_array(name)}/zarr.json" for name in self.spec.modalities])
 
     # -- chunks ----------------------------------------------------------------------------------
 

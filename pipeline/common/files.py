@@ -49,6 +49,17 @@ def sweep_partial(folder: Path) -> None:
             partial.unlink(missing_ok=True)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, and have their names on the disk."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        folder.mkdir(exist_ok=True)
+        flush(folder.parent)
+
+
 def flush(path: Path) -> None:
     """Have a file's bytes, or a folder's names, on the disk."""
     handle = os.open(path, os.O_RDONLY)

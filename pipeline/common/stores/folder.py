@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.common.files import PARTIAL, flush, replacing
+from pipeline.common.files import PARTIAL, flush, make_folder, replacing
 from pipeline.contract import ContractError
 
 FILE = "file://"
@@ -40,7 +41,7 @@ class Folder:
     def write(self, key: str, content: bytes) -> None:
         """See :class:`~pipeline.common.stores.store.Store`."""
         path = self.path / key
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         with replacing(path) as partial:
             partial.write_bytes(content)
 
@@ -85,17 +86,27 @@ class Folder:
         return {key: size for key, size in sizes.items() if not key.endswith(PARTIAL)}
 
     def delete(self, key: str) -> None:
-        """See :class:`~pipeline.common.stores.store.Store`."""
+        """See :class:`~pipeline.common.stores.store.Store`; a power cut brings nothing back."""
         path = self.path / key
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        flush(path.parent)
 
-    def flush(self, key: str) -> None:
-        """Make sure that an object that another library wrote is on the disk."""
-        flush(self.path / key)
-        flush((self.path / key).parent)
+    def flush(self, keys: Iterable[str]) -> None:
+        """Make sure that objects that another library wrote are on the disk, with their folders."""
+        folders = {self.path}
+        for key in keys:
+            path = self.path / key
+            flush(path)
+            while (path := path.parent) not in folders:
+                folders.add(path)
+        for folder in folders:
+            flush(folder)
 
     def sweep(self) -> int:
         """Remove what a kill left half-written, and count it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from pipeline.cache.edit.merge import merge
 from pipeline.cache.edit.relabel import Change, relabel
 from pipeline.cache.edit.source import open_source
 from pipeline.cache.edit.subset import subset
+from pipeline.cache.lock import Holder
 from pipeline.cache.verify import verify
 from pipeline.contract import CACHE_ATTRIBUTE, ConfigError, ContractError
 from tests.fabricate import encode_here, manifest_of, path_of, write_raw
@@ -303,6 +304,17 @@ def test_an_encode_with_the_old_manifest_does_not_undo_a_label(cache, raw):
         encode_here(raw, cache)
     encode_here(raw, cache, despite_edits=True)
     assert open_source(str(cache)).store.records[3].label == 1
+
+
+def test_a_drop_that_was_killed_when_all_was_done_says_so_when_it_is_run_again(cache):
+    """It found none of the records that it had dropped, and called the condition wrong."""
+    drop(str(cache), where="subject == 2")
+    dead = replace(Holder.this(), pid=1 << 30)
+    (cache / ".ledger/session.1").write_text(json.dumps(asdict(dead)))
+    spec, n = drop(str(cache), where="subject == 2")
+    assert (n, spec.n_records) == (0, 7)
+    with pytest.raises(ConfigError, match="holds for none of the 7 records"):
+        drop(str(cache), where="subject == 2")
 
 
 def test_a_damaged_cache_is_not_edited(cache):

@@ -51,7 +51,7 @@ def test_zarr_sees_the_same_objects(objects):
     group = zarr.open_group(objects.zarr_store(), mode="a")
     group.create_array("x", shape=(4,), dtype="int32")[:] = 7
     assert "x/zarr.json" in objects.sizes()
-    objects.flush("x/zarr.json")
+    objects.flush(["x/zarr.json"])
 
 
 def test_what_a_kill_left_half_written_is_not_listed_and_is_swept(tmp_path):

@@ -1,0 +1,284 @@
+"""A cache against a plain dictionary, through kills, power cuts, damage and second writers.
+
+Every rule is a command that may be ended at one of its writes, with or without the power, or be
+met by a second writer; then it is run again to its end. Whoever reads in between gets what was
+there before, what is to be, or a refusal. What this found is kept by name below.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from pipeline.cache.checksums import LOCK
+from pipeline.cache.edit.drop import drop
+from pipeline.cache.edit.subset import subset
+from pipeline.cache.objects import Objects
+from pipeline.cache.verify import verify
+from pipeline.contract import ConfigError, ContractError
+from tests.simulated_disk import Disk, Ended, end, watched
+from tests.store_life import (
+    MODALITIES,
+    Life,
+    Trial,
+    World,
+    contents_of,
+    encode,
+    lives,
+    read,
+    traces_of,
+)
+
+MEMORY = Path("/dev/shm")
+STEPS = int(os.environ.get("DMFT_STORE_STEPS", "2000"))
+"""Of the slow test. Eight take a second of one core: 100,000 are three and a half hours."""
+
+fates = st.lists(
+    st.tuples(
+        st.sampled_from(["kill", "power", "power", "second"]),
+        st.integers(1, 250),
+        st.integers(0, 2**16),
+    ),
+    max_size=2,
+)
+"""What happens, before which write, and the seed of what a power cut takes."""
+Fates = list[tuple[str, int, int]]
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """One cache, from its first encode on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        place = MEMORY if os.access(MEMORY, os.W_OK) else None
+        self.at = Path(tempfile.mkdtemp(prefix="dmft-store-", dir=place))
+        self.root = self.at / "disk"
+        self.root.mkdir()
+        self.disk = Disk(self.root)
+        self.cache = self.root / "c"
+        self.world: World = {}
+        self.modalities: tuple[str, ...] = ()
+        self.n_ever = 0
+        self.gone: dict[str, int] = {}
+        """Records that were dropped, and how often they had been recorded."""
+        self.stack = lives()
+        self.stack.__enter__()
+
+    def teardown(self) -> None:
+        self.stack.__exit__(None, None, None)
+        shutil.rmtree(self.at, ignore_errors=True)
+
+    # -- what is done, and what may happen meanwhile ---------------------------------------------
+
+    def do(
+        self,
+        act: Callable[[], object],
+        world: World,
+        modalities: tuple[str, ...],
+        happening: Fates,
+        place: Path | None = None,
+    ) -> None:
+        """Do something whatever happens, to its end; the cache is then what ``world`` says."""
+        place = place or self.cache
+        before = contents_of(self.world, self.modalities) if place == self.cache else None
+        after = contents_of(world, modalities)
+        for what, number, seed in happening:
+            refused: list[bool] = []
+            meet = end if what != "second" else lambda refused=refused: self._second(place, refused)
+            try:
+                with watched(self.disk, number, meet):
+                    act()
+            except Ended:
+                Life.number += 1
+                if what == "power":
+                    self.disk.lose_power(seed)
+                with contextlib.suppress(ContractError):
+                    assert read(place) in (before, after)
+            else:
+                assert all(refused)
+                break
+        else:
+            with watched(self.disk):
+                act()
+        assert read(place) == after
+        assert verify(str(place), full=True).findings == ()
+        if place == self.cache:
+            self.world, self.modalities = dict(world), modalities
+            self._no_trace()
+
+    def _second(self, place: Path, refused: list[bool]) -> None:
+        """Another writer comes while the first is at work."""
+        try:
+            encode(place, {"r0x": Trial(0, 0)}, MODALITIES)
+        except (ConfigError, ContractError):
+            refused.append(True)
+        else:
+            refused.append(False)
+
+    def _no_trace(self) -> None:
+        stored = [path.read_bytes() for path in self.cache.rglob("*") if path.is_file()]
+        for record, takes in self.gone.items():
+            traces = traces_of(record, takes)
+            assert not [t for t in traces for content in stored if t in content], record
+
+    def encode(self, world: World, modalities: tuple[str, ...], happening: Fates) -> None:
+        """``dmft encode``."""
+        wanted = tuple(sorted({*modalities, *self.modalities}))
+        self.do(lambda: encode(self.cache, world, wanted), world, wanted, happening)
+
+    # -- rules -----------------------------------------------------------------------------------
+
+    @rule(n=st.integers(1, 4), happening=fates, modality=st.sampled_from(MODALITIES))
+    def add_records(self, n: int, happening: Fates, modality: str) -> None:
+        if len(self.world) > 9:
+            return
+        new = {f"r{self.n_ever + i}x": Trial(i % 2, (self.n_ever + i) % 3) for i in range(n)}
+        self.n_ever += n
+        self.encode({**self.world, **new}, self.modalities or (modality,), happening)
+
+    @precondition(lambda self: len(self.modalities) == 1)
+    @rule(happening=fates)
+    def add_a_modality(self, happening: Fates) -> None:
+        self.encode(self.world, MODALITIES, happening)
+
+    @precondition(lambda self: self.world)
+    @rule(which=st.integers(0, 99), happening=fates)
+    def record_a_trial_again(self, which: int, happening: Fates) -> None:
+        record = sorted(self.world)[which % len(self.world)]
+        trial = self.world[record]
+        again = {**self.world, record: replace(trial, take=trial.take + 1)}
+        self.encode(again, self.modalities, happening)
+
+    @precondition(lambda self: len(self.world) > 1)
+    @rule(which=st.sets(st.integers(0, 9), min_size=1), happening=fates)
+    def drop_some(self, which: set[int], happening: Fates) -> None:
+        ids = sorted(self.world)
+        chosen = sorted({ids[i % len(ids)] for i in which})[: len(ids) - 1]
+        kept = {record: trial for record, trial in self.world.items() if record not in chosen}
+        self.gone |= {record: self.world[record].take for record in chosen}
+
+        def act() -> None:
+            try:
+                drop(str(self.cache), where=" or ".join(f"record == '{r}'" for r in chosen))
+            except ConfigError as error:  # it was done when the power went
+                if "holds for none" not in str(error):
+                    raise
+
+        self.do(act, kept, self.modalities, happening)
+
+    @precondition(lambda self: self.world)
+    @rule(subject=st.integers(0, 2), happening=fates)
+    def take_a_subset(self, subject: int, happening: Fates) -> None:
+        some = {r: t for r, t in self.world.items() if t.subject == subject}
+        if not some:
+            return
+        out = self.root / "out"
+        before = contents_of(self.world, self.modalities)
+        self.do(
+            lambda: subset(str(self.cache), str(out), where=f"subject == {subject}"),
+            some,
+            self.modalities,
+            happening,
+            place=out,
+        )
+        assert read(self.cache) == before
+        shutil.rmtree(out)
+        self.disk.settle()
+
+    @precondition(lambda self: self.world)
+    @rule(
+        which=st.integers(0, 999),
+        where=st.floats(0, 1, exclude_max=True),
+        how=st.sampled_from(["flip", "flip", "cut", "delete"]),
+        happening=fates,
+    )
+    def damage_and_repair(self, which: int, where: float, how: str, happening: Fates) -> None:
+        keys = [key for key in Objects(str(self.cache)).sizes() if key != LOCK]
+        path = self.cache / keys[which % len(keys)]
+        content = path.read_bytes()
+        if how == "delete":
+            path.unlink()
+        elif how == "cut":
+            path.write_bytes(content[: int(where * len(content))])
+        else:
+            byte, bit = divmod(int(where * len(content) * 8), 8)
+            flipped = bytes([content[byte] ^ 1 << bit])
+            path.write_bytes(content[:byte] + flipped + content[byte + 1 :])
+        self.disk.settle()
+        with contextlib.suppress(ContractError):
+            assert verify(str(self.cache), full=True).findings, path
+        with contextlib.suppress(ContractError):
+            assert read(self.cache) == contents_of(self.world, self.modalities)
+        world, modalities = self.world, self.modalities
+        act = lambda: encode(self.cache, world, modalities, check=True)  # noqa: E731
+        self.do(act, world, modalities, happening)
+
+    @precondition(lambda self: self.world)
+    @rule(seed=st.integers(0, 2**16))
+    def lose_power_when_nothing_runs(self, seed: int) -> None:
+        self.disk.lose_power(seed)
+        Life.number += 1
+        assert read(self.cache) == contents_of(self.world, self.modalities)
+        assert verify(str(self.cache), full=True).findings == ()
+        self._no_trace()
+
+
+def run(n_steps: int) -> None:
+    each = 12
+    run_state_machine_as_test(
+        StoreMachine,
+        settings=settings(
+            max_examples=max(1, n_steps // each),
+            stateful_step_count=each,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.fixture
+def machine():
+    machine = StoreMachine()
+    yield machine
+    machine.teardown()
+
+
+def test_a_cache_that_is_finished_is_there_after_a_power_cut(machine):
+    """Its own folder, and those that Zarr makes, were never flushed."""
+    machine.add_records(n=1, happening=[], modality="skeleton")
+    machine.add_a_modality(happening=[])
+    machine.lose_power_when_nothing_runs(seed=0)
+
+
+def test_what_was_dropped_does_not_come_back_with_a_power_cut(machine):
+    """Removing an object was not flushed: the chunks of the dropped were there again."""
+    machine.add_records(n=4, happening=[], modality="skeleton")
+    machine.drop_some(which={1, 2, 3}, happening=[])
+    machine.lose_power_when_nothing_runs(seed=14)
+
+
+@pytest.mark.parametrize("number", [50, 90])
+def test_an_encode_whose_power_is_cut_goes_on_with_what_it_called_done(machine, number):
+    """The array's folder could be lost under a ledger that was on the disk."""
+    machine.add_records(n=4, happening=[("power", number, 1)], modality="skeleton")
+
+
+def test_a_cache_is_what_a_dictionary_says_whatever_happens():
+    run(72)
+
+
+@pytest.mark.slow
+def test_a_cache_is_what_a_dictionary_says_for_thousands_of_steps():
+    run(STEPS)
