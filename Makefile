@@ -2,8 +2,8 @@
 #   make demo    fabricated recordings to a distilled student, with a summary
 #   make test    the tests
 #   make check   lint, types, import contracts, shipped data
-# Others: attack (ten minutes of attacks), slow (the long tests), bench (the benchmarks), docs (the
-# site, into site/), clean.
+# Others: attack (ten minutes of attacks), slow (the long tests), bench (the benchmarks), gpu (what only
+# a GPU shows, into docs/explanation/gpu.md), docs (the site, into site/), clean.
 
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
@@ -13,7 +13,7 @@ READY := $(VENV)/.installed
 JOBS ?= 2
 DEMO ?= demo
 
-.PHONY: demo test check attack slow bench docs clean
+.PHONY: demo test check attack slow bench gpu docs clean
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 found: install one, or make PYTHON=/path/to/python3.11" >&2; exit 2; }
@@ -53,6 +53,9 @@ slow: $(READY)
 
 bench: $(READY)
 	for b in tests/benchmarks/bench_*.py; do echo "== $$b"; $(BIN)/python -m tests.benchmarks.$$(basename $$b .py) || exit 1; done
+
+gpu: $(READY)
+	$(BIN)/python -m tests.gpu
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py

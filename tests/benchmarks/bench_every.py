@@ -53,8 +53,8 @@ def main() -> None:
         measure(content, arguments.records)
 
 
-def film(n_frames: int, options: dict[str, str]) -> bytes:
-    """Bright spots that move over a still picture with a little noise."""
+def film(n_frames: int, options: dict[str, str], frame: tuple[int, int] = (HEIGHT, WIDTH)) -> bytes:
+    """Bright spots that move over a still picture with a little noise; of it the upper left."""
     import av
 
     random = np.random.default_rng(0)
@@ -63,16 +63,18 @@ def film(n_frames: int, options: dict[str, str]) -> bytes:
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as output:
         stream = output.add_stream("libx264", rate=30, options=options)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.height, stream.width = frame
+        stream.pix_fmt = "yuv420p"
         for index in range(n_frames):
             y, x = random.integers(0, 64, 2)
             picture = still + noise[y : y + HEIGHT, x : x + WIDTH]
             for spot in range(6):
                 top, left = 90 * spot + 4 * index, 150 * spot + 11 * index
                 picture[top % 900 :, left % 1700 :][:160, :200] += 40
-            frame = av.VideoFrame.from_ndarray(picture.astype(np.uint8), format="rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, 30)
-            output.mux(stream.encode(frame))
+            shown = np.ascontiguousarray(picture[: frame[0], : frame[1]], np.uint8)
+            made = av.VideoFrame.from_ndarray(shown, format="rgb24")
+            made.pts, made.time_base = index, Fraction(1, 30)
+            output.mux(stream.encode(made))
         output.mux(stream.encode())
     return buffer.getvalue()
 
