@@ -144,7 +144,7 @@ def experiment(
     if together is None:
         together = TOGETHER_ON_GPU if device == "cuda" else 1
     try:
-        with closing(RowProgress()) as callback:
+        with closing(RowProgress(rows)) as callback:
             outcome = run_experiment(
                 rows,
                 cache,
@@ -175,12 +175,22 @@ def experiment(
 
 
 class RowProgress:
-    """How an experiment goes: a bar of epochs on a terminal, and a line a row."""
+    """How an experiment goes: a bar of epochs on a terminal, a line a row that begins or ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Sequence[PlannedRow]) -> None:
+        """Number the folds of each model among all rows, those that are finished too."""
         self.bar = ProgressBar()
         self.n_rows = self.n_found = self.n_done = 0
         self.epochs: dict[str, int] = {}
+        self.folds: dict[str, str] = {}
+        models: dict[tuple[object, ...], list[PlannedRow]] = {}
+        for row in rows:
+            what = row.model, row.fusion, row.fusion_tokens, row.protocol.name, row.modalities
+            models.setdefault((*what, row.seed, row.recipe), []).append(row)
+        for of_model in models.values():
+            for number, row in enumerate(of_model, start=1):
+                if len(of_model) > 1:
+                    self.folds[row.key] = f", fold {number} of {len(of_model)}"
 
     def start(self, rows: Sequence[PlannedRow], n_found: int) -> None:
         """Begin."""
@@ -191,9 +201,14 @@ class RowProgress:
         self.bar.start(f"{len(rows)} rows", total=total, unit="epochs")
 
     def epoch(self, row: PlannedRow, done: int) -> None:
-        """Move the bar."""
+        """Move the bar; of a row that has just begun say so."""
+        fold, of = self.folds.get(row.key, ""), row.config.training.epochs
+        if row.key not in self.epochs:
+            after = f" after epoch {done}" if done else ""
+            self.bar.say(f"begun: {row.title}{fold}{after}")
         self.epochs[row.key] = done
-        self.bar.update(sum(self.epochs.values()))
+        note = f"{row.model} {row.fold}{fold}, epoch {done} of {of}"
+        self.bar.update(sum(self.epochs.values()), note=note)
 
     def end(self, row: PlannedRow, result: Result) -> None:
         """Say how a row went."""
@@ -209,7 +224,8 @@ class RowProgress:
 
     def _finish(self, row: PlannedRow, line: str) -> None:
         self.n_done += 1
-        self.epoch(row, row.config.training.epochs)
+        self.epochs[row.key] = row.config.training.epochs
+        self.bar.update(sum(self.epochs.values()))
         left = "" if self.bar.is_drawn else self.bar.left
         self.bar.say(f"[{self.n_done}/{self.n_rows}] {line}{', ' if left else ''}{left}")
 

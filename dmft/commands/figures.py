@@ -43,17 +43,31 @@ def figures(runs: tuple[Path, ...], output: Path, formats: tuple[str, ...], pape
 
     from dmft.reports.figures import write_figures, write_paper_figures
     from dmft.reports.load import load_runs
+    from pipeline.common.progress_bar import ProgressBar
     from pipeline.contract import ContractError
 
     loaded, skipped = load_runs(runs)
     missing: list[str] = []
-    if paper:
-        written, missing = write_paper_figures(loaded, output, formats, click.echo)
-        if not written:
-            listed = "\n  ".join(missing)
-            raise ContractError(f"no figure of the paper can be drawn:\n  {listed}")
-    else:
-        write_figures(loaded, output, formats, click.echo)
+    later: list[Path] = []
+    with ProgressBar(plain_every_s=None) as bar:
+        told = bar.follow("drawing", unit="files")
+
+        def name_it(path: Path) -> None:
+            """Print the file, or once the bar is gone, which would take the line to itself."""
+            if bar.is_drawn:
+                later.append(path)
+            else:
+                click.echo(path)
+
+        if paper:
+            written, missing = write_paper_figures(loaded, output, formats, name_it, told)
+            if not written:
+                listed = "\n  ".join(missing)
+                raise ContractError(f"no figure of the paper can be drawn:\n  {listed}")
+        else:
+            write_figures(loaded, output, formats, name_it, told)
+    for path in later:
+        click.echo(path)
     for line in missing:
         click.echo(f"not drawn: {line}", err=True)
     for line in skipped:

@@ -132,7 +132,8 @@ class _EpochCallback:
         self.key, self.report, self.said_at = key, report, 0.0
 
     def start(self, fold: str, n_epochs: int, done: int) -> None:
-        """Nothing to tell yet."""
+        """Tell that it has begun, and after how many epochs it was broken off before."""
+        self.report((self.key, done))
 
     def epoch(self, report: EpochReport) -> None:
         """Tell how many epochs are done."""

@@ -6,9 +6,9 @@ styles that also tell series apart in black and white.
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,20 @@ from matplotlib.figure import Figure
 from dmft.reports.charts import WHOLE, run_data, setting_data
 from dmft.reports.compare import settings_of
 from dmft.reports.load import Measured
-from dmft.reports.paper_figures import F1, by_class, draw, load_paper_figures, percent_of_class
+from dmft.reports.paper_figures import (
+    F1,
+    Drawn,
+    by_class,
+    draw,
+    load_paper_figures,
+    percent_of_class,
+)
 from dmft.runs.spec import KINDS
 
 Run = Mapping[str, Any]
 """What :func:`dmft.reports.charts.run_data` gives."""
+Draw = Callable[[], Figure]
+"""Draws a figure when it is wanted."""
 INK, COLOURS = "#1b1f24", ("#1b1f24", "#0b6cb3", "#b8500f", "#00795c", "#9a3f86", "#7a6a00")
 GRID = "#e6e9ee"
 LINES = ("-", "--", ":", "-.")
@@ -49,14 +58,15 @@ def write_figures(
     folder: Path,
     formats: Sequence[str],
     on_file: Callable[[Path], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Path]:
     """Draw every figure of some runs; return the files, whose bytes depend on the runs alone.
 
-    ``on_file`` is told of each as it is written.
+    ``on_file`` is told of each as it is written, ``progress`` of how many there are, and will be.
     """
     with mpl.rc_context(STYLE):
-        figures = itertools.chain(_figures([run_data(run) for run in runs]), _of_settings(runs))
-        return _save(figures, folder, formats, on_file)
+        figures = [*_figures([run_data(run) for run in runs]), *_of_settings(runs)]
+        return _save(figures, folder, formats, on_file, progress)
 
 
 def write_paper_figures(
@@ -64,37 +74,49 @@ def write_paper_figures(
     folder: Path,
     formats: Sequence[str],
     on_file: Callable[[Path], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Path], list[str]]:
     """Draw the paper's figures, means over seeds; return the files, and a line for each that
     there are no runs for.
     """
-    drawn, missing = list[tuple[str, Figure]](), []
+    drawn, missing = list[tuple[str, Draw]](), []
     with mpl.rc_context(STYLE):
         for figure in load_paper_figures():
             found = list(draw(figure, runs))
             for one in found:
-                if figure.kind == "confusion":
-                    picture, line_end = confusion_figure(one.matrix, one.classes), "\n"
-                else:
-                    picture = class_figure(one.by_class, one.classes, one.measure)
-                    line_end = "; "
-                picture.suptitle(line_end.join(one.title), fontsize=8)
-                drawn.append((one.name, picture))
+                drawn.append((one.name, partial(paper_figure, one)))
             if not found:
                 made_by = " or ".join(f"dmft experiment {name}" for name in figure.experiments)
                 missing.append(f"{figure.name}: no run is a {figure.wanted}; make some: {made_by}")
-        return _save(drawn, folder, formats, on_file) if drawn else [], missing
+        written = _save(drawn, folder, formats, on_file, progress) if drawn else []
+        return written, missing
+
+
+def paper_figure(drawn: Drawn) -> Figure:
+    """A figure of the paper, with what it is of above it."""
+    if drawn.figure.kind == "confusion":
+        picture, line_end = confusion_figure(drawn.matrix, drawn.classes), "\n"
+    else:
+        picture = class_figure(drawn.by_class, drawn.classes, drawn.measure)
+        line_end = "; "
+    picture.suptitle(line_end.join(drawn.title), fontsize=8)
+    return picture
 
 
 def _save(
-    figures: Iterable[tuple[str, Figure]],
+    figures: Sequence[tuple[str, Draw]],
     folder: Path,
     formats: Sequence[str],
     on_file: Callable[[Path], None] | None,
+    progress: Callable[[int, int], None] | None,
 ) -> list[Path]:
+    """Draw one figure after the other, so that one is held at a time."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, figure in figures:
+    written: list[Path] = []
+    for name, draw_it in figures:
+        if progress is not None:
+            progress(len(written), len(figures) * len(formats))
+        figure = draw_it()
         for kind in formats:
             path = folder / f"{re.sub('[^A-Za-z0-9_+-]+', '-', name)}.{kind}"
             # Without a date in it, the same runs give the same bytes.
@@ -106,25 +128,26 @@ def _save(
     return written
 
 
-def _figures(runs: Sequence[Run]) -> Iterator[tuple[str, Figure]]:
-    yield "accuracy", accuracy_figure(runs)
+def _figures(runs: Sequence[Run]) -> Iterator[tuple[str, Draw]]:
+    yield "accuracy", partial(accuracy_figure, runs)
     for run in runs:
         whole = percent_of_class(run["confusion"][WHOLE])
         values = {
             name: by_class(counts, run["metric"]) for name, counts in run["confusion"].items()
         }
         measure = "F1" if run["metric"] == F1 else "accuracy"
-        yield f"confusion-{run['name']}", confusion_figure(whole, run["classes"])
-        yield f"class-{measure}-{run['name']}", class_figure(values, run["classes"], measure)
+        of_classes = partial(class_figure, values, run["classes"], measure)
+        yield f"confusion-{run['name']}", partial(confusion_figure, whole, run["classes"])
+        yield f"class-{measure}-{run['name']}", of_classes
         if run["curves"]:
-            yield f"training-{run['name']}", training_figure(run)
+            yield f"training-{run['name']}", partial(training_figure, run)
 
 
-def _of_settings(runs: Sequence[Measured]) -> Iterator[tuple[str, Figure]]:
+def _of_settings(runs: Sequence[Measured]) -> Iterator[tuple[str, Draw]]:
     settings = [setting_data(setting, {}) for setting in settings_of(runs)][: len(MARKS)]
-    yield "risk-coverage", risk_figure(settings)
+    yield "risk-coverage", partial(risk_figure, settings)
     if measured := [setting for setting in settings if setting["faults"]]:
-        yield "faults", faults_figure(measured)
+        yield "faults", partial(faults_figure, measured)
 
 
 def risk_figure(settings: Sequence[Run]) -> Figure:

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli import dmft
+from dmft.commands.experiment import RowProgress
 from dmft.data import open_cache
 from dmft.experiments import (
     RESULTS_FILE,
@@ -428,12 +429,27 @@ def test_the_command_lists_does_and_does_nothing_twice(place, tmp_path):
     done = invoke(*common, "--out", out, "--workers", 0, "--seeds", "5")
     assert done.exit_code == 0
     assert "[3/3] distilled mid F=4, p subject-1, skeleton+inertial, seed 5: acc" in done.stderr
+    begun = [line for line in done.stderr.splitlines() if line.startswith("begun: ")]
+    assert len(begun) == 3, "before the first of them has ended"
+    assert done.stderr.index(begun[0]) < done.stderr.index("[1/3]")
     assert done.stdout.endswith(
         f"3 trained, 0 finished before, 0 failed.\nNext: dmft tables {out}\n"
     )
     again = invoke(*common, "--out", out, "--workers", 0, "--seeds", "5")
     assert "3 rows are finished already, 0 are left." in again.stderr
     assert "0 trained, 3 finished before" in again.stdout
+
+
+def test_a_row_that_begins_says_which_fold_of_how_many_it_is(place, capsys):
+    rows = plan_rows(load_experiment(str(place / "e.toml")), open_cache(place / "c.zarr"), "cpu")
+    second = dataclasses.replace(rows[0], fold="subject-2", key="f" * 64)
+    progress = RowProgress([*rows, second])
+    progress.start([second], n_found=3)
+    progress.epoch(second, 0)
+    progress.epoch(second, 1)
+    said = capsys.readouterr().err
+    assert said.count("begun: ") == 1
+    assert f"begun: {second.title}, fold 2 of 2\n" in said
 
 
 def test_without_a_file_the_command_names_the_shipped_experiments():
