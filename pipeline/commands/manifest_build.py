@@ -54,18 +54,53 @@ def _written(command: Command) -> Command:
 
 
 class _Sources(click.Group):
-    """A group whose error names what recordings can be listed of."""
+    """A group with the data sets that installed packages bring beside its own commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Its own, then the packages'."""
+        from pipeline.manifests.plugins import dataset_plugins
+
+        return [
+            *super().list_commands(ctx),
+            *(n for n in dataset_plugins() if n not in self.commands),
+        ]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """One of its own, or one made for a data set that a package brings."""
+        from pipeline.manifests.plugins import dataset_plugins
+
+        own = super().get_command(ctx, name)
+        return _of_plugin(name) if own is None and name in dataset_plugins() else own
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that is named."""
-        if args and args[0] not in self.commands:
+        if args and args[0] not in (known := self.list_commands(ctx)):
             ctx.fail(
-                f"{args[0]!r} is not one of {', '.join(sorted(self.commands))}: your own "
+                f"{args[0]!r} is not one of {', '.join(known)}: your own "
                 "recordings are listed in a 'table', or by a 'pattern' of their paths"
             )
         return super().resolve_command(ctx, args)
+
+
+def _of_plugin(name: str) -> click.Command:
+    @click.command(name, short_help="A data set that an installed package brings.")
+    @_RAW
+    @_written
+    def plugin_command(raw: str, **how: Any) -> None:
+        """List the recordings in the folder RAW as an installed package finds them.
+
+        The package brings the data set's description too; it travels in the list, with the
+        package's name and version.
+        """
+        from pipeline.manifests.plugins import build_plugin, load_dataset
+
+        brought = load_dataset(name)
+        _check_readers(brought.description)
+        _write(raw, lambda tree, **k: build_plugin(brought, tree, **k), **how)
+
+    return plugin_command
 
 
 @click.group(cls=_Sources)
@@ -129,12 +164,16 @@ def pattern_command(raw: str, description: Path, **how: Any) -> None:
 
 def _load(description: Path) -> Description:
     """A description whose readers are all there."""
+    own = load_description(description)
+    _check_readers(own)
+    return own
+
+
+def _check_readers(description: Description) -> None:
     from pipeline.readers.described import readable_as
 
-    own = load_description(description)
-    for modality in own.modalities.values():
+    for modality in description.modalities.values():
         readable_as(modality.reading)
-    return own
 
 
 def _of_layout(dataset: str, raw: str, n_classes: int | None = None, **how: Any) -> None:

@@ -23,6 +23,8 @@ from pipeline.datasets.pattern import Pattern
 from pipeline.datasets.reading import Kind, Reading, Source
 
 _NAME = re.compile(r"[a-z][a-z0-9\-]*")
+PLUGIN = "plugin"
+"""Key under which a manifest keeps the package that brought its description."""
 VALUES = "values"
 """Key under which a manifest keeps what the numbers of an attribute stand for."""
 
@@ -109,6 +111,8 @@ class Top:
     equal_lengths: tuple[tuple[str, ...], ...] = ()
     """Pairs of modalities that always have as many rows or frames as each other, as
     ``[["depth", "skeleton"]]``; where a record's differ, both are set aside."""
+    plugin: str = ""
+    """Package and version that brought the description; ``dmft manifest build NAME`` adds it."""
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Attribute to what its numbers, from 0, stand for; a manifest adds it."""
 

@@ -28,6 +28,8 @@ MAX_COLUMNS = 1000
 FIRST_ROW = 2
 """As a spreadsheet counts: the header is row 1."""
 _RESERVED = ("record_id", "label")
+_DOTTED = re.compile(r"(\A|/)\.(/|\Z)|/\Z")
+"""What a path has that can be written shorter."""
 
 
 def build_table(
@@ -57,9 +59,21 @@ def build_table(
 
 
 def list_rows(
-    description: Description, table: pd.DataFrame, where: str, *, labelled: bool = True
+    description: Description,
+    table: pd.DataFrame,
+    where: str,
+    *,
+    labelled: bool = True,
+    first_row: int = FIRST_ROW,
 ) -> list[Listed]:
     """What a table's rows say; where it is not labelled, of the modalities that it has.
+
+    Args:
+        description: Of their data set.
+        table: Texts, a row a record.
+        where: Who lists them, for errors.
+        labelled: Whether there is a label.
+        first_row: The number of the first row, for errors.
 
     Raises:
         ContractError: a column is not there, or its name cannot be an attribute's.
@@ -109,13 +123,13 @@ def list_rows(
         problems.add("it has no rows: wanted one a record")
     problems.check()
     nothing = [""] * len(table)
-    label = table[top.label] if labelled else nothing
-    names = table.get(top.record, nothing)
-    path_cells = [(source, column, table[column]) for source, column in of_paths.items()]
-    field_cells = [(name, table[column]) for name, column in fields.items()]
+    label = table[top.label].tolist() if labelled else nothing
+    names = table[top.record].tolist() if top.record in columns else nothing
+    path_cells = [(source, column, table[column].tolist()) for source, column in of_paths.items()]
+    field_cells = [(name, table[column].tolist()) for name, column in fields.items()]
     listed = []
     for at in range(len(table)):
-        row = f"row {at + FIRST_ROW}"
+        row = f"row {at + first_row}"
         listed.append(
             Listed(
                 place=row,
@@ -178,6 +192,8 @@ def _record_of(each: Listed) -> str:
 def _plain(path: str) -> str:
     """A path with forward slashes and without ``./``; what leads out of the tree still does."""
     forward = path.replace("\\", "/")
+    if "//" not in forward and not _DOTTED.search(forward):
+        return forward
     return PurePosixPath(forward).as_posix()
 
 
