@@ -19,7 +19,7 @@ from pipeline.contract import ModalitySpec
 if TYPE_CHECKING:
     from dmft.data import Cache
 
-MAX_TRACES = 12
+MAX_TRACES = 24
 """A modality of at most so many features is drawn as a line each."""
 GROUPS = 32
 """Rows of a heat map; more features are averaged in groups."""

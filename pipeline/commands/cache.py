@@ -194,13 +194,22 @@ def verify(
     show_default=True,
     help="Where to write the page.",
 )
-@click.option("--records", default=8, show_default=True, help="How many records to draw.")
+@click.option("--records", default=12, show_default=True, help="How many records to draw.")
+@click.option(
+    "--record",
+    "named",
+    multiple=True,
+    metavar="ID",
+    help="Draw this record first; repeatable, beside --records.",
+)
 @click.option(
     "--raw",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The raw recordings: also draw a few frames of colour and depth, which no cache holds.",
 )
-def view(location: str, output: Path, records: int, raw: Path | None) -> None:
+def view(
+    location: str, output: Path, records: int, named: tuple[str, ...], raw: Path | None
+) -> None:
     """Write what is in CACHE as one HTML page: counts, gaps, ranges, outliers, a few records.
 
     The page needs no network and no other file. Suspect records are also printed.
@@ -208,7 +217,7 @@ def view(location: str, output: Path, records: int, raw: Path | None) -> None:
     from pipeline.view import write_view
 
     with _or_damaged(location):
-        n_bytes, suspects = write_view(location, output, n_shown=records, raw=raw)
+        n_bytes, suspects = write_view(location, output, n_shown=records, named=named, raw=raw)
     for odd in suspects:
         click.echo(
             f"suspect: {odd.record_id}: {odd.what} is {odd.value:.3g}, "

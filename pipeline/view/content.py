@@ -5,7 +5,7 @@ Of large caches it reads whole chunks, spread evenly, up to a number of bytes, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.cache.ledger import Entry
 from pipeline.cache.writer import CacheStore
-from pipeline.contract import ModalitySpec, Presence, feature_array
+from pipeline.contract import ModalitySpec, Presence, StreamRef, feature_array
 
 PRESENT = Presence.PRESENT.name.lower()
 READ_BYTES = 256 << 20
@@ -50,6 +50,16 @@ class CacheContent:
     """Raw lengths in the same rows and columns, 0 where a modality is not present."""
     values: Mapping[str, Values]
     """The features of each modality, summed up."""
+
+    @property
+    def streams(self) -> Mapping[str, tuple[str, ...]]:
+        """Modality to the names of all streams that a record has of it."""
+        named: dict[str, dict[str, None]] = {name: {} for name in self.store.spec.modalities}
+        for record in self.store.records:
+            for modality, streams in record.streams.items():
+                if modality in named:
+                    named[modality] |= dict.fromkeys(stream.name for stream in streams)
+        return {modality: tuple(sorted(names)) for modality, names in named.items()}
 
     @classmethod
     def read(cls, location: str) -> CacheContent:
@@ -99,6 +109,12 @@ def _read_values(store: CacheStore, modality: str, present: NDArray[np.bool_]) -
         patches=np.concatenate(blocks),
         complete=len(chunks) == n_chunks,
     )
+
+
+def lacking(names: Sequence[str], streams: Sequence[StreamRef]) -> list[str]:
+    """Streams of a modality that a record lacks, though it has others of it."""
+    has = {stream.name for stream in streams}
+    return [name for name in names if name not in has] if has else []
 
 
 def some_of(values: NDArray[np.float32]) -> NDArray[np.float64]:

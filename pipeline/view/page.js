@@ -40,4 +40,9 @@ const chooser = document.getElementById("record");
 if (chooser) {
   chooser.addEventListener("change", () => drawRecord(Number(chooser.value)));
   drawRecord(Number(chooser.value));
+  for (const link of document.querySelectorAll("a[data-record]"))
+    link.addEventListener("click", () => {
+      chooser.value = link.dataset.record;
+      drawRecord(Number(chooser.value));
+    });
 }

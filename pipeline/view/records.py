@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.contract import Record, feature_array
+from pipeline.common.words import first_of, meant
+from pipeline.contract import ConfigError, Record, feature_array
 from pipeline.encoders.config import SkeletonEncoding
 from pipeline.encoders.kinds import READER, kind_noted
 from pipeline.raw.tree import RawTree
-from pipeline.view.content import PRESENT, CacheContent, centre, feature_name, some_of
+from pipeline.view.content import PRESENT, CacheContent, centre, feature_name, lacking, some_of
 from pipeline.view.frames import drawn_frames
 from pipeline.view.outliers import Outlier
 
-MAX_TRACES = 12
+MAX_TRACES = 24
 """A modality of at most so many features is drawn as a line each."""
 HEAT_FEATURES = 64
 """Rows of a heat map; more features are averaged in groups."""
@@ -24,14 +25,33 @@ JOINT_FEATURES = 60
 """D of a skeleton that is drawn as a person: 20 joints in x, y, z."""
 
 
-def choose(records: Sequence[Record], outliers: Sequence[Outlier], n: int) -> list[int]:
-    """Rows to draw: the worst suspects first, then records spread over the classes."""
+def choose(
+    records: Sequence[Record], outliers: Sequence[Outlier], n: int, named: Sequence[str] = ()
+) -> list[int]:
+    """Rows to draw: those named, then the worst suspects, then records spread over the classes.
+
+    Args:
+        records: Of the cache, in the order of its rows.
+        outliers: What stands out of them.
+        n: How many, beside those named; two thirds at most are suspects.
+        named: Record ids to draw in any case.
+
+    Raises:
+        ConfigError: there is no record of a name.
+    """
     rows = {record.id: row for row, record in enumerate(records)}
+    if unknown := [name for name in named if name not in rows]:
+        raise ConfigError(
+            f"there is no record {unknown[0]!r}{meant(unknown[0], rows)}: the cache has "
+            f"{len(rows):,}, such as {first_of(list(rows), 3)}"
+        )
     worst = sorted((o for o in outliers if o.suspect), key=lambda o: -o.deviations)
-    chosen = list(dict.fromkeys(rows[o.record_id] for o in worst))[: n // 2]
+    chosen = list(dict.fromkeys(rows[o.record_id] for o in worst))[: n * 2 // 3]
     by_class = sorted(range(len(records)), key=lambda row: (records[row].label, row))
     spread = [by_class[int(k)] for k in np.linspace(0, len(records) - 1, n if by_class else 0)]
-    return list(dict.fromkeys(chosen + spread))[:n]
+    asked = list(dict.fromkeys(rows[name] for name in named))
+    others = [row for row in dict.fromkeys(chosen + spread) if row not in asked]
+    return asked + others[:n]
 
 
 def drawn_from(
@@ -87,7 +107,9 @@ def _record(
         if name not in centres or state != PRESENT:
             about.append(f"{name} {state}")
             continue
-        about.append(f"{name} {content.lengths[name].iloc[row]} long")
+        lacks = lacking(content.streams[name], record.streams.get(name, ()))
+        without = f" without {', '.join(lacks)}" if lacks else ""
+        about.append(f"{name} {content.lengths[name].iloc[row]} long{without}")
         patches = np.asarray(group[feature_array(name)][row], np.float64)
         is_skeleton = kind_noted(modality.encoding).settings is SkeletonEncoding
         is_kinect = modality.n_features == JOINT_FEATURES and READER not in modality.encoding

@@ -1,4 +1,4 @@
-"""The tables of a cache's page: what there is, what is missing, how long, of what values."""
+"""The tables of a cache's page: what there is, what is missing, of what values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.view.content import PRESENT, CacheContent, feature_name, some_of
+from pipeline.view.content import PRESENT, CacheContent, feature_name, lacking, some_of
 
 MANY_FEATURES = 128
 """Up to so many features each has a line of its own."""
@@ -29,7 +29,9 @@ def counts(content: CacheContent) -> Iterator[tuple[str, pd.DataFrame]]:
     for column in spec.columns:
         keys = [str(record.attributes.get(column, "none")) for record in records]
         by_value = present.groupby(np.array(keys)).sum()
-        if len(by_value) <= MOST_GROUPS and len(by_value) != len(spec.classes):
+        pairs = {(record.label, key) for record, key in zip(records, keys, strict=True)}
+        is_the_class = len(pairs) == len(by_value) == len({label for label, _ in pairs})
+        if len(by_value) <= MOST_GROUPS and not is_the_class:
             numbers_first = lambda key: (not key.lstrip("-").isdigit(), len(key), key)  # noqa: E731
             yield column, by_value.loc[sorted(by_value.index, key=numbers_first)]
 
@@ -45,6 +47,33 @@ def gaps(content: CacheContent) -> pd.DataFrame:
         reason=[f"{failure.stage}: {failure.message}" if failure else "" for failure in failures],
         file=[(failure and failure.path) or "" for failure in failures],
     )
+
+
+def streams(content: CacheContent) -> pd.DataFrame:
+    """Records that have each stream of a modality of several: modality, stream, has, lacks.
+
+    Counted are records in which the modality is present, and so has one stream at least.
+    """
+    rows = []
+    for modality, names in content.streams.items():
+        held = content.states[modality].to_numpy() == PRESENT
+        files = [r.streams.get(modality, ()) for r in content.store.records]
+        for name in names if len(names) > 1 else ():
+            has = [any(stream.name == name for stream in each) for each in files]
+            n = int((np.array(has) & held).sum())
+            rows.append((modality, name, n, int(held.sum()) - n))
+    return pd.DataFrame(rows, columns=["modality", "stream", "has", "lacks"])
+
+
+def partial(content: CacheContent) -> pd.DataFrame:
+    """Records that have a modality with a part of its streams: record, modality, without."""
+    rows = []
+    for modality, names in content.streams.items():
+        states = content.states[modality].to_numpy()
+        for record, state in zip(content.store.records, states, strict=True):
+            if state == PRESENT and (lacks := lacking(names, record.streams.get(modality, ()))):
+                rows.append((record.id, modality, ", ".join(lacks)))
+    return pd.DataFrame(rows, columns=["record", "modality", "without"])
 
 
 def ranges(content: CacheContent) -> Iterator[dict[str, Any]]:

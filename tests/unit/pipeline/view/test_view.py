@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli import dmft
-from pipeline.contract import ContractError, ModalitySpec, Record
+from pipeline.contract import ConfigError, ContractError, ModalitySpec, Record
 from pipeline.view import content, write_view
 from pipeline.view.content import Values
 from pipeline.view.outliers import length_outliers, value_outliers
@@ -150,3 +150,62 @@ def test_a_cache_that_is_still_being_made_shows_what_is_pending(tmp_path):
     assert "state building" in text
     assert text.count("<td>pending</td>") == 4
     assert all(set(each["traces"]) == set() for each in data_of(text)["records"])
+
+
+@pytest.fixture(scope="module")
+def sensors(tmp_path_factory):
+    """A cache of MMAct's sensors, four streams and 16 columns, with one file missing."""
+    folder = tmp_path_factory.mktemp("sensors")
+    size = ["--subjects", "1", "--sessions", "1", "--cameras", "1", "--classes", "2"]
+    steps = [
+        ["synth", "mmact", "raw", *size, "--seconds", "1", "--modalities", "inertial"],
+        ["manifest", "build", "mmact", "raw", "-o", "raw.jsonl"],
+        ["encode", "raw.jsonl", "--raw", "raw", "--out", "c.zarr", "--workers", "0"],
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for number, arguments in enumerate(steps):
+            if number == 1:
+                next((folder / "raw").rglob("*gyro*/**/*.csv")).unlink()
+            done = CliRunner().invoke(dmft, arguments, catch_exceptions=False)
+            assert done.exit_code == 0, done.output
+    return folder / "c.zarr"
+
+
+def test_a_record_with_three_of_four_streams_is_not_whole_and_its_columns_are_drawn(
+    sensors, tmp_path
+):
+    write_view(str(sensors), tmp_path / "v.html")
+    text = (tmp_path / "v.html").read_text()
+    n = len(data_of(text)["records"])
+    assert "none missing; 1 without some stream" in text
+    assert re.findall(r"<td>gyro</td><td[^>]*>(\d)</td><td[^>]*>1 \(!\)</td>", text) == [str(n - 1)]
+    assert "Records with a part of their streams (1)" in text
+    (partly,) = (each for each in data_of(text)["records"] if "without gyro" in each["about"])
+    assert np.array(partly["traces"]["inertial"]).shape[1:] == (16,)
+
+
+def test_named_records_are_drawn_first_and_unknown_ones_refused(cache, tmp_path):
+    arguments = ["cache", "view", str(cache), "-o", str(tmp_path / "v.html"), "--records", "2"]
+    done = CliRunner().invoke(dmft, [*arguments, "--record", "a4_s1_t1"], catch_exceptions=False)
+    assert done.exit_code == 0
+    drawn = [each["id"] for each in data_of((tmp_path / "v.html").read_text())["records"]]
+    assert (drawn[0], len(drawn)) == ("a4_s1_t1", 3)
+    with pytest.raises(ConfigError, match=r"no record 'a4_s1_tt' \(did you mean 'a4_s1_t1'\?\)"):
+        write_view(str(cache), tmp_path / "v.html", named=["a4_s1_tt"])
+
+
+def test_a_record_that_is_drawn_is_a_link_to_its_drawing(page):
+    links = re.findall(r'<a href="#records" data-record="(\d+)">(.*?)</a>', page)
+    assert links
+    drawn = [each["id"] for each in data_of(page)["records"]]
+    assert all(drawn[int(number)] == name for number, name in links)
+
+
+def test_people_are_counted_though_they_are_as_many_as_classes(tmp_path):
+    raw = write_raw(tmp_path / "raw", ["a1_s1_t1", "a2_s1_t1", "a1_s2_t1", "a2_s2_t1"])
+    encode_here(raw, tmp_path / "c.zarr")
+    write_view(str(tmp_path / "c.zarr"), tmp_path / "v.html")
+    text = (tmp_path / "v.html").read_text()
+    assert "By subject (2)" in text
+    assert "By action" not in text, "which is the class"
