@@ -15,18 +15,19 @@ PATH = click.Path(path_type=Path)
 
 
 class CachePath(click.Path):
-    """A cache on a disk of this machine, by its path or a ``file://`` URL."""
+    """A cache: its path, a ``file://`` URL, or the URL of one that is read where it lies."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return the path; training reads a cache again and again, so it must lie here."""
+        """Return the path, or that of the folder which stands for a cache elsewhere."""
         scheme, separator, rest = str(value).partition("://")
-        if separator and scheme != "file":
-            self.fail(
-                f"{value} is not on a disk of this machine: bring it to one with 'dmft fetch "
-                f"{value} COPY' and name the copy",
-                param,
-                ctx,
-            )
+        if separator and scheme != "file" and not ctx.resilient_parsing:
+            from dmft.data.mirror import mirror_of, said
+            from pipeline.common.progress_bar import ProgressBar
+
+            with ProgressBar() as bar:
+                path = mirror_of(str(value), bar.follow("opening", "objects"))
+            click.echo(said(path), err=True)
+            return path
         return super().convert(f"/{rest.lstrip('/')}" if separator else value, param, ctx)
 
 

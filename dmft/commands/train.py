@@ -101,7 +101,8 @@ def train(
 
     The weights are those of the last epoch, or of the best one on people held out of the training
     side (--validate subject --keep best): nothing is chosen on test records. The same command again
-    goes on where an interrupted training stopped.
+    goes on where an interrupted training stopped. CACHE may be a URL such as s3://bucket/utd.zarr,
+    which is read in place.
 
     \b
     The usual order: all folds for the figures, then one model on every record to use.

@@ -24,6 +24,7 @@ from zarr.errors import BaseZarrError
 
 from dmft.data import views
 from dmft.data.integrity import check_table, chunk_checksums, read_checksums
+from dmft.data.mirror import find_mirror, is_elsewhere, mirror_of
 from dmft.data.out_of_core import StoredPatches
 from dmft.data.prefetch import read_ahead
 from dmft.data.shuffle import ShuffleBuffer, room_for
@@ -205,7 +206,8 @@ def open_cache(
     """Open a cache with the features of some modalities; all of them where None.
 
     Args:
-        path: The cache.
+        path: The cache: a folder, or the URL of one in an object store, which is read in place
+            (:mod:`dmft.data.mirror`).
         modalities: Which to open, in this order.
         memory: Bytes that their patches may take. If they need more they stay on the
             disk. None holds them in memory whatever they need.
@@ -216,7 +218,7 @@ def open_cache(
         ContractError: it is not a complete cache of this schema version with these modalities, or
             something in it is not what was written.
     """
-    path = Path(path)
+    path = mirror_of(path) if isinstance(path, str) and is_elsewhere(path) else Path(path)
     group = _open_group(path)
     spec = _spec_of(group, path)
     if spec.state is not CacheState.COMPLETE:
@@ -264,6 +266,7 @@ def open_cache(
             present=present[:, column],
             record_ids=ids,
             checksums=None if checksums is None else chunk_checksums(path, checksums, name),
+            mirror=find_mirror(path, checksums),
         )
     shuffle_buffer, residency = room_for(stored, memory)
     log.info("%s: %s", path, residency)

@@ -8,8 +8,9 @@ other way, such as a compressed copy of a cache, are read through Zarr.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from zarr.codecs import BytesCodec, Crc32cCodec
 from pipeline.common.checksums import CRC_BYTES
 from pipeline.common.cores import n_cores
 
+Bring = Callable[[int], None]
+LOOKS = 3
+"""How often a chunk is brought that another process takes away before it is opened."""
 N_THREADS = min(4, n_cores())
 _NOT_FINITE: dict[Any, tuple[Any, int, int]] = {
     np.dtype("<f2"): (np.dtype("<u2"), 0x7FFF, 0x7C00),
@@ -40,6 +44,7 @@ def read_rows(
     first: int = 0,
     n_threads: int = N_THREADS,
     checksums: Mapping[int, bytes] | None = None,
+    bring: Bring | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Read the chunks that hold a wanted row; rows of the other chunks are zero.
 
@@ -50,6 +55,7 @@ def read_rows(
         first: Where in the array to begin, inside a chunk or at its start.
         n_threads: Chunks that are read at a time.
         checksums: Chunk to the checksum that it must have; None to believe the one that it ends in.
+        bring: Has a chunk's file here, of a cache that lies elsewhere.
 
     Returns:
         The rows, and which of them are finite as :func:`finite_rows` says it, looked at while a
@@ -66,7 +72,7 @@ def read_rows(
     def read(start: int) -> None:
         part = slice(max(start, 0), start + size)
         if plain:
-            _read_chunk(folder, rows, start, size, first, checksums)
+            _read_chunk(folder, rows, start, size, first, checksums, bring)
         else:
             rows[part] = array[first + part.start : first + min(part.stop, len(rows))]
         finite[part] = finite_rows(rows[part], wanted[part])
@@ -107,6 +113,17 @@ def _is_plain(array: Any) -> bool:
     return little and array.chunks[1:] == array.shape[1:] and array.dtype in _NOT_FINITE
 
 
+def _opened(path: Path, bring: Bring | None, chunk: int) -> FileIO:
+    """A chunk's file, which is brought first where it is not here."""
+    for _ in range(LOOKS if bring else 0):
+        try:
+            return path.open("rb", buffering=0)
+        except FileNotFoundError:
+            assert bring is not None
+            bring(chunk)
+    return path.open("rb", buffering=0)
+
+
 def _read_chunk(
     folder: Path,
     rows: NDArray[Any],
@@ -114,13 +131,14 @@ def _read_chunk(
     size: int,
     first: int,
     checksums: Mapping[int, bytes] | None,
+    bring: Bring | None,
 ) -> None:
     """Read one chunk into its place from ``start`` on; ``rows`` may hold a part of it alone."""
     chunk = (first + start) // size
     path = folder / "c" / str(chunk) / "0" / "0"
     n_bytes = size * rows[0].nbytes
     try:
-        with path.open("rb", buffering=0) as file:
+        with _opened(path, bring, chunk) as file:
             whole = start >= 0 and start + size <= len(rows)
             place: Any = rows[max(start, 0) : start + size]
             if not whole:

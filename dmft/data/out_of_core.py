@@ -15,7 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dmft.data.chunks import N_THREADS, read_rows
+from dmft.data.chunks import N_THREADS, Bring, read_rows
+from dmft.data.mirror import Mirror
+from pipeline.common.stores import StoreError
 from pipeline.contract import ContractError, ModalitySpec, feature_array
 
 
@@ -35,6 +37,9 @@ class StoredPatches:
     """Names the record in an error."""
     checksums: Mapping[int, bytes] | None = None
     """Chunk to the CRC-32C that it must have; None where the cache is trusted as it is."""
+
+    mirror: Mirror | None = None
+    """Brings chunks of a cache that lies elsewhere."""
 
     def __post_init__(self) -> None:
         shape = (len(self.record_ids), self.spec.n_patches, self.spec.n_features)
@@ -57,6 +62,12 @@ class StoredPatches:
         """The stored type."""
         return torch.float16 if self.spec.dtype == "float16" else torch.float32
 
+    @property
+    def _bring(self) -> Bring | None:
+        """Has a chunk's file here; None of a cache that lies here."""
+        mirror, name = self.mirror, feature_array(self.spec.name)
+        return None if mirror is None else lambda chunk: mirror.bring(f"{name}/c/{chunk}/0/0")
+
     def read(self, start: int, stop: int, n_threads: int = N_THREADS) -> NDArray[Any]:
         """Read neighbouring records; rows of absent ones are zero.
 
@@ -69,8 +80,10 @@ class StoredPatches:
         folder = self.path / feature_array(self.spec.name)
         try:
             patches, finite = read_rows(
-                folder, self.array, is_present, start, n_threads, self.checksums
+                folder, self.array, is_present, start, n_threads, self.checksums, self._bring
             )
+        except StoreError:
+            raise
         except (ValueError, RuntimeError, OSError) as error:
             raise ContractError(
                 f"{self.path}: array {self.spec.name!r} is damaged "

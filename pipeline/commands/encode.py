@@ -309,8 +309,7 @@ def _print(summary: Summary, seconds: float, out: str) -> None:
     else:
         cache = out.removeprefix("file://")
         if "://" in cache:
-            click.echo(f"Where it is trained on: dmft fetch {out} COPY")
-            cache = "COPY"
+            click.echo(f"To bring it to a disk of the machine that trains: dmft fetch {out} COPY")
         if names := _protocols_for(summary.spec.dataset):
             click.echo(f"Protocols of {summary.spec.dataset}: {', '.join(names)}")
         click.echo(f"Next: dmft train {cache} --protocol NAME --model teacher --out RUN")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,13 +56,18 @@ class _Arrived:
 
 
 def fetch(
-    source: Store, out: Path, *, on_progress: OnProgress = lambda done, total: None
+    source: Store,
+    out: Path,
+    *,
+    later: Set[str] = frozenset(),
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Fetched:
     """Bring a published cache or run into a folder.
 
     Args:
         source: Where it is published.
         out: The folder: new, empty, or with a part of it.
+        later: Objects that are not brought now, for whoever brings them when they are wanted.
         on_progress: Told how far it is.
 
     Raises:
@@ -80,11 +85,12 @@ def fetch(
     for parent in {(out / key).parent for key in (*listing.checksums.sha256, SUMS_FILE)}:
         sweep_partial(parent)
     keeps_list = listing.kind == "cache"  # a run's files change as it is measured
-    total, arrived = len(listing.checksums.sha256) + keeps_list, list[_Arrived]()
+    total, arrived = len(listing.checksums.sha256.keys() - later) + keeps_list, list[_Arrived]()
     for keys in listing.in_order():
         if any(one.is_damaged for one in arrived):
             break  # what says what the whole is must not stand beside what is damaged
-        for one in together(partial(_bring, source, listing, out), keys):
+        now = [key for key in keys if key not in later]
+        for one in together(partial(_bring, source, listing, out), now):
             arrived.append(one)
             on_progress(len(arrived), total)
     damaged = tuple(one.key for one in arrived if one.is_damaged)

@@ -86,19 +86,6 @@ def test_help_loads_no_heavy_library():
     subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
 
 
-@pytest.mark.parametrize("command", ["train", "distill", "experiment"])
-def test_a_cache_elsewhere_is_to_be_copied_first(command):
-    """It looked for s3:/bucket on the disk."""
-    arguments = {
-        "train": ["train", "s3://bucket/c.zarr", "--protocol", "utd-loso", "--out", "r"],
-        "distill": ["distill", "s3://bucket/c.zarr", "--teacher", "t", "--out", "r"],
-        "experiment": ["experiment", "x", "--cache", "s3://bucket/c.zarr", "--out", "r"],
-    }
-    done = CliRunner().invoke(dmft, arguments[command])
-    assert done.exit_code == 2
-    assert "s3://bucket/c.zarr is not on a disk of this machine: bring it to one" in done.stderr
-
-
 def test_a_file_url_is_a_path(tmp_path):
     url = (tmp_path / "none.zarr").as_uri()
     with pytest.raises(ContractError, match=f"{tmp_path}/none.zarr does not exist"):
