@@ -210,7 +210,8 @@ for graph in sys.argv[2:]:
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     facts = session.get_modelmeta().custom_metadata_map
     assert json.loads(facts["dmft"])["classes"] == facts["classes"].split("\\n")
-    probabilities, votes = session.run(None, given)
+    probabilities, votes, reliability = session.run(None, given)
+    assert reliability.shape == given["present"].shape
     print(json.dumps(probabilities.tolist()))
 """
 
