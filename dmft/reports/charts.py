@@ -20,6 +20,13 @@ from dmft.reports.pairs import People, person_accuracies
 WHOLE = "all modalities"
 MAX_ERRORS = 2000
 """Most wrong records of a run that the page carries for the matrix's cells."""
+CURVES = {
+    "loss": "loss",
+    "accuracy": "accuracy of training",
+    "val_loss": "loss on people held out",
+    "val_accuracy": "accuracy on people held out",
+}
+"""Columns of the epochs that are drawn, to what they are."""
 MAX_EPOCHS = 80
 """Most points of a training curve on the page; the figures for a paper have all."""
 MAX_POINTS = 120
@@ -59,7 +66,7 @@ def thinned(curve: Mapping[str, Any]) -> dict[str, Any]:
     """A training curve of few enough points for a page, with the epoch of each."""
     n = len(curve["loss"])
     kept = np.unique(np.linspace(0, n - 1, min(n, MAX_EPOCHS)).astype(int)).tolist()
-    points = {key: [curve[key][k] for k in kept] for key in ("loss", "accuracy")}
+    points = {name: [curve[name][k] for k in kept] for name in CURVES if name in curve}
     return {"fold": curve["fold"], "epoch": [k + 1 for k in kept], **points}
 
 
@@ -130,10 +137,13 @@ def run_data(run: Measured) -> dict[str, Any]:
             for error in errors.itertuples()
         ],
         "curves": [
-            {
-                "fold": fold.info.spec.fold.name,
-                "loss": fold.epochs["loss"].round(4).tolist(),
-                "accuracy": fold.epochs["accuracy"].round(4).tolist(),
+            {"fold": fold.info.spec.fold.name}
+            | {
+                name: [
+                    round(value, 4) if np.isfinite(value) else None for value in fold.epochs[name]
+                ]
+                for name in CURVES
+                if name in fold.epochs and fold.epochs[name].notna().any()
             }
             for fold in run.folds
             if len(fold.epochs)

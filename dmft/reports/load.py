@@ -209,7 +209,9 @@ def _setting_of(info: RunInfo) -> str:
     content = {key: table[key] for key in kept} | {"protocol": info.source.protocol.name}
     content["modalities"] = list(info.spec.stored)
     content["n_teachers"] = len(info.spec.teachers)
-    content["network"] = table["network"]
+    content |= {name: table[name] for name in ("network", "loss", "augment")}
+    held_out = info.spec.validation
+    content["validation"] = held_out and (held_out.by, held_out.keep, held_out.patience)
     return json.dumps(content, sort_keys=True)
 
 

@@ -89,6 +89,7 @@ def _told_apart(infos: Sequence[RunInfo]) -> list[str]:
         lambda alike: [info.source.protocol.name for info in alike],
         lambda alike: recipes_of([info.spec.config for info in alike]),
         lambda alike: [count(len(info.spec.teachers), "teacher") for info in alike],
+        lambda alike: [_own_of(info) for info in alike],
         lambda alike: [f"fold {info.spec.fold.name}" for info in alike],
     ]
     names = [
@@ -105,6 +106,16 @@ def _told_apart(infos: Sequence[RunInfo]) -> list[str]:
                 for index, more in zip(indices, said, strict=True):
                     names[index] = f"{name}, {more}"
     return names
+
+
+def _own_of(info: RunInfo) -> str:
+    """What of the user's own a run was trained with, and whom it held out."""
+    spec = info.spec
+    parts = [f"loss {spec.loss.title}"] if spec.loss else []
+    parts += [f"augment {spec.augment.title}"] if spec.augment else []
+    if spec.validation:
+        parts.append(f"{spec.validation.keep} epoch by {spec.validation.by} held out")
+    return ", ".join(parts) or "on the whole training side"
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

@@ -19,7 +19,7 @@ from dmft.evaluation.metrics import majority_share
 from dmft.evaluation.significance import bootstrap_macro_f1, wilson
 from dmft.reports import format as words
 from dmft.reports.at_hand import caches_at_hand, people_of
-from dmft.reports.charts import chart_data, matrices_of
+from dmft.reports.charts import CURVES, chart_data, matrices_of
 from dmft.reports.compare import (
     SURE_FROM,
     beside_published,
@@ -159,6 +159,11 @@ def render_report(
         people=bool(people) and not folds_are_people(settings, people),
         not_at_hand=not_at_hand,
         unseen=unseen,
+        curves={
+            name: words_of
+            for name, words_of in CURVES.items()
+            if any(name in curve for run in found["runs"] for curve in run["curves"])
+        },
         run_settings=[run.setting for run in runs],
         found=found,
         words=words,

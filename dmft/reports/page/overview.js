@@ -45,8 +45,8 @@ function bySetting(id, name, label, of, sorted) {
 /** The mean of training curves of equal epochs; where they differ, of those that have the epoch. */
 function meanCurve(curves, key) {
   const at = new Map();
-  for (const curve of curves)
-    curve.epoch.forEach((epoch, i) => at.set(epoch, [...(at.get(epoch) ?? []), curve[key][i]]));
+  for (const curve of curves.filter((each) => each[key]))
+    curve.epoch.forEach((epoch, i) => { if (curve[key][i] !== null) at.set(epoch, [...(at.get(epoch) ?? []), curve[key][i]]); });
   return [...at].sort((a, b) => a[0] - b[0]).map(([epoch, values]) => [epoch, sum(values) / values.length]);
 }
 
@@ -62,9 +62,8 @@ function learning() {
     const thin = runs.slice(0, 60).map((run) => ({ name: run.name, kind: settings[run.setting].mark, dash: 0, thin: true, points: meanCurve(run.curves, key) }));
     const thick = settings.map((each, i) => ({ name: each.name, kind: each.mark,
       points: meanCurve(runs.filter((run) => run.setting === i).flatMap((run) => run.curves), key) }));
-    const part = key === "accuracy";
-    curves(figure, `learning-${key}`, `Training of every run: ${key}`, thick, room(900), 320, { xLabel: "epoch",
-      yLabel: part ? "accuracy of training" : key, format: part ? (v) => percent(v, 0) : undefined }, thin);
+    const part = key.endsWith("accuracy"), called = which.selectedOptions[0].textContent;
+    curves(figure, `learning-${key}`, `Training of every run: ${called}`, thick, room(900), 320, { xLabel: "epoch", yLabel: called, format: part ? (v) => percent(v, 0) : undefined }, thin);
   };
   which.addEventListener("change", redraw);
   redraw();

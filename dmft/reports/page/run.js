@@ -39,15 +39,16 @@ function curvesFigure(figure, run) {
   }
   const which = figure.querySelector("select");
   const redraw = () => {
-    const key = which.value;
-    const folds = run.curves.map((each) => ({ name: each.fold, kind: 1, dash: 0, thin: run.curves.length > 1, points: each[key].map((v, i) => [each.epoch[i], v]) }));
-    const mean = meanCurve(run.curves, key);
+    const key = which.value, having = run.curves.filter((each) => each[key]);
+    if (!having.length) return figure.querySelector(".drawing").replaceChildren(make("p", { class: "note" }, "Nobody was held out of this run's training side."));
+    const folds = having.map((each) => ({ name: each.fold, kind: 1, dash: 0, thin: having.length > 1, points: each[key].map((v, i) => [each.epoch[i], v]) }));
+    const mean = meanCurve(having, key);
     const all = folds.length > 1 ? [...folds, { name: "mean of the folds", kind: 0, dash: 0, points: mean }] : folds.map((each) => ({ ...each, kind: 0 }));
-    const part = key === "accuracy";
-    show(figure, lines(room(760), 300, `Training curve of ${run.name}: ${key}`, all, {
-      xLabel: folds.length > 1 ? "epoch; thick: mean of the folds, thin: each fold" : "epoch", yLabel: part ? "accuracy of training" : key,
+    const part = key.endsWith("accuracy"), called = which.selectedOptions[0].textContent;
+    show(figure, lines(room(760), 300, `Training curve of ${run.name}: ${called}`, all, {
+      xLabel: folds.length > 1 ? "epoch; thick: mean of the folds, thin: each fold" : "epoch", yLabel: called,
       yRange: part ? [0, 1] : undefined, format: part ? (v) => percent(v, 0) : undefined }), `${key}-${run.name}`,
-      [["fold", "epoch", key], ...run.curves.flatMap((each) => each.epoch.map((epoch, i) => [each.fold, epoch, each[key][i]]))]);
+      [["fold", "epoch", called], ...having.flatMap((each) => each.epoch.map((epoch, i) => [each.fold, epoch, each[key][i]]))]);
   };
   which.addEventListener("change", redraw);
   redraw();

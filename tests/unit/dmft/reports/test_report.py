@@ -18,11 +18,12 @@ from dmft.data import open_cache
 from dmft.evaluation.significance import bootstrap_macro_f1, mcnemar_p, wilson
 from dmft.reports.format import hits_of, interval
 from dmft.reports.load import load_runs
-from dmft.reports.names import short_names
+from dmft.reports.names import run_names, short_names
 from dmft.reports.page.html import render_report
 from dmft.reports.published import load_published
 from dmft.runs.files import write_json
 from dmft.runs.folder import read_info, write_info
+from dmft.runs.spec import Validation
 from dmft.training.distill import distill
 from dmft.training.train import train
 from pipeline.contract import ContractError
@@ -111,6 +112,36 @@ def test_runs_and_folds_stand_in_an_order_of_their_own_not_of_their_folders(plac
     loaded, _ = load_runs([tmp_path])
     assert [run.info.spec.kind for run in loaded] == ["teacher", "student", "distilled"]
     assert [fold.info.spec.fold.name for fold in loaded[0].folds] == ["subject-1", "subject-2"]
+
+
+def test_a_run_that_held_people_out_is_no_seed_of_one_that_did_not(place, tmp_path):
+    for name in ("plain", "aside"):
+        shutil.copytree(place / "runs/student", tmp_path / name)
+    for fold in sorted((tmp_path / "aside").glob("fold-*")):
+        info = read_info(fold)
+        aside = Validation(
+            by="subject", rule=info.spec.fold, split_hash="0" * 64, keep="best", patience=0
+        )
+        write_info(fold, replace(info, spec=replace(info.spec, validation=aside)))
+    runs, skipped = load_runs([tmp_path])
+    assert skipped == ()
+    assert len({run.setting for run in runs}) == 2
+    infos = [run.info for run in runs]
+    names = run_names(infos, [None, None])
+    assert names[0].endswith("best epoch by subject held out")
+    assert names[1].endswith("on the whole training side")
+
+
+def test_curves_of_people_held_out_are_drawn_where_there_are_any(place):
+    run = load_runs([place / "runs/student"])[0][0]
+    epochs = run.folds[0].epochs.assign(val_accuracy=[float("nan"), 0.75], val_loss=float("nan"))
+    first = replace(run.folds[0], epochs=epochs)
+    found = data_of(render_report([replace(run, folds=(first, *run.folds[1:]))]))
+    with_them, without = found["runs"][0]["curves"]
+    assert with_them["val_accuracy"] == [None, 0.75]
+    assert (
+        set(without) == {"fold", "epoch", "loss", "accuracy"} == set(with_them) - {"val_accuracy"}
+    )
 
 
 def test_the_same_fold_twice_stays_two_runs(place):
