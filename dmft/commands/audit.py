@@ -30,7 +30,7 @@ SHOWN = 5
     "--kind",
     "kinds",
     multiple=True,
-    type=click.Choice(["near-duplicate", "shared-file", "label", "missed", "length"]),
+    type=click.Choice(["near-duplicate", "shared-file", "label", "missed", "length", "range"]),
     help="Only these; repeatable.  [default: all]",
 )
 @click.option(
@@ -38,6 +38,20 @@ SHOWN = 5
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write all as a CSV, which 'dmft cache relabel' and 'drop --records' take.",
+)
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a page to look at: each suspect's signals beside what it is held against.",
+)
+@click.option(
+    "--records",
+    "n_each",
+    type=click.IntRange(0),
+    default=8,
+    show_default=True,
+    help="With --html: so many of each kind are drawn.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def audit(
@@ -47,24 +61,27 @@ def audit(
     nearer_than: float,
     kinds: tuple[str, ...],
     output: Path | None,
+    page: Path | None,
+    n_each: int,
     as_json: bool,
 ) -> None:
     """Name records of CACHE that deserve a look before a result is believed.
 
-    Near-duplicates and raw files on both sides of the split of --protocol, lengths out of the
-    family of their class; and from the predictions of RUNs, which never saw these records:
+    Near-duplicates and raw files on both sides of the split of --protocol; lengths and values out
+    of the family of their class; and from the predictions of RUNs, which never saw these records:
     labels that all of them contradict with confidence, and records that all of them miss.
 
     \b
-      dmft audit utd.zarr runs/* --protocol utd-loso -o suspects.csv
-    A suspicion is no proof: look at the recordings, take lines out of the table, and then
+      dmft audit utd.zarr runs/* --protocol utd-loso -o suspects.csv --html suspects.html
+    A suspicion is no proof: look at the page, tick what is to be changed and save that, or take
+    lines out of the table, and then
       dmft cache relabel utd.zarr suspects.csv
     """
     import pandas as pd
 
     from dmft.data import open_cache
-    from dmft.evaluation.audit import Suspect
     from dmft.evaluation.audit import audit as run
+    from dmft.evaluation.suspects import Suspect
     from dmft.protocols import choose_folds, load_protocol
 
     opened = open_cache(cache)
@@ -75,6 +92,11 @@ def audit(
         table = pd.DataFrame([asdict(each) for each in found], columns=list(_columns(Suspect)))
         with replacing(output) as partial:
             table.to_csv(partial, index=False)
+    n_bytes = 0
+    if page is not None:
+        from dmft.reports.suspects import write_suspects
+
+        n_bytes = write_suspects(opened, found, page, n_each=n_each)
     if as_json:
         click.echo(json.dumps([asdict(each) for each in found], indent=2))
         return
@@ -90,6 +112,8 @@ def audit(
         click.echo("nothing is suspect")
     if output is not None:
         click.echo(f"{output}: {len(found)} lines")
+    if page is not None:
+        click.echo(f"{page}: {n_bytes / 1e6:.2f} MB; open it in a browser")
 
 
 def _columns(suspect: type) -> tuple[str, ...]:

@@ -1,14 +1,14 @@
 """Records that deserve a look: what the trainer's side can tell whoever made the recordings.
 
 Near-duplicates across a split, one raw file on both sides of it, labels that models which never saw
-the record agree against, records that every model misses, and lengths out of their class's family.
+the record agree against, records that every model misses, and lengths and values out of their
+class's family.
 A suspicion is no proof: nothing is changed here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dmft.data import Cache
-from dmft.data.cache import read_lengths
+from dmft.evaluation.out_of_family import lengths_out_of_family, ranges_out_of_family
 from dmft.evaluation.predictions import read_predictions
+from dmft.evaluation.suspects import KINDS, Suspect, class_of
 from dmft.protocols import Fold
 from dmft.protocols.shared_files import shared_rows
 from dmft.runs.folder import PREDICTIONS_FILE, fold_folders
@@ -27,30 +28,6 @@ from pipeline.contract import ContractError
 POOLED = 16
 """Patches that pairs are sought on; those that are found are measured on all patches."""
 BLOCK = 512
-LENGTHS_OUT = 6.0
-"""Robust standard deviations from the median of the class, on log length."""
-FAMILY = 6
-"""Records that a class must have for its lengths to be a family."""
-KINDS = ("near-duplicate", "shared-file", "label", "missed", "length")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suspect:
-    """One record, and why it deserves a look."""
-
-    record: str
-    kind: str
-    """One of :data:`KINDS`."""
-    modality: str = ""
-    score: float
-    """The smaller the likelier of a near-duplicate (its distance); else the larger."""
-    other: str = ""
-    """The record that it is too near to."""
-    old_label: str
-    """Class name, as the cache has it."""
-    new_label: str = ""
-    """What it is likelier to be; of ``label`` alone."""
-    note: str
 
 
 def audit(
@@ -76,15 +53,12 @@ def audit(
         *_near_duplicates(cache, folds, nearer_than),
         *_shared_files(cache, folds),
         *_by_predictions(cache, runs),
-        *_lengths(cache),
+        *lengths_out_of_family(cache),
+        *ranges_out_of_family(cache),
     ]
     order = {kind: place for place, kind in enumerate(KINDS)}
     sign = {"near-duplicate": 1}
     return sorted(found, key=lambda s: (order[s.kind], sign.get(s.kind, -1) * s.score, s.record))
-
-
-def _class_of(cache: Cache, row: int) -> str:
-    return cache.spec.classes[int(cache.labels[row])]
 
 
 def _near_duplicates(cache: Cache, folds: Sequence[Fold], nearer_than: float) -> Iterator[Suspect]:
@@ -106,9 +80,9 @@ def _near_duplicates(cache: Cache, folds: Sequence[Fold], nearer_than: float) ->
                 modality=name,
                 score=distance / typical if typical else 0.0,
                 other=cache.record_ids[a],
-                old_label=_class_of(cache, b),
+                old_label=class_of(cache, b),
                 note=(f"on the two sides of {where}; " if where else "")
-                + f"{cache.record_ids[a]} is {_class_of(cache, a)}",
+                + f"{cache.record_ids[a]} is {class_of(cache, a)}",
             )
 
 
@@ -189,7 +163,7 @@ def _shared_files(cache: Cache, folds: Sequence[Fold]) -> Iterator[Suspect]:
                         kind="shared-file",
                         modality=name,
                         score=1.0,
-                        old_label=_class_of(cache, row),
+                        old_label=class_of(cache, row),
                         note=f"fold {fold.name} trains on the same raw file",
                     )
 
@@ -234,29 +208,3 @@ def _by_predictions(cache: Cache, runs: Sequence[Path]) -> Iterator[Suspect]:
             note=f"{agree} of {len(chosen)} votes say {cache.spec.classes[likeliest]} "
             f"({mean[likeliest]:.0%}; {mean[label]:.0%} for the label)",
         )
-
-
-def _lengths(cache: Cache) -> Iterator[Suspect]:
-    lengths: Mapping[str, NDArray[np.int64]] = read_lengths(cache)
-    labels = cache.labels.numpy()
-    for column, name in enumerate(cache.modalities):
-        present = cache.present[:, column].numpy() & (lengths[name] > 0)
-        for label in np.unique(labels[present]):
-            rows = np.flatnonzero(present & (labels == label))
-            if len(rows) < FAMILY:
-                continue
-            logs = np.log(lengths[name][rows])
-            median = np.median(logs)
-            # A frame more or less is no difference, however alike the others are.
-            spread = max(1.4826 * np.median(np.abs(logs - median)), 0.05)
-            for row, z in zip(rows.tolist(), np.abs(logs - median) / spread, strict=True):
-                if z > LENGTHS_OUT:
-                    yield Suspect(
-                        record=cache.record_ids[row],
-                        kind="length",
-                        modality=name,
-                        score=float(z),
-                        old_label=_class_of(cache, row),
-                        note=f"{lengths[name][row]} rows; the median of its class is "
-                        f"{np.exp(median):.0f}",
-                    )

@@ -93,6 +93,72 @@ def test_a_label_that_all_runs_contradict_is_told_from_a_record_that_they_miss(p
         audit(cache.select("record_id != 'a1_s1_t1'"), runs=runs)
 
 
+def changed(path: Path, modality: str, row: int, change) -> Path:
+    group = zarr.open_group(str(path), mode="r+")
+    values = group[modality][...]
+    values[row] = change(values[row])
+    group[modality][...] = values
+    return seal(path)
+
+
+def test_values_out_of_their_family_are_found_with_the_feature(path):
+    """A unit that was mixed up, and a sensor that was dead."""
+    scale, dead = np.ones(6, np.float32), np.ones(6, np.float32)
+    scale[2], dead[4] = 9.81, 0
+    changed(path, "inertial", 3, lambda row: row * scale)
+    changed(path, "skeleton", 8, lambda row: row * dead + 0.1 * (1 - dead))
+    cache = open_cache(path)
+    found = {(s.record, s.modality): s.note for s in audit(cache)}
+    assert found.keys() == {(cache.record_ids[3], "inertial"), (cache.record_ids[8], "skeleton")}
+    assert found[cache.record_ids[3], "inertial"].startswith("feature 3 goes to ")
+    assert found[cache.record_ids[8], "skeleton"].startswith("feature 5 moves by 0; the median")
+
+
+def test_a_stream_that_a_record_lacks_is_no_range_out_of_its_family(path):
+    """It is stored as zeros, and its column has_STREAM says so."""
+    names = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "has_gyro")
+    group = zarr.open_group(str(path), mode="r+")
+    values = group["inertial"][...]
+    values[..., 5] = 1
+    values[3, :, 3:] = 0
+    group["inertial"][...] = values
+    about = dict(group.attrs["dmft"])
+    about["modalities"]["inertial"]["feature_names"] = names
+    group.attrs["dmft"] = about
+    assert audit(open_cache(seal(path))) == []
+
+
+def test_the_page_has_each_suspect_beside_what_it_is_held_against(path, tmp_path):
+    changed(path, "inertial", 3, lambda row: row * 50)
+    cache = open_cache(path)
+    ids = cache.record_ids
+    run = write_votes(tmp_path / "run", cache, {"a1_s1_t1": [0.1, 0.8, 0.1]})
+    page = tmp_path / "page.html"
+    answer = CliRunner().invoke(command, [str(path), str(run), "--html", str(page)])
+    assert answer.exit_code == 0, answer.output
+    assert f"{page}: 0." in answer.output
+    text = page.read_text()
+    found = json.loads(text.split('id="found">')[1].split("</script>")[0])
+    assert [s["kind"] for s in found["suspects"]] == ["label", "range"]
+    (label, of_range) = found["beside"]
+    assert [words for _, words in label] == [
+        "the suspect, labelled class_0",
+        "a typical class_0",
+        "a typical class_1",
+    ]
+    assert of_range[0][0] == ids[3]
+    typical = {ids[i]: cache.spec.classes[int(cache.labels[i])] for i in range(len(ids))}
+    assert all(words.endswith(typical[record]) for record, words in label[1:] + of_range[1:])
+    assert {record for each in (label, of_range) for record, _ in each} == set(
+        found["drawn"]["records"]
+    )
+    traces = found["drawn"]["records"]["a1_s1_t1"]["traces"]["inertial"]
+    np.testing.assert_allclose(traces, cache.features["inertial"][0].numpy(), rtol=1e-2)
+    again = ["--html", str(page), "--records", "0"]
+    assert CliRunner().invoke(command, [str(path), str(run), *again]).exit_code == 0
+    assert '"beside":[[],[]]' in page.read_text()
+
+
 def test_a_length_out_of_its_family_is_found_and_the_table_is_what_relabel_takes(path, tmp_path):
     group = zarr.open_group(str(path), mode="r+")
     lengths = group["inertial_length"][...]
