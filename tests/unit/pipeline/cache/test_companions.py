@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 import shutil
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dmft.data import open_cache
 from pipeline.cache.checksums import read_sums
+from pipeline.cache.companions import parquet_bytes
 from pipeline.cache.edit.drop import drop
 from pipeline.cache.edit.source import open_source
 from pipeline.cache.objects import Objects
@@ -138,3 +142,23 @@ def test_the_licence_stays_until_another_is_said(scene, cache):
     encode_here(scene / "raw", cache, licence="CC0-1.0")
     assert "Licence: CC0-1.0." in (cache / "README.md").read_text()
     assert open_source(str(cache)).store.spec.provenance["licence"] == "CC0-1.0"
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {
+            "record": ["a", 'ü"\n\\'],
+            "label": [3, -1],
+            "has_rgb": [True, False],
+            "name": ["", "\U0001f3c3"],
+        },
+        {"record": ["a"] * 70_000, "label": list(range(70_000))},
+        {"record": [], "label": []},
+    ],
+    ids=["odd texts", "many rows", "no rows"],
+)
+def test_a_table_that_passes_through_json_is_that_of_the_lists(columns):
+    plain = io.BytesIO()
+    pq.write_table(pa.table(columns), plain)
+    assert parquet_bytes(columns) == plain.getvalue()
