@@ -54,58 +54,47 @@ def alignment(n_rows: int, window: int, stride: int, n_patches: int) -> NDArray[
         ValueError: a count is below 1, or the stride exceeds the window.
     """
     weights = np.zeros((n_patches, n_rows))
-    for patch, (first, band) in enumerate(_bands(n_rows, window, stride, n_patches)):
-        weights[patch, first : first + len(band)] = band
+    for patches, rows, bands in _alike(n_rows, window, stride, n_patches):
+        weights[patches[:, None], rows] = bands
     return weights
 
 
 GATHERED_NUMBERS = 1 << 20
 """Patches are made together as long as they draw on no more numbers than this."""
-Band = tuple[int, NDArray[np.float64]]
-"""The first row that a patch draws on, and the weights of that row and those after it."""
-
-
-@lru_cache(maxsize=256)
-def _bands(n_rows: int, window: int, stride: int, n_patches: int) -> tuple[Band, ...]:
-    """Each patch's part of the map that is not zero: memory and time follow T and P, not T * T."""
-    if n_patches < 1:
-        raise ValueError(f"n_patches {n_patches}: wanted at least 1")
-    starts = window_starts(n_rows, window, stride)
-    width = min(window, n_rows)
-    of_segments = _mean_of_interpolant((starts + width / 2) / n_rows, n_patches)
-    bands = []
-    for shares in of_segments:
-        used = np.flatnonzero(shares)
-        first = int(starts[used[0]])
-        # A segment's share is a step up where its window begins and a step down where it ends.
-        steps = np.zeros(int(starts[used[-1]]) + width - first + 1)
-        steps[starts[used] - first] += shares[used]
-        steps[starts[used] - first + width] -= shares[used]
-        band = np.cumsum(steps[:-1]) / width
-        band.setflags(write=False)
-        bands.append((first, band))
-    return tuple(bands)
 
 
 @lru_cache(maxsize=256)
 def _alike(
     n_rows: int, window: int, stride: int, n_patches: int
 ) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]], ...]:
-    """Patches that draw on as many rows as each other: their places, those rows, their weights.
+    """The parts of the map that are not zero, of patches that draw on as many rows as each other.
+
+    Memory and time follow T and P, not T * T. Of each group: the patches' places, the rows that
+    they draw on, those rows' weights.
 
     Shapes: of each group (N,), (N, L), (N, L).
     """
-    groups: dict[int, list[tuple[int, Band]]] = {}
-    for patch, band in enumerate(_bands(n_rows, window, stride, n_patches)):
-        groups.setdefault(len(band[1]), []).append((patch, band))
-    return tuple(
-        (
-            np.array([patch for patch, _ in group]),
-            np.array([first for _, (first, _) in group])[:, None] + np.arange(length),
-            np.stack([band for _, (_, band) in group]),
-        )
-        for length, group in groups.items()
-    )
+    if n_patches < 1:
+        raise ValueError(f"n_patches {n_patches}: wanted at least 1")
+    starts = window_starts(n_rows, window, stride)
+    width = min(window, n_rows)
+    of_segments = _mean_of_interpolant((starts + width / 2) / n_rows, n_patches)
+    patches, used = np.nonzero(of_segments)
+    ends = np.append(np.flatnonzero(np.diff(patches)), len(patches) - 1)
+    first = starts[used[np.append(0, ends[:-1] + 1)]]
+    lengths = starts[used[ends]] + width - first
+    # A segment's share is a step up where its window begins and a step down where it ends.
+    steps = np.zeros((n_patches, int(lengths.max()) + 1))
+    shares, at = of_segments[patches, used], starts[used] - first[patches]
+    steps[patches, at] += shares
+    steps[patches, at + width] -= shares
+    weights = np.cumsum(steps, axis=1) / width
+    groups = []
+    for length in np.unique(lengths):
+        own = np.flatnonzero(lengths == length)
+        rows = first[own, None] + np.arange(length)
+        groups.append((own, rows, np.ascontiguousarray(weights[own, :length])))
+    return tuple(groups)
 
 
 def _mean_of_interpolant(centres: NDArray[np.float64], n_patches: int) -> NDArray[np.float64]:

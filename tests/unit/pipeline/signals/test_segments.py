@@ -84,6 +84,19 @@ def test_patches_that_are_made_together_have_the_bits_of_each_alone(width, n_num
             wide = values.astype(np.float64)
             alone = [
                 np.einsum("t,td->d", band, wide[first : first + len(band)]).astype(np.float32)
-                for first, band in segments._bands(n_rows, window, stride, n_patches)
+                for first, band in bands_one_by_one(n_rows, window, stride, n_patches)
             ]
             assert made.tobytes() == np.stack(alone).tobytes()
+
+
+def bands_one_by_one(n_rows, window, stride, n_patches):
+    """Each patch's first row and weights, by a sum of its own."""
+    starts, width = window_starts(n_rows, window, stride), min(window, n_rows)
+    centres = (starts + width / 2) / n_rows
+    for shares in segments._mean_of_interpolant(centres, n_patches):
+        used = np.flatnonzero(shares)
+        first = int(starts[used[0]])
+        steps = np.zeros(int(starts[used[-1]]) + width - first + 1)
+        steps[starts[used] - first] += shares[used]
+        steps[starts[used] - first + width] -= shares[used]
+        yield first, np.cumsum(steps[:-1]) / width
