@@ -53,6 +53,8 @@ fates = st.lists(
 )
 """What happens, before which write, and the seed of what a power cut takes."""
 Fates = list[tuple[str, int, int]]
+BEFORE_THE_LOCK = 4
+"""Writes of a command at most until it holds the cache: folders, the lock and the claim."""
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -94,7 +96,10 @@ class StoreMachine(RuleBasedStateMachine):
         after = contents_of(world, modalities)
         for what, number, seed in happening:
             refused: list[bool] = []
-            meet = end if what != "second" else lambda refused=refused: self._second(place, refused)
+            meet = end
+            if what == "second":
+                number = max(number, BEFORE_THE_LOCK + 1)
+                meet = lambda refused=refused: refused.append(self._is_refused(place))  # noqa: E731
             try:
                 with watched(self.disk, number, meet):
                     act()
@@ -116,14 +121,13 @@ class StoreMachine(RuleBasedStateMachine):
             self.world, self.modalities = dict(world), modalities
             self._no_trace()
 
-    def _second(self, place: Path, refused: list[bool]) -> None:
-        """Another writer comes while the first is at work."""
+    def _is_refused(self, place: Path) -> bool:
+        """Whether another writer is, who comes while the first is at work."""
         try:
             encode(place, {"r0x": Trial(0, 0)}, MODALITIES)
-        except (ConfigError, ContractError):
-            refused.append(True)
-        else:
-            refused.append(False)
+        except ConfigError as error:
+            return "is being written by another encode" in str(error)
+        return False
 
     def _no_trace(self) -> None:
         stored = [path.read_bytes() for path in self.cache.rglob("*") if path.is_file()]
