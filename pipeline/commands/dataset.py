@@ -11,8 +11,11 @@ import click
 
 from pipeline.common.suggesting import SuggestingGroup
 from pipeline.common.words import first_of
+from pipeline.contract import DmftError
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+MAX_LOOKED = 1 << 30
+"""Bytes of an array file that is looked into for a draft."""
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -44,9 +47,10 @@ def init(raw: Path, output: Path, trials: Path | None, force: bool) -> None:
 
     What is a guess is marked with '# ?': look through them, then run 'dmft dataset check'.
     """
-    from pipeline.datasets.draft import draft
+    from pipeline.datasets.draft import Look, draft
     from pipeline.manifests.table import read_trials
     from pipeline.raw.tree import RawTree
+    from pipeline.readers.listing import arrays_in
 
     if output.exists() and not force:
         raise click.UsageError(f"{output} exists: choose another file, or write over it by --force")
@@ -56,11 +60,17 @@ def init(raw: Path, output: Path, trials: Path | None, force: bool) -> None:
         with tree.open(path) as (file, _):
             return file.read(4096)
 
+    def arrays(path: str) -> dict[str, tuple[int, ...]]:
+        try:
+            return arrays_in(RawTree(raw, max_bytes=MAX_LOOKED).read(path))
+        except DmftError:
+            return {}
+
     columns = None
     if trials is not None:
         table = read_trials(trials)
         columns = {str(name): table[name].tolist() for name in table.columns}
-    text = draft(raw.resolve().name, tree.walk(), begin, columns)
+    text = draft(raw.resolve().name, tree.walk(), Look(begin=begin, arrays=arrays), columns)
     output.write_text(text, encoding="utf-8")
     click.echo(text)
     click.echo(f"Next: look through the guesses in {output}, then")

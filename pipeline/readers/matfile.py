@@ -279,9 +279,24 @@ def _within(file: Any, key: str) -> Any:
     for name in key.split("/"):
         link = item.get(name, getlink=True) if isinstance(item, h5py.Group) and name else None
         if not isinstance(link, h5py.HardLink):
-            raise _MatError(f"has no variable {key!r}: found {sorted(file)}")
+            raise _MatError(f"has no variable {key!r}: found {paths_within(file) or 'none'}")
         item = item[name]
     return item
+
+
+def paths_within(file: Any, most: int = 50) -> list[str]:
+    """The paths of the first numeric arrays in an open HDF5 file; no links are followed."""
+    import h5py
+
+    found: list[str] = []
+
+    def note(path: str, item: Any) -> bool | None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf":
+            found.append(path)
+        return True if len(found) >= most else None
+
+    file.visititems(note)
+    return found
 
 
 def _check_chunks(item: Any, key: str, max_bytes: int) -> None:

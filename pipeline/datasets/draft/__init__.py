@@ -12,15 +12,17 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from pipeline.common.words import first_of
+from pipeline.datasets.draft.arrays import lines_of_arrays
 from pipeline.datasets.draft.names import pattern_of, said_by
 from pipeline.datasets.draft.texts import codes_of_text, lines_of_text
 from pipeline.datasets.draft.trials import Trials, trials_of
 from pipeline.datasets.pattern import is_picture
 
-__all__ = ["draft"]
+__all__ = ["Look", "draft"]
 
 READERS = {
     ".csv": "delimited", ".tsv": "delimited", ".txt": "delimited", ".dat": "delimited",
@@ -31,14 +33,22 @@ READERS = {
 """Ending to the reader of such files."""
 MAX_FILES = 20_000
 """Whose names are looked at."""
-Begin = Callable[[str], bytes]
-"""A path to the first bytes of its file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How to look into files."""
+
+    begin: Callable[[str], bytes]
+    """A path to the first bytes of its file."""
+    arrays: Callable[[str], Mapping[str, tuple[int, ...]]] = lambda path: {}
+    """A path to the names and shapes of the arrays in its file."""
 
 
 def draft(
     name: str,
     paths: Sequence[str],
-    begin: Begin,
+    look: Look,
     columns: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
     """The text of a description.
@@ -46,14 +56,14 @@ def draft(
     Args:
         name: What the data set is to be called.
         paths: Of the tree's files.
-        begin: A path to the first bytes of its file.
+        look: Into their files.
         columns: Of a table of trials, name to texts; None where paths say it all.
     """
     name = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "my-recordings"
     name = name if name[0].isalpha() else f"data-{name}"
     lines = [f"name = {_quoted(name)}", '# What it is, for people.\ntitle = ""']
     if columns is not None:
-        return "\n".join([*lines, *_by_table(trials_of(columns, paths), begin)])
+        return "\n".join([*lines, *_by_table(trials_of(columns, paths), look)])
     groups: dict[tuple[str, int], list[str]] = {}
     for path in sorted(paths)[:MAX_FILES]:
         pure = PurePosixPath(path)
@@ -63,16 +73,23 @@ def draft(
     lines.append("")
     taken: set[str] = set()
     told: list[str] = []
+    labels: dict[str, None] = {}
     for (ending, _), those in groups.items():
         for modality, files in _by_modality(those):
             title = modality or ("rgb" if READERS[ending.lower()] == "video" else "sensor")
-            lines += _modality(_free(title, taken), ending, files, begin, told)
+            pattern, known = pattern_of(files)
+            labels |= dict.fromkeys(known)
+            found = said_by(pattern, files, known)
+            lines += _modality(_free(title, taken), ending, files, pattern, found, told, look)
     if not taken:
         lines.append(f"# No two files here end in one of {', '.join(READERS)}.")
+    if labels:
+        classes = ", ".join(_quoted(label) for label in sorted(labels))
+        lines.insert(2, f"classes = [{classes}]  # ? paths are read in one way by them alone")
     return "\n".join(lines)
 
 
-def _by_table(trials: Trials, begin: Begin) -> list[str]:
+def _by_table(trials: Trials, look: Look) -> list[str]:
     """One modality a column of paths."""
     lines = []
     if trials.label is not None:
@@ -93,7 +110,7 @@ def _by_table(trials: Trials, begin: Begin) -> list[str]:
         if not reader and (is_picture(paths[0]) or not ending):
             reader = "images"
         lines.append(f"[modality.{title}]  # {len(paths)} files such as {paths[0]}")
-        lines += [f"path = {_quoted(column)}", *_of_files(reader or "?", paths, begin)]
+        lines += [f"path = {_quoted(column)}", *_of_files(reader or "?", paths, look)]
     if not trials.paths:
         lines.append("# No column of the table names files of the tree: are they within RAW?")
     return lines
@@ -125,10 +142,17 @@ def _by_modality(paths: list[str]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _modality(name: str, ending: str, paths: list[str], begin: Begin, told: list[str]) -> list[str]:
+def _modality(
+    name: str,
+    ending: str,
+    paths: list[str],
+    pattern: str,
+    found: tuple[list[str], dict[str, list[str]]],
+    told: list[str],
+    look: Look,
+) -> list[str]:
     """A modality whose files are found by a pattern; what was told of others is not told again."""
-    pattern = pattern_of(paths)
-    read, said = said_by(pattern, paths)
+    read, said = found
     n_read = f"{len(read)} of {len(paths)}" if len(read) < len(paths) else f"{len(paths)}"
     first = (read or paths)[0]
     lines = [
@@ -141,19 +165,20 @@ def _modality(name: str, ending: str, paths: list[str], begin: Begin, told: list
         if line not in told:
             told.append(line)
             lines.append(line)
-    return lines + _of_files(READERS[ending.lower()], read or paths, begin)
+    return lines + _of_files(READERS[ending.lower()], read or paths, look)
 
 
-def _of_files(reader: str, paths: Sequence[str], begin: Begin) -> list[str]:
+def _of_files(reader: str, paths: Sequence[str], look: Look) -> list[str]:
     """What kind of thing files are and how they are read."""
     kind = "colour" if reader in ("video", "images") else "series"
     lines = [f'kind = "{kind}"  # ? series, skeleton, depth or colour', f'reader = "{reader}"']
-    content = begin(paths[0]) if reader == "delimited" else b""
+    content = look.begin(paths[0]) if reader == "delimited" else b""
     if reader == "delimited":
         lines += lines_of_text(content)
-    elif reader in ("npy", "npz", "mat", "hdf5", "parquet"):
-        lines += ["columns = [1, 2, 3]  # ? those to take, from 1", "rate_hz = 50  # ?"]
-        lines += [] if reader in ("npy", "parquet") else ['key = ""  # ? name of the array']
+    elif reader in ("npy", "npz", "mat", "hdf5"):
+        lines += lines_of_arrays(look.arrays(paths[0]))
+    elif reader == "parquet":
+        lines += ['columns = ["x"]  # ? those to take, by name', "rate_hz = 50  # ? or a 'time'"]
     elif reader == "images":
         lines.append("rate_hz = 30  # ?")
     if kind == "series":

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from pipeline.contract import ContractError
-from pipeline.datasets.pattern import Pattern, TwoReadingsError, natural
+from pipeline.datasets.pattern import Pattern, natural
 
 N_LOOKED = 200
 """Paths that are looked at for a second way to read them."""
@@ -19,36 +19,62 @@ _CALLED = {
 }  # fmt: skip
 """Letters before a number to what the number probably is."""
 _NUMBERED = re.compile(r"([A-Za-z]+)([0-9]+)")
+_MARK = "\0"
+_DATE = re.compile(r"(?<![A-Za-z0-9])[0-9]+(?:[-_. T][0-9]+){2,}(?![A-Za-z0-9])")
+_AROUND = re.compile(rf"(.*?)([-_ .]*)({_MARK})([-_ .]*)(.*)")
+_ACTS = (
+    "walk", "run", "jog", "sit", "stand", "lie", "lying", "jump", "climb", "stair", "cycl", "bike",
+    "wave", "clap", "throw", "push", "pull", "punch", "kick", "drink", "eat", "squat", "lunge",
+    "reach", "pour", "wipe", "grasp", "fall", "rest", "sleep", "cook", "wash", "brush", "typ",
+    "read", "writ", "driv", "row", "swing", "pick", "lift", "turn", "open", "clos", "catch", "drum",
+)  # fmt: skip
+"""Beginnings of words for what people do."""
 
 
-def pattern_of(paths: list[str]) -> str:
-    """A pattern that fits most paths; what varies has a name."""
+def pattern_of(paths: list[str]) -> tuple[str, list[str]]:
+    """A pattern that fits most paths, what varies with a name; and the labels in them.
+
+    There are labels where paths are read in one way only when those are known.
+    """
     parts = [PurePosixPath(path).parts for path in paths]
     used: dict[str, int] = {}
-    folders = [[part[k] for part in parts] for k in range(len(parts[0]) - 1)]
-    separator, columns, keep = _parts([PurePosixPath(path).stem for path in paths])
-    columns_all = [[texts[k] for k in keep] for texts in folders] + columns
+    stems = _undated([PurePosixPath(path).stem for path in paths])
+    separator, columns, keep = _parts(stems)
+    folders = [_folder([parts[k][level] for k in keep]) for level in range(len(parts[0]) - 1)]
+    columns_all = [column for level in folders for column in level] + columns
     label = _label(columns_all)
     fields = [
         _field(texts, label is not None and _alike(texts, columns_all[label]), used)
         for texts in columns_all
     ]
-    fields = _dates(fields, len(folders))
-    path = "/".join([*fields[: len(folders)], separator.join(fields[len(folders) :])])
-    text = path + PurePosixPath(paths[0]).suffix
-    for path in (paths[at] for at in keep[:N_LOOKED]):
-        pattern = Pattern.of(text, {}, {})
-        try:
-            pattern.find(path)
-        except TwoReadingsError:
-            options = list(pattern.clearer(path)) or [text]
-            text = next((option for option in options if "{label:" in option), options[0])
-    return text
+    n_folders, path, at = sum(map(len, folders)), "", 0
+    fields = _dates(fields, n_folders)
+    for level in folders:
+        path, at = f"{path}{''.join(fields[at : at + len(level)])}/", at + len(level)
+    text = path + separator.join(fields[n_folders:]) + PurePosixPath(paths[0]).suffix
+    looked = [paths[at] for at in keep[:N_LOOKED]]
+    for kind in ("", ":a", ":w"):
+        option = text.replace("{label}", f"{{label{kind}}}")
+        if _is_clear(option, looked, []):
+            return option, []
+    labels = {} if label is None else {text.casefold(): text for text in columns_all[label]}
+    return text, sorted(labels.values()) if _is_clear(text, looked, [*labels.values()]) else []
 
 
-def said_by(text: str, paths: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+def _is_clear(text: str, paths: Sequence[str], labels: Sequence[str]) -> bool:
+    """Whether no path can be read in two ways, and all are read."""
+    try:
+        pattern = Pattern.of(text, {}, {"label": labels})
+        return all(pattern.find(path) is not None for path in paths)
+    except ContractError:
+        return False
+
+
+def said_by(
+    text: str, paths: Sequence[str], labels: Sequence[str]
+) -> tuple[list[str], dict[str, list[str]]]:
     """The paths that a pattern reads, and what its fields are in them, each once."""
-    pattern, read = Pattern.of(text, {}, {}), []
+    pattern, read = Pattern.of(text, {}, {"label": labels}), []
     found: dict[str, dict[str, None]] = {name: {} for name in pattern.names}
     for path in paths:
         try:
@@ -101,25 +127,47 @@ def _parts(stems: list[str]) -> tuple[str, list[list[str]], list[int]]:
     return "", [stems], list(range(len(stems)))
 
 
+def _undated(names: list[str]) -> list[str]:
+    """Names with their date, three and more numbers on end, as one mark, where most have one."""
+    marked = [_DATE.sub(_MARK, name, count=1) for name in names]
+    return marked if sum(_MARK in name for name in marked) >= 0.8 * len(names) else names
+
+
+def _folder(names: list[str]) -> list[list[str]]:
+    """A folder's name in parts: what stands before and after its date, with what parts them."""
+    parted = [_AROUND.fullmatch(name) for name in _undated(names)]
+    columns = [list(column) for column in zip(*(m.groups() for m in parted if m), strict=True)]
+    if None in parted or any(len(set(columns[k])) > 1 for k in (1, 3)):
+        return [names]
+    return [column for column in columns if any(column)]
+
+
 def _form(text: str) -> str:
     return "1" if text.isdecimal() else "a1" if _NUMBERED.fullmatch(text) else "a"
 
 
 def _label(columns: list[list[str]]) -> int | None:
-    """Which part is the label: texts without numbers of which there are a few, a folder first."""
+    """Which part is the label: one that names what people do, else the first of a few texts."""
     few = [
         at
         for at, texts in enumerate(columns)
         if 1 < len(set(texts)) <= 200
         and sum(not re.search(r"[0-9]", t) for t in texts) > len(texts) / 2
     ]
+    acts = [at for at in few if sum(map(_is_act, set(columns[at]))) >= len(set(columns[at])) / 3]
     others = [at for at, texts in enumerate(columns) if 1 < len(set(texts)) < len(texts)]
-    return next(iter(few or others), None)
+    return next(iter(acts or few or others), None)
+
+
+def _is_act(text: str) -> bool:
+    return any(word.startswith(_ACTS) for word in re.split("[^a-z]+", text.lower()) if word)
 
 
 def _field(texts: list[str], is_label: bool, used: dict[str, int]) -> str:
     if is_label:
         return "{label}"
+    if set(texts) == {_MARK}:
+        return f"{{{_free('taken', used)}}}"
     if len(set(texts)) == 1:
         return texts[0]
     numbered = [_NUMBERED.fullmatch(text) for text in texts]

@@ -62,6 +62,8 @@ def lines_of_text(content: bytes) -> list[str]:
         rate_hz = 1 / (step * TIME_UNITS[time_format])
         note = f"then rows come {rate_hz:.4g} times a second; {note}"
     places = [k for k in range(len(look.columns)) if k != time and look.is_of_numbers(k)]
+    others = [k for k in places if time is not None and look.header and is_time(look.header[k])]
+    places = [k for k in places if k not in others]
     shown = {"\t": "tab", " ": "space"}.get(look.separator, look.separator)
     lines = [f"separator = {_quoted(shown)}"]
     lines += [f"skip = {look.skip}  # ? lines before the table"] * bool(look.skip)
@@ -80,6 +82,9 @@ def lines_of_text(content: bytes) -> list[str]:
     if texts and any(any(look.columns[k]) for k in texts):
         left = [look.header[k] if look.header else str(k + 1) for k in texts]
         lines.append(f"# left out, since texts stand in them: {_plain(', '.join(left))}")
+    if others:
+        shown = ", ".join(look.header[k] for k in others)
+        lines.append(f"# left out, since they are times as well: {_plain(shown)}")
     if time is None:
         return [*lines, "rate_hz = 50  # ? rows a second: the file does not say it"]
     at = _quoted(look.header[time]) if named else str(time + 1)
@@ -105,6 +110,15 @@ def codes_of_text(content: bytes) -> str:
         f"# ? whole numbers, here {min(numbers):g} to {max(numbers):g}: if they are a sensor's "
         "codes,\n# factor and offset make its unit of them: number * factor + offset"
     )
+
+
+def is_time(name: str) -> bool:
+    """Whether a column or an array of that name is probably a time.
+
+    >>> is_time("timestamp_ms"), is_time("seconds_elapsed"), is_time("torso")
+    (True, True, False)
+    """
+    return _TIME.fullmatch(name.strip()) is not None
 
 
 def number_of(cell: str, decimal: str = ".") -> float | None:
@@ -152,7 +166,7 @@ def _cells(line: str, separator: str) -> list[str]:
 
 def _time(look: _Look) -> tuple[int | None, str, str]:
     """Column from 0 that is probably a time, its format, and what speaks for it."""
-    named = [k for k, name in enumerate(look.header) if _TIME.fullmatch(name.strip())]
+    named = [k for k, name in enumerate(look.header) if is_time(name)]
     for k in [*named, *(k for k in range(len(look.columns)) if k not in named)]:
         cells = [cell for cell in look.columns[k] if cell]
         if len(cells) > 1 and not look.is_of_numbers(k) and (form := _date_form(cells)):

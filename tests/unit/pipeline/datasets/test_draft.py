@@ -3,18 +3,25 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
+import scipy.io
 
 from pipeline.datasets import parse_description
-from pipeline.datasets.draft import draft
+from pipeline.datasets.draft import Look, draft
 from pipeline.manifests.pattern import list_tree
 from pipeline.raw.tree import RawTree
+from pipeline.readers.listing import arrays_in
 from tests.described import ACTIVITIES, fabricate_wrist_codes
 
 
 def drafted(root: Path, columns: dict[str, list[str]] | None = None) -> str:
     tree = RawTree(root)
-    return draft(root.name, tree.walk(), lambda path: tree.read(path)[:4096], columns)
+    look = Look(
+        begin=lambda path: tree.read(path)[:4096], arrays=lambda path: arrays_in(tree.read(path))
+    )
+    return draft(root.name, tree.walk(), look, columns)
 
 
 def test_a_tree_of_an_unknown_kind_is_understood_but_for_its_rate(tmp_path: Path) -> None:
@@ -118,3 +125,41 @@ def test_a_table_says_which_column_is_what(tmp_path: Path) -> None:
     assert (made.top.label, made.top.record) == ("Exercise", "Trial")
     assert dict(made.modalities["imu_left"].paths) == {"imu_left": "IMU left"}
     assert "No column of the table names files" in drafted(tmp_path, {"a": ["b"]})
+
+
+def test_folders_with_a_date_are_taken_apart_and_what_people_do_is_the_label(
+    tmp_path: Path,
+) -> None:
+    for person in ("Ann", "Ben"):
+        for activity in ("Walking", "Stair Climbing"):
+            for day in (1, 2):
+                folder = tmp_path / "raw" / person / f"{activity}-2024-05-{day:02d}_10-00-00"
+                folder.mkdir(parents=True)
+                (folder / "Accelerometer.csv").write_text("time,seconds_elapsed,z\n1,0,2\n2,1,3\n")
+                (folder / "HeartRate.csv").write_text("time,bpm\n1,80\n2,81\n")
+    text = drafted(tmp_path / "raw")
+    made = parse_description(tomllib.loads(text), where="the draft")
+    paths = {name: each.patterns[name] for name, each in made.modalities.items()}
+    assert paths["heartrate"] == "{part:a}/{label}-{taken}/HeartRate.csv"
+    assert made.modalities["accelerometer"].reading.streams["accelerometer"].columns == ("z",)
+    assert "# left out, since they are times as well: seconds_elapsed" in text
+    listed, _ = list_tree(made, RawTree(tmp_path / "raw"))
+    assert {each.label for each in listed} == {"Walking", "Stair Climbing"}
+    assert len(listed) == 8
+
+
+def test_arrays_are_named_with_their_axes(tmp_path: Path) -> None:
+    for n in (1, 2):
+        with h5py.File(tmp_path / f"s{n}_walk.h5", "w") as file:
+            file["left/acc"], file["left/t"] = np.zeros((3, 90)), np.arange(90.0)
+            file["note"] = "text"
+        np.savez(tmp_path / f"s{n}.npz", acc=np.zeros((90, 6)))
+        np.save(tmp_path / f"s{n}.npy", np.zeros((90, 2)))
+        scipy.io.savemat(tmp_path / f"s{n}.mat", {"d_iner": np.zeros((90, 6)), "who": "anna"})
+        (tmp_path / f"broken{n}.mat").write_bytes(b"none")
+    tables = tomllib.loads(drafted(tmp_path))["modality"].values()
+    found = {table["reader"]: table for table in tables}
+    assert (found["hdf5"]["key"], found["hdf5"]["time_key"]) == ("left/acc", "left/t")
+    assert (found["hdf5"]["order"], found["hdf5"]["columns"]) == (["column", "time"], [1, 2, 3])
+    assert (found["npz"]["key"], found["npz"]["columns"]) == ("acc", [1, 2, 3, 4, 5, 6])
+    assert ("key" in found["npy"], found["npy"]["columns"]) == (False, [1, 2])

@@ -270,7 +270,7 @@ def _bomb(file: Any) -> None:
     [
         (_external, "keeps 'd' in another file"),
         (_virtual, "keeps 'd' in another file"),
-        (_linked, re.escape("has no variable 'd': found ['d']")),
+        (_linked, re.escape("has no variable 'd': found none")),
         (_huge, "stores 'd' in 8796093022208 bytes: the limit is 1000000"),
         (_wide_chunks, "packs 'd' in chunks of 8388608 bytes: the limit is 1000000"),
         (_odd_filter, re.escape("packs 'd' with filters [32000]")),
