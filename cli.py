@@ -48,6 +48,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Command name to where it lives and its line in the overview, in the order of use."""
 
+_alike: dict[str, click.Command] = {}
+"""Commands that have got what every command takes."""
 TERMINATED = 128 + signal.SIGTERM
 REMEDIES = {
     errno.ENOSPC: "Make room on that disk, or name a place on another.",
@@ -91,7 +93,11 @@ class LazyGroup(SuggestingGroup):
                 raise click.ClickException(message) from error
             raise
         assert isinstance(command, click.Command)
-        return command
+        if cmd_name not in _alike:
+            from pipeline.common.every_command import alike
+
+            _alike[cmd_name] = alike(command)
+        return _alike[cmd_name]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
@@ -126,6 +132,9 @@ def dmft() -> None:
       dmft distill raw.zarr --teacher teacher --out student
       dmft evaluate student
       dmft predict student --raw raw
+
+    Every command takes -q (say nothing but results and errors) and -v (say more), and what it
+    writes is named by -o, --out or --output alike.
 
     Exit codes: 0 done, 1 finished with quarantined records or a failed check, 2 wrong use or a
     machine that has too little of something; 130 after Ctrl-C, 143 after SIGTERM.

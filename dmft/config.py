@@ -7,6 +7,7 @@ run's.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from dmft.models.config import (
 from pipeline.common.settings import (
     Changes,
     apply_changes,
+    flatten,
     merge_tables,
     parse_table,
     read_toml,
@@ -348,3 +350,33 @@ def _table_of(name_or_file: str) -> dict[str, Any]:
     if base not in names:
         raise ConfigError(f"{name_or_file}: base is {base!r}: wanted one of {', '.join(names)}")
     return merge_tables(_table_of(base), table)
+
+
+def config_text(config: RunConfig, base: str) -> str:
+    """A configuration file: a base that ships, and what differs from it.
+
+    >>> print(config_text(load_config(changes=["training.epochs=3"]), "default"))
+    base = "default"
+    <BLANKLINE>
+    [training]
+    epochs = 3
+    <BLANKLINE>
+    """
+    there = flatten(to_table(load_config(base)))
+    sections: dict[str, list[str]] = {}
+    for dotted, value in flatten(to_table(config)).items():
+        if there.get(dotted) != value or dotted not in there:
+            section, _, key = dotted.rpartition(".")
+            sections.setdefault(section, []).append(f"{key} = {json.dumps(value)}")
+    parts = [f"base = {json.dumps(base)}"]
+    parts += ["\n".join((f"[{section}]", *lines)) for section, lines in sections.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def shipped_base(config: str | Path) -> str:
+    """The shipped configuration that a name or a file stands on."""
+    if str(config) in shipped_names("configs"):
+        return str(config)
+    if Path(config).is_dir():
+        config = Path(config) / CONFIG_FILE
+    return str(read_toml(str(config), "configs", "configuration").get("base", "default"))

@@ -69,6 +69,11 @@ if TYPE_CHECKING:
 @options.forbid_shared
 @options.config
 @options.changes("As encoder.width=32; repeatable.")
+@click.option(
+    "--print-config",
+    is_flag=True,
+    help="Print what --config and --set come to, as a file that --config takes, and stop.",
+)
 @options.device("train")
 @options.threads("weights depend on it. [default: torch's choice]")
 @memory_option
@@ -93,6 +98,7 @@ def train(
     forbid_shared: bool,
     config: str,
     changes: tuple[str, ...],
+    print_config: bool,
     device: str,
     memory: str | None,
     trust: bool,
@@ -114,7 +120,7 @@ def train(
 
     from dmft.commands.memory import open_within
     from dmft.commands.show import ProgressCallback, figures_text, held_out_lines
-    from dmft.config import RunConfig
+    from dmft.config import RunConfig, config_text, shipped_base
     from dmft.models.own import find_own
     from dmft.protocols import fold_rules, load_protocol
     from dmft.training.own_parts import find_augment, find_loss, own_callback
@@ -130,6 +136,11 @@ def train(
         raise click.UsageError("--patience goes with --keep best")
     rules = load_protocol(protocol)
     is_ours, settings = model in ("teacher", "student"), chosen_config(config, changes)
+    if print_config:
+        if not isinstance(settings, RunConfig):
+            raise click.UsageError(f"{config} has a configuration for each fold: name one of them")
+        click.echo(config_text(settings, shipped_base(config)), nl=False)
+        return
     if not is_ours:
         find_own(model)  # before the cache is read
     find_loss(loss)

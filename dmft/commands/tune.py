@@ -112,12 +112,11 @@ def tune(
       dmft tune CACHE --protocol utd-50-50 --space space.toml --out tuned
       dmft train CACHE --protocol utd-50-50 --config tuned/config.toml --out teacher
     """
-    from dmft.config import load_config
+    from dmft.config import load_config, shipped_base
     from dmft.data.cache import open_columns
     from dmft.experiments.plan import described
     from dmft.protocols import fold_rules, load_protocol
     from dmft.runs.folder import claim_folds
-    from dmft.tuning.found import shipped_base
     from dmft.tuning.search import tune as search
     from pipeline.common.words import listed
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from dmft.config import CONFIG_FILE, RunConfig, load_config
+from dmft.config import CONFIG_FILE, RunConfig, config_text, load_config
 from dmft.runs.files import write_json
 from pipeline.common.files import replacing
-from pipeline.common.settings import flatten, read_toml, shipped_names, to_table
 from pipeline.contract import ContractError
 
 TRIALS_FILE, REPORT_FILE = "trials.csv", "tuning.json"
@@ -87,37 +85,6 @@ class Tuning:
         if load_config(self.folder / CONFIG_FILE) != self.config:
             raise ContractError(f"{self.folder / CONFIG_FILE} does not say what was found")
         write_json(self.folder / REPORT_FILE, self.table())
-
-
-def config_text(config: RunConfig, base: str) -> str:
-    """A configuration file: a base that ships, and what differs from it.
-
-    >>> from dmft.config import load_config
-    >>> print(config_text(load_config(changes=["training.epochs=3"]), "default"))
-    base = "default"
-    <BLANKLINE>
-    [training]
-    epochs = 3
-    <BLANKLINE>
-    """
-    there = flatten(to_table(load_config(base)))
-    sections: dict[str, list[str]] = {}
-    for dotted, value in flatten(to_table(config)).items():
-        if there.get(dotted) != value or dotted not in there:
-            section, _, key = dotted.rpartition(".")
-            sections.setdefault(section, []).append(f"{key} = {json.dumps(value)}")
-    parts = [f"base = {json.dumps(base)}"]
-    parts += ["\n".join((f"[{section}]", *lines)) for section, lines in sections.items()]
-    return "\n\n".join(parts) + "\n"
-
-
-def shipped_base(config: str | Path) -> str:
-    """The shipped configuration that a name or a file stands on."""
-    if str(config) in shipped_names("configs"):
-        return str(config)
-    if Path(config).is_dir():
-        config = Path(config) / CONFIG_FILE
-    return str(read_toml(str(config), "configs", "configuration").get("base", "default"))
 
 
 def _mean(scores: Mapping[str, float]) -> float:

@@ -25,7 +25,13 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 from torch import nn
 
-from dmft.config import Configuration, RunConfig, change_config, make_config
+from dmft.config import (
+    Configuration,
+    RunConfig,
+    change_config,
+    make_config,
+    shipped_base,
+)
 from dmft.data import Cache
 from dmft.data.counter_rng import derive_seed
 from dmft.experiments.pool import Pool, each_said_once
@@ -44,7 +50,7 @@ from dmft.protocols import (
 from dmft.runs.folder import refuse_occupied
 from dmft.training.device import resolve_device
 from dmft.training.final import ON
-from dmft.tuning.found import Tuning, shipped_base
+from dmft.tuning.found import Tuning
 from dmft.tuning.objective import Question, Worth, inner_protocol, worth_of
 from dmft.tuning.space import Space, read_space
 from pipeline.common.files import held

@@ -23,6 +23,9 @@ class ProgressBar:
             bar.update(12)
     """
 
+    is_quiet = False
+    """Whether nothing is said by any bar, as the user wishes."""
+
     def __init__(self, *, plain_every_s: float | None = PLAIN_EVERY_S) -> None:
         """A bar that is not drawn yet.
 
@@ -62,7 +65,7 @@ class ProgressBar:
         self.close()
         self.title, self.unit, self.total, self.done = title, unit, total, done
         self._began, self._before = time.monotonic(), done
-        if not total or not sys.stderr.isatty():
+        if not total or self.is_quiet or not sys.stderr.isatty():
             return
         from rich.console import Console
         from rich.progress import (
@@ -119,6 +122,8 @@ class ProgressBar:
 
     def say(self, line: str) -> None:
         """Print a line, above the bar where there is one."""
+        if self.is_quiet:
+            return
         if self._bar is not None:
             self._bar.console.print(line, markup=False, highlight=False)
         else:

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 
 import dmft
 from dmft.commands.tune import TrialProgress, tune
-from dmft.config import RunConfig
+from dmft.config import RunConfig, config_text
 from dmft.experiments import PlannedRow
-from dmft.tuning.found import TRIALS_FILE, config_text
+from dmft.tuning.found import TRIALS_FILE
 from dmft.tuning.space import read_space
 from pipeline.contract import CACHE_ATTRIBUTE, ConfigError, ContractError
 from tests.factories import seal, write_cache
