@@ -12,10 +12,12 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,6 +33,8 @@ NOT_RUN = re.compile(r"<!-- not run: (.+?) -->")
 FENCE = re.compile(r"^( *)```(\w*)\s*$")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 SECONDS_A_BLOCK = 300
+AS_INSTALLED = ("README.md", "docs/tutorial/first-model.md")
+"""Pages that run the installed command; others run one whose packages are imported beforehand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,15 +95,33 @@ def is_run(page: Path) -> bool:
     return page.read_text().startswith(RUN)
 
 
-def run_shell(code: str, folder: Path, started: list[int]) -> tuple[bool, str]:
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a ``dmft`` that need not import its packages."""
+    folder = tmp_path_factory.mktemp("warm")
+    script, address = Path(__file__).with_name("warm.py"), folder / "socket"
+    command = [sys.executable, "-S", "-I", str(script), str(address), "--"]
+    (folder / "dmft").write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    (folder / "dmft").chmod(0o755)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([sys.executable, script, address], env=environment) as server:
+        while not address.exists():
+            assert server.poll() is None
+            time.sleep(0.1)
+        yield folder
+        server.kill()
+
+
+def run_shell(code: str, folder: Path, started: list[int], *binaries: Path) -> tuple[bool, str]:
     """Run one block as a person would paste it, stopping at the first failure.
 
     What it starts in the background stays for the blocks after it, under a group in ``started``.
+    Commands are looked for in ``binaries`` first.
     """
-    binaries = Path(sys.executable).parent
+    places = (*binaries, Path(sys.executable).parent, os.environ["PATH"])
     environment = {
         **os.environ,
-        "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join(map(str, places)),
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",  # torch's threads wait for each other on busy cores
     }
@@ -141,9 +163,10 @@ def run_python(block: Block, code: str, namespace: dict[str, object]) -> tuple[b
 
 @pytest.mark.parametrize("page", [p for p in PAGES if is_run(p)], ids=name_of)
 def test_every_block_of_a_page_runs_in_an_empty_folder(
-    page: Path, tmp_path: Path, started: list[int], monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, started: list[int], warm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    binaries = () if name_of(page) in AS_INSTALLED else (warm,)
     namespace: dict[str, object] = {"__name__": "__docs__"}
     smaller = SMALLER.findall(page.read_text())
     used: set[str] = set()
@@ -155,7 +178,7 @@ def test_every_block_of_a_page_runs_in_an_empty_folder(
             used |= {shown} if shown in code else set()
             code = code.replace(shown, run_as)
         if block.language == "sh":
-            fine, output = run_shell(code, tmp_path, started)
+            fine, output = run_shell(code, tmp_path, started, *binaries)
         else:
             fine, output = run_python(block, code, namespace)
         assert fine, f"{block.where} failed:\n{code}\n--- output ---\n{output}"
