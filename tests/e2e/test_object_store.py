@@ -116,6 +116,24 @@ def test_the_commands_read_it_where_it_lies(whole, s3, monkeypatch):
     assert contents(s3) == whole[2]
 
 
+def test_it_is_edited_where_it_lies(whole, s3, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.cache.writer.MAX_CHUNK_RECORDS", 2)
+    encode_here(whole[0], f"{s3}/all")
+    encode_here(whole[0], tmp_path / "all")
+    first = ["--where", "subject == 1"]
+
+    def call(*arguments):
+        done = CliRunner().invoke(dmft, ["cache", *map(str, arguments)], catch_exceptions=False)
+        assert done.exit_code == 0, done.stderr
+
+    for place in (s3, tmp_path):
+        call("subset", f"{place}/all", f"{place}/few", *first)
+        call("drop", f"{place}/all", *first)
+    for name in ("all", "few"):
+        assert verify(f"{s3}/{name}", full=True).findings == ()
+        call("compare", f"{s3}/{name}", tmp_path / name)
+
+
 @pytest.mark.parametrize(
     ("location", "said"),
     [
@@ -150,7 +168,7 @@ def test_a_hundred_faults_cost_no_byte_and_no_record(
     seed, whole, s3, s3_endpoint, monkeypatch, tmp_path
 ):
     monkeypatch.setattr("pipeline.cache.writer.MAX_CHUNK_RECORDS", 2)
-    with faulty_proxy(s3_endpoint, at_random(seed, share=0.2)) as proxy:
+    with faulty_proxy(s3_endpoint, at_random(seed, share=0.25)) as proxy:
         through(proxy, monkeypatch)
         encode_here(whole[0], f"{s3}/cache")
         report = verify(f"{s3}/cache", full=True)

@@ -61,14 +61,18 @@ def publish(
     old = _published(target, there)
     _check_place(listing, old, set(there), target.location, replace=replace)
     wanted, sent, n_bytes, n_done = listing.checksums.sha256, list[int](), 0, 0
+    # First: a name that is no longer listed may be that of a folder of what is now.
+    gone = sorted((old.checksums.sha256.keys() if old else set()) & there.keys() - wanted.keys())
+    for key in gone:
+        target.delete(key)
+    if gone:
+        there = target.sizes("")
     for keys in listing.in_order():
         send = partial(_send, source, listing, target, there)
         for size, is_sent in together(send, keys):
             n_bytes, n_done = n_bytes + size, n_done + 1
             sent += [size] * is_sent
             on_progress(n_done, len(wanted) + 1)
-    for key in sorted((old.checksums.sha256.keys() if old else set()) - wanted.keys()):
-        target.delete(key)
     if old is None or old.content != listing.content:
         target.write(SUMS_FILE, listing.content)
         sent.append(len(listing.content))

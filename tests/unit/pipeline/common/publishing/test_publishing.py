@@ -257,6 +257,14 @@ def test_another_publication_is_replaced_when_asked(cache, place, tmp_path):
     with pytest.raises(ConfigError, match=rf"{place} holds another cache.*give --replace"):
         publish_to(cache, place)
     assert objects_of(place) == objects_of(grown)
+
+    def stop(done, total):
+        if done == 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        publish_to(cache, place, replace=True, on_progress=stop)
+    assert fetch(open_store(place), tmp_path / "out").damaged, "neither the one nor the other"
     publish_to(cache, place, replace=True)
     assert objects_of(place) == objects_of(cache)
 
