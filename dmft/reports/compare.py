@@ -6,7 +6,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 from dmft.data.coverage import comparable
 from dmft.evaluation.averages import mean_scores
-from dmft.evaluation.calibration import calibration_error
 from dmft.evaluation.fault_scores import INTACT, FaultScores, SuiteScores, suite_scores
 from dmft.evaluation.metrics import Scores
-from dmft.evaluation.selective import risk_coverage
 from dmft.evaluation.significance import bootstrap_macro_f1, mcnemar_p, wilson
 from dmft.reports.format import hits_of
 from dmft.reports.load import Measured
@@ -74,21 +72,6 @@ class Setting:
         ]
         low, high = np.mean(bounds, axis=0)
         return float(low), float(high)
-
-
-SURE_FROM = (0.5, 0.8, 0.9, 0.95, 0.99)
-"""Probabilities from which an answer counts, in the table of how sure is how right."""
-
-
-class Sure(NamedTuple):
-    """What is left of the answers where only some count."""
-
-    least: float
-    """Probability from which an answer counts."""
-    answered: float
-    """Part of the records that then have one."""
-    accuracy: float | None
-    """Of those; None where there are none."""
 
 
 def settings_of(runs: Sequence[Measured]) -> list[Setting]:
@@ -221,19 +204,6 @@ def suites_compared(settings: Sequence[Setting]) -> Iterator[tuple[Setting, Suit
         if means := fault_means(setting):
             learnt_from = setting.runs[0].info.spec.config.doubt.faults
             yield setting, suite_scores(means, setting.metric, learnt_from)
-
-
-def sureness(settings: Sequence[Setting]) -> Iterator[tuple[Setting, float, float, list[Sure]]]:
-    """Calibration error of each setting, the area under its risk, and what sure answers leave."""
-    for setting in settings:
-        confidence, right = setting.sure_and_right
-        rows = []
-        for least in SURE_FROM:
-            answered = confidence >= least
-            share = float(right[answered].mean()) if answered.any() else None
-            rows.append(Sure(least, float(answered.mean()), share))
-        area = risk_coverage(confidence, right).area
-        yield setting, calibration_error(confidence, right), area, rows
 
 
 def conditions_compared(

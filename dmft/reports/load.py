@@ -18,6 +18,7 @@ from typing import Any
 import pandas as pd
 
 from dmft.evaluation.averages import mean_of_folds, natural_key
+from dmft.evaluation.calibration import Calibration, read_calibration
 from dmft.evaluation.fault_scores import FaultScores, read_faults
 from dmft.evaluation.metrics import RunMetrics, read_metrics
 from dmft.evaluation.predictions import Predictions, read_predictions
@@ -56,6 +57,8 @@ class MeasuredFold:
     """Its ``epochs.jsonl``: ``epoch``, ``loss``, ``accuracy`` and more."""
     faults: Mapping[str, FaultScores]
     """What ``dmft robustness`` found, by fault; empty where it was not run."""
+    calibration: Calibration | None = None
+    """What ``dmft calibrate`` found; None where it was not run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -157,7 +160,7 @@ def _find_runs(top: Path) -> Iterator[Path]:
 
 
 def _read_fold(folder: Path, skipped: list[str]) -> MeasuredFold:
-    """Read one fold. Faults that cannot be read are skipped alone.
+    """Read one fold. Faults and a calibration that cannot be read are skipped alone.
 
     Raises:
         ContractError: a file is damaged or missing, or the training has not ended.
@@ -179,8 +182,13 @@ def _read_fold(folder: Path, skipped: list[str]) -> MeasuredFold:
         )
     metrics = read_metrics(folder / METRICS_FILE, info.spec.classes)
     faults: Mapping[str, FaultScores] = {}
+    calibration = None
     try:
         faults = read_faults(folder, info)
+    except ContractError as error:
+        skipped.append(str(error))
+    try:
+        calibration = read_calibration(folder, info)
     except ContractError as error:
         skipped.append(str(error))
     votes = read_predictions(folder / PREDICTIONS_FILE, len(info.spec.classes))
@@ -192,6 +200,7 @@ def _read_fold(folder: Path, skipped: list[str]) -> MeasuredFold:
         predictions=votes.to_frame(),
         epochs=_read_epochs(folder / EPOCHS_FILE, info.finished.epochs_sha256),
         faults=faults,
+        calibration=calibration,
     )
 
 

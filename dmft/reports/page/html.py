@@ -21,7 +21,6 @@ from dmft.reports import format as words
 from dmft.reports.at_hand import caches_at_hand, people_of
 from dmft.reports.charts import CURVES, chart_data, matrices_of
 from dmft.reports.compare import (
-    SURE_FROM,
     beside_published,
     conditions_compared,
     faulty_modalities,
@@ -29,12 +28,12 @@ from dmft.reports.compare import (
     missing_modalities,
     settings_of,
     suites_compared,
-    sureness,
 )
 from dmft.reports.drawn import drawn_data, missed_records
 from dmft.reports.load import Measured
 from dmft.reports.pairs import folds_are_people, pairs_of
 from dmft.reports.published import load_published
+from dmft.reports.sure import SURE_FROM, sets_compared, sureness
 from dmft.runs.spec import software_versions
 from pipeline.common.page import render_page, write_page
 from pipeline.common.settings import to_table
@@ -153,6 +152,7 @@ def render_report(
                 for each in (setting["faults"] or {"single": ()})["single"]
             }
         ),
+        sets=list(sets_compared(settings)),
         sure_from=[f"#answered from {100 * least:.0f} %" for least in SURE_FROM],
         pairs=[pair for pair in compared if not isinstance(pair, str)],
         uncompared=[line for line in compared if isinstance(line, str)],

@@ -81,7 +81,7 @@ function sureness() {
     width, 300, { xLabel: "records that are answered", yLabel: "of those wrong", xRange: [first, 1],
       yRange: [0, most], format: (v) => percent(v, most < 0.05 ? 1 : 0), xFormat: part });
   curves(document.getElementById("reliability"), "reliability", "Reliability", settings.map((each) =>
-    ({ name: each.name, kind: each.mark, points: each.reliability.map(([sure, right]) => [sure, right]) })),
+    ({ name: each.name, kind: each.mark, dots: true, points: each.reliability.map(([sure, right]) => [sure, right]) })),
     width, 300, { xLabel: "probability of the answer", yLabel: "part that is right", xRange: [0, 1],
       yRange: [0, 1], format: part, xFormat: part },
     [{ name: "as sure as right", kind: 5, dash: 2, thin: true, points: [[0, 0], [1, 1]] }]);

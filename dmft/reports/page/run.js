@@ -46,7 +46,7 @@ function curvesFigure(figure, run) {
     const all = folds.length > 1 ? [...folds, { name: "mean of the folds", kind: 0, dash: 0, points: mean }] : folds.map((each) => ({ ...each, kind: 0 }));
     const part = key.endsWith("accuracy"), called = which.selectedOptions[0].textContent;
     show(figure, lines(room(760), 300, `Training curve of ${run.name}: ${called}`, all, {
-      xLabel: folds.length > 1 ? "epoch; thick: mean of the folds, thin: each fold" : "epoch", yLabel: called,
+      xLabel: "epoch", yLabel: called,
       yRange: part ? [0, 1] : undefined, format: part ? (v) => percent(v, 0) : undefined }), `${key}-${run.name}`,
       [["fold", "epoch", called], ...having.flatMap((each) => each.epoch.map((epoch, i) => [each.fold, epoch, each[key][i]]))]);
   };

@@ -58,7 +58,7 @@ function mark(kind, x, y, size = 5) {
 
 const DASHES = ["", "7 3", "2 3", "9 3 2 3", "12 4", "4 2"];
 
-/** Lines over a common x; series are {name, points: [[x, y], ...], kind, thin}. */
+/** Lines over a common x; series are {name, points: [[x, y], ...], kind, thin, dots}. */
 function lines(width, height, label, series, { xLabel, yLabel, yRange, format, xRange, xFormat = trim }) {
   const svg = canvas(width, height, label);
   const left = 56, right = 20, top = 12, bottom = 44;
@@ -88,6 +88,8 @@ function lines(width, height, label, series, { xLabel, yLabel, yRange, format, x
       "stroke-opacity": each.thin ? 0.55 : 1 });
     path.append(draw("title", {}, each.name));
     svg.append(path);
+    if (each.dots)
+      svg.append(...points.map((p) => draw("circle", { cx: X(p[0]), cy: Y(p[1]), r: 3, fill: `var(--c${each.kind % 6})` })));
   }
   return svg;
 }

@@ -8,6 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -15,12 +16,15 @@ from click.testing import CliRunner
 from cli import dmft
 from dmft.config import load_config
 from dmft.data import open_cache
+from dmft.evaluation.calibration import Calibration, set_scores
 from dmft.evaluation.significance import bootstrap_macro_f1, mcnemar_p, wilson
+from dmft.reports.compare import settings_of
 from dmft.reports.format import hits_of, interval
 from dmft.reports.load import load_runs
 from dmft.reports.names import run_names, short_names
 from dmft.reports.page.html import render_report
 from dmft.reports.published import load_published
+from dmft.reports.sure import sets_compared
 from dmft.runs.files import write_json
 from dmft.runs.folder import read_info, write_info
 from dmft.runs.spec import Validation
@@ -130,6 +134,34 @@ def test_a_run_that_held_people_out_is_no_seed_of_one_that_did_not(place, tmp_pa
     names = run_names(infos, [None, None])
     assert names[0].endswith("best epoch by subject held out")
     assert names[1].endswith("on the whole training side")
+
+
+def test_sets_are_measured_on_the_test_records_of_calibrated_folds(place):
+    run = load_runs([place / "runs/student"])[0][0]
+    calibration = Calibration(
+        model_sha256="0" * 64,
+        by="subject",
+        n_groups=2,
+        n_records=12,
+        accuracy=0.5,
+        calibration_error=0.1,
+        temperature=2.0,
+        coverage=0.9,
+        threshold=0.3,
+    )
+    folds = tuple(replace(fold, calibration=calibration) for fold in run.folds)
+    calibrated = replace(run, folds=folds)
+    ((_, sets),) = sets_compared(settings_of([calibrated]))
+    votes = np.concatenate([fold.votes.probabilities for fold in folds])
+    labels = np.concatenate([fold.votes.labels for fold in folds])
+    whole = set_scores(calibration, votes, labels)
+    assert sets.wanted == 0.9
+    for name in ("coverage", "mean_size", "unsure", "accuracy_when_sure"):
+        assert getattr(sets, name) == pytest.approx(getattr(whole, name))
+    assert f"{100 * whole.coverage:.2f} %" in render_report([calibrated])
+    half = replace(run, folds=(folds[0], run.folds[1]))
+    assert list(sets_compared(settings_of([half]))) == []
+    assert "Sets of classes" not in render_report([half])
 
 
 def test_curves_of_people_held_out_are_drawn_where_there_are_any(place):
