@@ -1,13 +1,11 @@
-"""What a data set of features is, for people and for machines: a data card and ``croissant.json``.
+"""What a data set of features is, for people: its data card.
 
-Both are derived from the record table and the provenance, and say nothing that is not there.
+It is derived from the record table and the provenance, and says nothing that is not there.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 from pipeline.cache.edit.history import history_of
 from pipeline.cache.record_table import Columns
@@ -17,7 +15,6 @@ from pipeline.contract import CacheSpec
 LICENCE = "licence"
 """Key of the provenance: of the data, as a name or an address."""
 UNKNOWN_LICENCE = "not stated: ask whoever made the recordings before you pass them on"
-CROISSANT = "http://mlcommons.org/croissant/1.0"
 MOST_GROUPS = 60
 """Lines of one table of the card."""
 
@@ -86,94 +83,3 @@ def card(spec: CacheSpec, columns: Columns, *, licence: str, how_to_load: str) -
 def _cell(value: object) -> str:
     """A value in a table of Markdown, which it must not break."""
     return " ".join(str(value).split()).replace("|", "\\|")
-
-
-def croissant(
-    spec: CacheSpec,
-    columns: Columns,
-    files: Mapping[str, str],
-    *,
-    table_file: str,
-    licence: str,
-    folders: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """The description that machines read (MLCommons Croissant 1.0): the record table's columns.
-
-    Args:
-        spec: What the cache says of itself.
-        columns: Its record table.
-        files: Name of each file to its SHA-256.
-        table_file: The one that has the record table.
-        licence: As an address or a name; empty where not known.
-        folders: Name of each Zarr array to the pattern of its files.
-    """
-    kinds: dict[type, str] = {bool: "sc:Boolean", int: "sc:Integer", float: "sc:Float"}
-    formats = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
-    return {
-        "@context": {
-            "@language": "en",
-            "@vocab": "https://schema.org/",
-            "sc": "https://schema.org/",
-            "cr": "http://mlcommons.org/croissant/",
-            "dct": "http://purl.org/dc/terms/",
-            "conformsTo": "dct:conformsTo",
-            "column": "cr:column",
-            "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
-            "extract": "cr:extract",
-            "field": "cr:field",
-            "fileObject": "cr:fileObject",
-            "includes": "cr:includes",
-            "recordSet": "cr:recordSet",
-            "source": "cr:source",
-        },
-        "@type": "sc:Dataset",
-        "conformsTo": CROISSANT,
-        "name": spec.dataset,
-        "description": f"{spec.n_records} records of {spec.dataset} as features of "
-        f"{', '.join(spec.modalities)}",
-        "version": spec.fingerprint,
-        **({"license": licence} if licence else {}),
-        "distribution": [
-            {
-                "@type": "cr:FileObject",
-                "@id": name,
-                "name": name,
-                "contentUrl": name,
-                "encodingFormat": formats.get(name.rpartition(".")[2], "application/octet-stream"),
-                "sha256": digest,
-            }
-            for name, digest in sorted(files.items())
-        ]
-        + [
-            {
-                "@type": "cr:FileSet",
-                "@id": name,
-                "name": name,
-                "description": f"Patches of {name} as a Zarr version 3 array: record, patch, "
-                "feature; NaN where a record has none.",
-                "encodingFormat": "application/vnd.zarr",
-                "includes": pattern,
-            }
-            for name, pattern in (folders or {}).items()
-        ],
-        "recordSet": [
-            {
-                "@type": "cr:RecordSet",
-                "@id": "records",
-                "name": "records",
-                "field": [
-                    {
-                        "@type": "cr:Field",
-                        "@id": f"records/{name}",
-                        "name": name,
-                        "dataType": kinds.get(type(values[0]), "sc:Text"),
-                        "source": {
-                            "fileObject": {"@id": table_file},
-                            "extract": {"column": name},
-                        },
-                    }
-                    for name, values in columns.items()
-                ],
-            }
-        ],
-    }

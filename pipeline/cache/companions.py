@@ -12,8 +12,9 @@ import io
 import json
 from collections.abc import Sequence
 
-from pipeline.cache.card import card, croissant, licence_of
+from pipeline.cache.card import card, licence_of
 from pipeline.cache.checksums import read_sums
+from pipeline.cache.croissant import croissant
 from pipeline.cache.objects import Objects
 from pipeline.cache.record_table import Columns, Entries, record_columns
 from pipeline.contract import (

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cache.card import card, croissant, licence_of
+from pipeline.cache.card import card, licence_of
 from pipeline.cache.companions import parquet_bytes
+from pipeline.cache.croissant import croissant
 from pipeline.cache.edit.assemble import OnProgress
 from pipeline.cache.edit.source import Source, open_source
 from pipeline.cache.record_table import record_columns

@@ -80,6 +80,7 @@ def test_croissant_names_the_files_that_are_there(cache):
     table, *arrays = described["distribution"]
     content = (cache / table["contentUrl"]).read_bytes()
     assert hashlib.sha256(content).hexdigest() == table["sha256"]
+    assert table["encodingFormat"] == "application/x-parquet"  # by this name mlcroissant reads it
     assert {each["name"] for each in arrays} == {"skeleton", "inertial"}
     assert all(list(cache.glob(each["includes"])) for each in arrays)
     assert described["license"] == "CC-BY-4.0"
