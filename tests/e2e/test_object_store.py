@@ -97,7 +97,7 @@ def test_of_two_encodes_at_once_one_is_refused(whole, s3):
     with pytest.raises(ConfigError, match=said):
         encode_here(whole[0], s3)
     first.send_signal(signal.SIGCONT)
-    _, err = first.communicate(timeout=60)
+    _, err = first.communicate(timeout=200)
     assert first.returncode == 0, err
     assert contents(s3) == whole[2]
 
