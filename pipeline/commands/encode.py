@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pipeline.encode.job import Summary
     from pipeline.encode.plan import Plan
 
+PEOPLE = ("subject", "person", "participant", "patient", "child", "user", "who")
+"""What the column is called that protocols mostly go by."""
 TABLE_AFTER_S = 5.0
 """An encode that is quicker says in one sentence what bound it; ``--json`` always says it all."""
 
@@ -312,6 +315,8 @@ def _print(summary: Summary, seconds: float, out: str) -> None:
             click.echo(f"To bring it to a disk of the machine that trains: dmft fetch {out} COPY")
         if names := _protocols_for(summary.spec.dataset):
             click.echo(f"Protocols of {summary.spec.dataset}: {', '.join(names)}")
+        elif summary.spec.columns:
+            _say_protocol(summary.spec.columns)
         click.echo(f"Next: dmft train {cache} --protocol NAME --model teacher --out RUN")
 
 
@@ -319,3 +324,13 @@ def _protocols_for(dataset: str) -> list[str]:
     """Names of the protocols that ship for a data set."""
     names = shipped_names("protocols")
     return [n for n in names if read_toml(n, "protocols", "protocol").get("dataset") == dataset]
+
+
+def _say_protocol(columns: Sequence[str]) -> None:
+    """What a protocol may be of a data set that none ships for."""
+    column = next((name for name in columns if name in PEOPLE), columns[0])
+    click.echo(
+        f"A protocol of your own says who is tested on, by a column of {', '.join(columns)}. This, "
+        "in a file NAME.toml, tests on each value in turn:\n"
+        f'  name = "one-out"\n  [leave_one_out]\n  attribute = "{column}"'
+    )

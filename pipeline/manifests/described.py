@@ -102,7 +102,7 @@ def list_described(
     classes = _classes(description, listed)
     labels = [_label(description, classes, each, problems) for each in listed]
     numbers, values, dropped = _attributes(listed, problems)
-    names = _names(listed, problems)
+    names = _names(description, listed, problems)
     _check_claims(description, listed, problems)
     problems.check()
     paths = {path: said for each in listed for path, said in each.paths.values()}
@@ -201,7 +201,7 @@ def _attributes(
     return numbers, values, dropped
 
 
-def _names(listed: Sequence[Listed], problems: Problems) -> list[str]:
+def _names(description: Description, listed: Sequence[Listed], problems: Problems) -> list[str]:
     names = []
     for each in listed:
         name = each.record
@@ -217,7 +217,11 @@ def _names(listed: Sequence[Listed], problems: Problems) -> list[str]:
     first: dict[str, str] = {}
     for name, each in zip(names, listed, strict=True):
         if (other := first.setdefault(name, each.place)) != each.place:
-            problems.add(f"{each.place}: record {name!r} is {other} too, wanted one a record")
+            by_column = each.record and each.label_place  # a table's, which has columns
+            column = f", column {description.top.record!r}" if by_column else ""
+            problems.add(
+                f"{each.place}{column}: record {name!r} is {other} too, wanted one a record"
+            )
     return names
 
 

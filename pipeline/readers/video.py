@@ -92,7 +92,10 @@ def _open(content: bytes, ref: StreamRef, **options: str) -> tuple[Any, Any]:
         raise refuse(ref.path, f"is not a video that can be read: {error}", "open") from error
     if not container.streams.video:
         container.close()
-        raise refuse(ref.path, f"has no video stream among its {len(container.streams)}", "open")
+        n_streams = len(container.streams)
+        raise refuse(
+            ref.path, f"has no video stream among its {n_streams} streams: wanted a film", "open"
+        )
     stream = container.streams.video[0]
     context = stream.codec_context
     if context is None:

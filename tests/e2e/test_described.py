@@ -55,7 +55,7 @@ def test_codes_of_an_unknown_kind_go_from_their_tree_to_a_teacher(tmp_path: Path
     run("manifest", "check", manifest, "--raw", raw)
     (tmp_path / "dataset.toml").unlink()  # the manifest carries it, and then the cache
     encode = ("encode", manifest, "--raw", raw, "--out", cache, "--workers", "0")
-    run(*encode)
+    assert 'attribute = "subject"' in run(*encode)  # a protocol to begin with
     assert "is up to date" in run(*encode)
     manifest.unlink()
     run("cache", "verify", "--full", "--source", raw, "--recompute", "2", cache)

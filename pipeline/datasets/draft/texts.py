@@ -78,7 +78,7 @@ def lines_of_text(content: bytes) -> list[str]:
         lines.append(f"names = [{names}]  # ? what they are")
     called = [_quoted(look.header[k]) if named else str(k + 1) for k in places]
     lines.append(f"columns = [{', '.join(called)}]")
-    texts = [k for k in range(len(look.columns)) if k not in places and k != time]
+    texts = [k for k in range(len(look.columns)) if k not in (*places, *others, time)]
     if texts and any(any(look.columns[k]) for k in texts):
         left = [look.header[k] if look.header else str(k + 1) for k in texts]
         lines.append(f"# left out, since texts stand in them: {_plain(', '.join(left))}")

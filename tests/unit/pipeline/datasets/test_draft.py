@@ -143,6 +143,7 @@ def test_folders_with_a_date_are_taken_apart_and_what_people_do_is_the_label(
     assert paths["heartrate"] == "{part:a}/{label}-{taken}/HeartRate.csv"
     assert made.modalities["accelerometer"].reading.streams["accelerometer"].columns == ("z",)
     assert "# left out, since they are times as well: seconds_elapsed" in text
+    assert "texts stand in them" not in text
     listed, _ = list_tree(made, RawTree(tmp_path / "raw"))
     assert {each.label for each in listed} == {"Walking", "Stair Climbing"}
     assert len(listed) == 8

@@ -74,7 +74,10 @@ def test_labels_are_names_or_numbers_of_the_classes(raw: RawTree) -> None:
         ("label,acc\na,/etc/passwd\n", r"row 2, column 'acc': path '/etc/passwd' leads out"),
         ("label,acc\na,wrist/z.csv\n", r"row 2, column 'acc': wrist/z\.csv no such file"),
         ("label,acc\na,wrist\n", r"row 2, column 'acc': wrist is not a plain file"),
-        ("record,label,acc\nr,a,wrist/a.csv\nr,a,wrist/b.csv\n", r"row 3: record 'r' is row 2 too"),
+        (
+            "record,label,acc\nr,a,wrist/a.csv\nr,a,wrist/b.csv\n",
+            r"row 3, column 'record': record 'r' is ",
+        ),
         ("label,acc\na,wrist/a.csv\na,wrist/a.csv\n", r"row 3, column 'acc': wrist/a\.csv stands"),
         ("label,path\na,wrist/a.csv\n", r"there is no column 'acc': its columns are 'label', 'pa"),
         ("label,acc\na,\n", r"row 2 has no files: wanted one or more"),

@@ -243,7 +243,7 @@ def plain_hdf5() -> bytes:
         (npy(VALUES * np.nan), "npy", {}, r"holds nan in row 1, column column_1, and 8 such"),
         (b"PK", "npz", {"key": "acc"}, r"is no \.npz file that can be read"),
         (plain_hdf5(), "mat", {"key": "acc"}, 'is plain HDF5 and no MAT v7.3, .* reader = "hdf5"'),
-        (plain_hdf5(), "hdf5", {"key": "gyro"}, r"has no variable 'gyro': found \['acc', 'in', "),
+        (plain_hdf5(), "hdf5", {"key": "gyro"}, r"has no variable 'gyro': found \['acc'\]"),
         (plain_hdf5(), "hdf5", {"key": "out/x"}, "has no variable 'out/x'"),
         (plain_hdf5(), "hdf5", {"key": "in"}, "has no variable 'in'"),
         (plain_hdf5()[:900], "hdf5", {"key": "acc"}, r"is a damaged HDF5 file"),
