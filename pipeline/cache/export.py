@@ -21,6 +21,7 @@ from pipeline.cache.companions import parquet_bytes
 from pipeline.cache.croissant import croissant
 from pipeline.cache.edit.assemble import OnProgress
 from pipeline.cache.edit.source import Source, open_source
+from pipeline.cache.hf_datasets import FRONT_MATTER, write_hf_datasets
 from pipeline.cache.record_table import record_columns
 from pipeline.common.checksums import SUMS_FILE, Checksums
 from pipeline.common.files import PARTIAL
@@ -40,6 +41,11 @@ print({modality}.shape, records["class_name"].value_counts())""",
 records = pd.read_csv("records.csv", index_col="record")
 {modality} = pd.read_csv("{modality}.csv").set_index(["record", "patch"])
 print({modality}.loc[{modality}.index[0][0]], records["class_name"].value_counts())""",
+    "hf-datasets": """from datasets import load_dataset
+
+records = load_dataset("parquet", data_files="train-*.parquet", split="train").with_format("numpy")
+print(records.features["label"].names[:5], len(records))
+print(records[0]["record"], records[0]["{modality}"].shape)""",
     "webdataset": """import webdataset as wds
 
 shards = wds.WebDataset("shard-000000.tar", shardshuffle=False).decode()
@@ -63,7 +69,7 @@ def export(
     Args:
         location: A finished cache.
         out: The folder; it must not be there.
-        form: ``npz``, ``csv`` or ``webdataset``.
+        form: ``npz``, ``csv``, ``webdataset`` or ``hf-datasets``.
         licence: Of the data, for the card; what the cache says of it where empty.
         on_progress: Told how many rows are written, and of how many.
 
@@ -83,11 +89,14 @@ def export(
     columns = record_columns(spec, source.store.records, source.by_row)
     pd.DataFrame(columns).to_csv(partial / CSV_FILE, index=False)
     (partial / TABLE_FILE).write_bytes(parquet_bytes(columns))
-    {"npz": _npz, "csv": _csv, "webdataset": _webdataset}[form](source, partial, on_progress)
+    writers = {"npz": _npz, "csv": _csv, "webdataset": _webdataset, "hf-datasets": _hf_datasets}
+    writers[form](source, partial, on_progress)
     files = _digests(partial)
     licence = licence or licence_of(spec)
     load = HOW_TO_LOAD[form].replace("{modality}", next(iter(spec.modalities)))
-    (partial / CARD_FILE).write_text(card(spec, columns, licence=licence, how_to_load=load))
+    head = FRONT_MATTER if form == "hf-datasets" else ""
+    text = card(spec, columns, licence=licence, how_to_load=load)
+    (partial / CARD_FILE).write_text(head + text)
     described = croissant(spec, columns, files, table_file=CSV_FILE, licence=licence)
     (partial / CROISSANT_FILE).write_text(json.dumps(described, indent=2) + "\n")
     (partial / SUMS_FILE).write_bytes(Checksums(sha256=_digests(partial)).to_bytes())
@@ -164,6 +173,13 @@ def _webdataset(source: Source, folder: Path, on_progress: OnProgress) -> None:
                         np.save(buffer, found)
                         _add(tar, f"{row:08}.{modality}.npy", buffer.getvalue())
                 on_progress(row + 1, len(records))
+
+
+def _hf_datasets(source: Source, folder: Path, on_progress: OnProgress) -> None:
+    spec, records = source.store.spec, source.store.records
+    columns = record_columns(spec, records, source.by_row)
+    patches = lambda name, row: _patches(source, name, records[row].id)  # noqa: E731
+    write_hf_datasets(folder, spec, columns, patches, on_progress)
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:

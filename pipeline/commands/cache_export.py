@@ -16,8 +16,8 @@ from pipeline.common.progress_bar import ProgressBar
     "--to",
     "form",
     required=True,
-    type=click.Choice(["npz", "csv", "webdataset"]),
-    help="One .npz or .csv file a modality, or shards of tar files.",
+    type=click.Choice(["npz", "csv", "webdataset", "hf-datasets"]),
+    help="One .npz or .csv file a modality, shards of tar files, or Parquet for Hugging Face.",
 )
 @click.option(
     "--licence",

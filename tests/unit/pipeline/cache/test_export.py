@@ -9,6 +9,7 @@ import tarfile
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cache.export import export
@@ -25,7 +26,7 @@ def cache(tmp_path_factory):
     return at / "cache"
 
 
-@pytest.mark.parametrize("form", ["npz", "csv", "webdataset"])
+@pytest.mark.parametrize("form", ["npz", "csv", "webdataset", "hf-datasets"])
 def test_an_export_has_the_numbers_the_table_and_what_describes_them(cache, tmp_path, form):
     out = tmp_path / "out"
     export(str(cache), out, form, licence="CC-BY-4.0")
@@ -39,6 +40,10 @@ def test_an_export_has_the_numbers_the_table_and_what_describes_them(cache, tmp_
     for row, each in enumerate(ids):
         if form == "npz":
             found = np.load(out / "skeleton.npz")["patches"][row]
+        elif form == "hf-datasets":
+            rows = pd.read_parquet(out / "train-00000-of-00001.parquet")
+            assert rows["record"].tolist() == ids
+            found = np.stack(rows["skeleton"][row])
         elif form == "csv":
             found = pd.read_csv(out / "skeleton.csv").query(f"record == '{each}'").iloc[:, 2:]
         else:
@@ -59,6 +64,24 @@ def test_an_export_has_the_numbers_the_table_and_what_describes_them(cache, tmp_
     assert {"record", "class_name", "subject", "skeleton_presence"} <= fields
     sums = (out / "SHA256SUMS").read_text()
     assert {"README.md", "croissant.json", "records.csv"} <= set(sums.split())
+
+
+def test_what_hugging_face_reads_has_classes_and_gaps(cache, tmp_path, monkeypatch):
+    """The library itself is not installed with the tests; its own reader was tried by hand."""
+    monkeypatch.setattr("pipeline.cache.hf_datasets.SHARD_RECORDS", 2)
+    export(str(cache), tmp_path / "out", "hf-datasets")
+    shards = sorted(path.name for path in (tmp_path / "out").glob("train-*"))
+    assert shards == [f"train-0000{k}-of-00003.parquet" for k in range(3)]
+    table = pq.read_table([tmp_path / "out" / name for name in shards])
+    features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
+    assert features.keys() == set(table.column_names)
+    assert (features["label"]["_type"], len(features["label"]["names"])) == ("ClassLabel", 27)
+    assert features["skeleton"] == {"shape": [64, 60], "dtype": "float32", "_type": "Array2D"}
+    lacks = [each is None for each in table["inertial"].to_pylist()]
+    assert lacks == (arrays_of(cache)["inertial_presence"] != 1).tolist()
+    assert sum(lacks) == 1
+    head = (tmp_path / "out/README.md").read_text().split("---")[1]
+    assert "path: train-*.parquet" in head
 
 
 def test_nothing_is_written_over_and_no_half_of_a_damaged_cache_is_left(cache, tmp_path):
