@@ -207,7 +207,7 @@ class RowProgress:
             after = f" after epoch {done}" if done else ""
             self.bar.say(f"begun: {row.title}{fold}{after}")
         self.epochs[row.key] = done
-        note = f"{row.model} {row.fold}{fold}, epoch {done} of {of}"
+        note = f"{fold}, epoch {done} of {of}".removeprefix(", ")
         self.bar.update(sum(self.epochs.values()), note=note)
 
     def end(self, row: PlannedRow, result: Result) -> None:
