@@ -45,4 +45,6 @@ def open_within(
 
 def say_residency(cache: Cache) -> None:
     """Print one line on standard error."""
-    click.echo(f"{cache.path}: {cache.residency}", err=True)
+    from pipeline.common.progress_bar import ProgressBar
+
+    ProgressBar().say(f"{cache.path}: {cache.residency}")
