@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from pipeline.commands.manifest_check import JOBS
+from pipeline.common.every_command import alike
 from pipeline.common.progress_bar import ProgressBar
 from pipeline.common.words import first_of, text_of
 from pipeline.contract import ConfigError
@@ -70,7 +71,7 @@ class _Sources(click.Group):
         from pipeline.manifests.plugins import dataset_plugins
 
         own = super().get_command(ctx, name)
-        return _of_plugin(name) if own is None and name in dataset_plugins() else own
+        return alike(_of_plugin(name)) if own is None and name in dataset_plugins() else own
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -41,7 +41,9 @@ def _switch(names: list[str], manner: Callable[[], AbstractContextManager[None]]
         if wanted and not context.resilient_parsing:
             context.with_resource(manner())
 
-    return click.Option(names, is_flag=True, expose_value=False, hidden=True, callback=turn)
+    return click.Option(
+        names, is_flag=True, expose_value=False, hidden=True, callback=turn, help=manner.__doc__
+    )
 
 
 @contextmanager
