@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cache.ledger import Failure, Source
+from pipeline.common.packages import extra_of
 from pipeline.common.stages import Meter
 from pipeline.contract import ConfigError, Presence, Record, RecordingError, StreamRef
 from pipeline.encode.readahead import read_ahead
@@ -239,12 +240,17 @@ class Encoder:
 
 @contextmanager
 def _blamed_on_the_record(stage: str) -> Iterator[None]:
-    """Whatever a decoder or its numbers raise is this record's failure, no one else's."""
+    """Whatever a decoder or its numbers raise is this record's failure, no one else's.
+
+    A package of ours that is not installed is no record's: it is raised as it is.
+    """
     try:
         yield
     except RecordingError:
         raise
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and extra_of(error.name or ""):
+            raise
         raise RecordingError(f"{type(error).__name__}: {error}", stage=stage) from error
 
 

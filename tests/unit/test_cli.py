@@ -16,6 +16,7 @@ import pytest
 
 import cli
 from cli import COMMANDS, dmft
+from tests.fabricate import record_ids, save_manifest_of, write_raw
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "torchvision", "dask", "distributed", "av", "scipy", "h5py", "zarr", "pandas")
@@ -174,6 +175,21 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it(tmp_path: Pa
         "Install them with: pip install 'dmft[encode]'"
     )
     assert "Traceback" not in done.stderr
+
+
+def test_a_package_that_no_recording_can_be_read_without_is_not_blamed_on_each(
+    tmp_path: Path,
+) -> None:
+    raw = write_raw(tmp_path / "raw", record_ids(2), ("inertial",))
+    listed = save_manifest_of(raw, tmp_path / "raw.jsonl")
+    encode = ["encode", str(listed), "--raw", str(raw), "--out", "c.zarr", "--workers", "0"]
+    done = run(*encode, before=blocking("isal"), cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "Error: 'dmft encode' needs the encoder's packages and isal is not installed. "
+        "Install them with: pip install 'dmft[encode]'"
+    )
+    assert "failed" not in done.stderr
 
 
 @pytest.mark.parametrize("package", ["dask", "av", "h5py", "torchvision"])
