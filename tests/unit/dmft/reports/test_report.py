@@ -416,6 +416,8 @@ def test_the_headline_of_several_seeds_has_their_spread_and_an_interval(place):
     assert len(both) == 2
     means = tuple(sum(bounds) / 2 for bounds in zip(*both, strict=True))
     assert student.endswith(f"over seeds; 95 % interval {interval(means)}, mean over seeds")
+    begun = [replace(r, folds=r.folds[:1]) if r.name == "student-1" else r for r in runs]
+    assert "its runs have 1 to 2 folds: not all are trained" in render_report(begun)
 
 
 def test_forty_runs_of_27_classes_stay_a_small_page(place, monkeypatch):
