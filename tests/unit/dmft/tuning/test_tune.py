@@ -187,6 +187,7 @@ def test_a_written_configuration_is_read_as_it_was(tmp_path, base):
     assert dmft.load_config(tmp_path / "config.toml") == config
 
 
+@pytest.mark.slow
 def test_each_fold_gets_a_configuration_of_its_own_and_is_trained_with_it(place, tmp_path):
     (tmp_path / "space.toml").write_text("training.learning_rate = [0.001, 0.01]")
     changes = [
