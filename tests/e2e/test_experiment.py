@@ -82,6 +82,7 @@ def test_killed_whole_it_goes_on_and_ends_with_the_same_bits(place: Path, tmp_pa
     assert weights(out) == weights(place / "whole")
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing_but_time(place: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     process = start(command(place, out, 2))

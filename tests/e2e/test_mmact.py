@@ -9,11 +9,13 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.running import run
+from tests.trained import built_once
 
 Trial = tuple[int, int, int, str]
 """Subject, scene, session and class."""
@@ -61,7 +63,23 @@ def trials(records: Iterable[dict]) -> set[Trial]:
 @pytest.fixture(scope="module")
 def encoded(tmp_path_factory: pytest.TempPathFactory) -> Encoded:
     """Encode a tree with everything wrong by the real commands."""
-    folder = tmp_path_factory.mktemp("mmact")
+    folder = built_once(tmp_path_factory, "mmact", encode_everything_wrong)
+    listed: dict[str, set[Trial]] = defaultdict(set)
+    for line in (folder / "raw.irregular.jsonl").read_text().splitlines():
+        item = json.loads(line)
+        if item["path"].endswith((".mp4", ".csv")) and item["irregularity"] != "stray-files":
+            listed[item["irregularity"]].add(numbers_of(item["path"]))
+    lines = (folder / "raw.jsonl").read_text().splitlines()[1:]
+    return Encoded(
+        summary=json.loads((folder / "summary.json").read_text()),
+        listed=listed,
+        records=[json.loads(line) for line in lines],
+    )
+
+
+def encode_everything_wrong(folder: Path) -> None:
+    """Fabricate, list and encode it; what the encode prints is kept beside it."""
+    folder.mkdir()
     raw, manifest, cache = folder / "raw", folder / "raw.jsonl", folder / "raw.zarr"
     code, out, err = run(["synth", "mmact", raw, *SIZE, *SMALL, "--irregular", "all"])
     assert code == 0, err
@@ -71,15 +89,7 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> Encoded:
     encode = ["encode", manifest, "--raw", raw, "--out", cache, "--weights", "random:0"]
     code, out, err = run([*encode, "--set", "rgb.every=15", "--workers", "0", "--json"])
     assert code == 1, err
-    listed: dict[str, set[Trial]] = defaultdict(set)
-    for line in (folder / "raw.irregular.jsonl").read_text().splitlines():
-        item = json.loads(line)
-        if item["path"].endswith((".mp4", ".csv")) and item["irregularity"] != "stray-files":
-            listed[item["irregularity"]].add(numbers_of(item["path"]))
-    lines = manifest.read_text().splitlines()[1:]
-    return Encoded(
-        summary=json.loads(out), listed=listed, records=[json.loads(line) for line in lines]
-    )
+    (folder / "summary.json").write_text(out)
 
 
 def test_every_trial_with_a_film_is_a_record_for_each_of_its_views(encoded: Encoded) -> None:

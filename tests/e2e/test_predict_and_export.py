@@ -25,7 +25,7 @@ from dmft.recognise.recordings import group_files
 from dmft.runs.trained import load_run
 from tests.e2e.running import ROOT
 from tests.fabricate import path_of, record_ids, write_raw
-from tests.trained import Place, built_once, shared_place
+from tests.trained import Place, shared_export, shared_place
 
 ANSWER_S = 120
 """Until a live answer has to be there; generous, for busy machines."""
@@ -37,13 +37,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 
 
 @pytest.fixture(scope="module")
-def exported(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    def export(out: Path) -> None:
-        done = dmft("export", place.run, "-o", out)
-        assert done.returncode == 0, done.stderr
-        assert "same first place 100.00%" in done.stdout
-
-    return built_once(tmp_path_factory, "export-by-command", export)
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shared_export(tmp_path_factory)
 
 
 def start(*arguments: object, **pipes: object) -> subprocess.Popen[str]:

@@ -16,7 +16,10 @@ from tests.real_recordings import mmact_clip, mmact_sensor_file
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("packed", [False, True], ids=["extracted", "as downloaded"])
+@pytest.mark.parametrize(
+    "packed",
+    [pytest.param(False, id="extracted", marks=pytest.mark.slow), pytest.param(True, id="packed")],
+)
 def test_the_real_recordings_go_from_their_tree_to_a_verified_cache(
     tmp_path: Path, packed: bool
 ) -> None:
