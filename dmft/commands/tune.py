@@ -162,7 +162,7 @@ def tune(
     lines = [tuning_text(each) for each in found]
     lines.append(_next(cache, protocol, found, out, on=on, fold=fold, n_folds=len(names)))
     tables = [each.table() for each in found]
-    table = {each["fold"]: each for each in tables} if len(each) > 1 else tables[0]
+    table = {each["fold"]: each for each in tables} if len(tables) > 1 else tables[0]
     options.print_or_write(table, "\n".join(lines), as_json=as_json, output=output)
 
 

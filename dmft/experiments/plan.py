@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dmft.config import RunConfig, change_config, load_config
 from dmft.experiments.grid import MODELS, Experiment, Grid
@@ -106,8 +106,9 @@ class _Planner:
     def __init__(self, grid: Grid, cache: Cache, device: str, may_share: bool) -> None:
         self.may_share = may_share
         self.grid, self.cache, self.device = grid, cache, device
-        self.changes = {m: (*grid.set, *grid.set_for.get(m, ())) for m in MODELS}
-        self.configs = {m: load_config(grid.config, self.changes[m]) for m in MODELS}
+        changes = {m: (*grid.set, *grid.set_for.get(m, ())) for m in MODELS}
+        self.configs = {m: load_config(grid.config, changes[m]) for m in MODELS}
+        self.recipes = {m: " ".join((grid.config, *changes[m])) for m in MODELS}
         layers = self.configs["teacher"].teacher.fusion_layers
         wanted = "at least 1 for fusion 'mid'"
         require(layers > 0 or "mid" not in grid.fusion, "teacher.fusion_layers", layers, wanted)
@@ -125,7 +126,8 @@ class _Planner:
                 for seed, fusion in itertools.product(grid.seeds, grid.fusion):
                     alone = [(m,) for m in wanted] if fusion == "none" else [wanted]
                     for modalities in alone:
-                        row = partial(self._row, protocol, fold, n_folds, modalities)
+                        place = (self.cache, protocol, fold, n_folds, modalities)
+                        row = partial(planned_row, *place, device=self.device)
                         yield from self._models(
                             row, fusion if len(modalities) > 1 else "none", seed
                         )
@@ -134,6 +136,10 @@ class _Planner:
         self, row: Callable[..., PlannedRow], fusion: str, seed: int
     ) -> Iterator[PlannedRow]:
         """Rows of one fold and seed; ``row`` knows the fold and the modalities."""
+
+        def of(model: str, **what: Any) -> PlannedRow:
+            return row(model=model, recipe=self.recipes[model], **what)
+
         for tokens in (self.grid.fusion_tokens if fusion == "mid" else ()) or (None,):
             config = self.configs["teacher"]
             changes = ["teacher.fusion_layers=0"] if fusion == "late" else []
@@ -143,49 +149,19 @@ class _Planner:
                 "fusion": fusion,
                 "fusion_tokens": config.teacher.fusion_tokens if fusion == "mid" else 0,
             }
-            teacher = partial(row, model="teacher", config=config, **fused)
+            teacher = partial(of, "teacher", config=config, **fused)
             if "teacher" in self.grid.models:
                 yield teacher(seed=seed)
             if "student" in self.grid.models:
                 unfused = {"fusion": "none" if fusion == "none" else "late", "fusion_tokens": 0}
-                yield row(model="student", config=self.configs["student"], seed=seed, **unfused)
+                yield of("student", config=self.configs["student"], seed=seed, **unfused)
             if "distilled" in self.grid.models:
                 config = self.configs["distilled"]
                 seeds = self.grid.seeds if config.distill.joint_teachers else (seed,)
                 teachers = [teacher(seed=its_seed) for its_seed in seeds]
                 yield from teachers
                 keys = tuple(each.key for each in teachers)
-                yield row(model="distilled", config=config, seed=seed, teachers=keys, **fused)
-
-    def _row(
-        self,
-        protocol: Protocol,
-        fold: Fold,
-        n_folds: int,
-        modalities: tuple[str, ...],
-        *,
-        model: str,
-        fusion: str,
-        fusion_tokens: int,
-        seed: int,
-        config: RunConfig,
-        teachers: tuple[str, ...] = (),
-    ) -> PlannedRow:
-        return planned_row(
-            self.cache,
-            protocol,
-            fold,
-            n_folds,
-            modalities,
-            model=model,
-            fusion=fusion,
-            fusion_tokens=fusion_tokens,
-            seed=seed,
-            config=config,
-            recipe=" ".join((self.grid.config, *self.changes[model])),
-            device=self.device,
-            teachers=teachers,
-        )
+                yield of("distilled", config=config, seed=seed, teachers=keys, **fused)
 
 
 def planned_row(
