@@ -34,6 +34,7 @@ from dmft.commands.memory import memory_option, trust_option
     help="Of a teacher on every record: the run of all folds whose figures say what to expect.",
 )
 @options.run_folder
+@options.validation
 @options.loss
 @options.augment
 @options.callbacks
@@ -60,6 +61,9 @@ def distill(
     model: str,
     figures_of: Path | None,
     out: Path,
+    validate: str,
+    keep: str,
+    patience: int,
     loss: str | None,
     augment: str | None,
     callbacks: tuple[str, ...],
@@ -76,12 +80,13 @@ def distill(
     """Train a student of CACHE on labels and on what a teacher predicts, and measure it.
 
     Protocol, fold, modalities and configuration are the teacher's; a teacher of several folds is
-    distilled fold by fold.
+    distilled fold by fold. With --validate the people held out are those that the teacher was
+    trained without, by the same option.
     """
     from contextlib import closing
 
     from dmft.commands.memory import open_within
-    from dmft.commands.show import ProgressCallback, figures_text
+    from dmft.commands.show import ProgressCallback, figures_text, held_out_lines
     from dmft.config import change_config, load_config
     from dmft.models.own import find_own
     from dmft.runs.folder import fold_folders, read_info
@@ -115,11 +120,16 @@ def distill(
             loss=loss,
             augment=augment,
             figures_of=figures_of,
+            validate=validate,
+            keep=keep,
+            patience=patience,
             config=settings,
             seed=seed,
             device=device,
             callback=callback,
         )
     click.echo(figures_text(figures))
+    for line in held_out_lines(out) if validate else ():
+        click.echo(line)
     next_command = "evaluate" if figures.n_records else "export"
     click.echo(f"Next: dmft {next_command} {out}")

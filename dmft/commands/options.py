@@ -70,6 +70,7 @@ class Setting(click.types.StringParamType):
         return [CompletionItem(key) for key in keys if key.startswith(incomplete)]
 
 
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 SEED = click.IntRange(0, 2**63 - 1)
 CACHE = CachePath(path_type=Path)
 
@@ -90,6 +91,15 @@ config = click.option(
     help="default, paper, paper-sizes, or a TOML file.",
 )
 run_folder = click.option("--out", required=True, type=PATH, help="The run's folder.")
+fold = click.option(
+    "--fold", default=None, help="Name or number of a fold, or 'all'. [default: first]"
+)
+modalities = click.option(
+    "--modalities", default=None, help="Separated by commas. [default: all that the cache has]"
+)
+seed = click.option(
+    "--seed", type=SEED, default=0, show_default=True, help="Source of everything random."
+)
 forbid_shared = click.option(
     "--forbid-shared",
     is_flag=True,
@@ -130,6 +140,81 @@ def model(help_text: str) -> Callable[[Any], Any]:
     return click.option(
         "--model", metavar="NAME", default="teacher", show_default=True, help=help_text
     )
+
+
+def kind_of(name: str) -> tuple[str, str | None]:
+    """What ``--model`` names: a kind of ours, or the user's own in the teacher's place."""
+    return (name, None) if name in ("teacher", "student") else ("teacher", name)
+
+
+def what_is_trained(*, on_all: str, model: Callable[[Any], Any], set_help: str) -> Decorator:
+    """Cache, protocol, fold, modalities, model, seed, configuration and device: of whatever trains.
+
+    Args:
+        on_all: What ``--on all`` is for.
+        model: The option ``--model``.
+        set_help: What ``--set`` changes.
+    """
+    parts = (
+        click.argument("cache", type=CACHE),
+        protocol,
+        fold,
+        click.option(
+            "--on",
+            type=click.Choice(["folds", "all"]),
+            default="folds",
+            show_default=True,
+            help=on_all,
+        ),
+        modalities,
+        model,
+        seed,
+        config,
+        changes(set_help),
+        device("train"),
+    )
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        for part in reversed(parts):
+            command = part(command)
+        return command
+
+    return decorated
+
+
+def validation(command: Callable[..., None]) -> Callable[..., None]:
+    """``--validate``, ``--keep`` and ``--patience``, refused where they do not go together."""
+
+    @click.option(
+        "--validate",
+        default="",
+        metavar="ATTRIBUTE",
+        help="Hold about a fifth of the training side's values of it (such as subject) out, and "
+        "measure them after each epoch. No test record is looked at.",
+    )
+    @click.option(
+        "--keep",
+        type=click.Choice(["last", "best"]),
+        default="last",
+        show_default=True,
+        help="With --validate: which epoch's weights are the model, the last or the best on those.",
+    )
+    @click.option(
+        "--patience",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        help="With --keep best: stop after so many epochs without a better one; 0 for never.",
+    )
+    @functools.wraps(command)
+    def checked(validate: str, keep: str, patience: int, **options: Any) -> None:
+        if keep != "last" and not validate:
+            raise click.UsageError("--keep best goes with --validate, as --validate subject")
+        if patience and keep != "best":
+            raise click.UsageError("--patience goes with --keep best")
+        command(validate=validate, keep=keep, patience=patience, **options)
+
+    return checked
 
 
 def measured_cache(help_text: str) -> Callable[[Any], Any]:

@@ -15,66 +15,31 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Train a teacher or a student on a cache.")
-@click.argument("cache", type=options.CACHE)
-@options.protocol
-@click.option("--fold", default=None, help="Name or number of a fold, or 'all'. [default: first]")
-@click.option(
-    "--on",
-    type=click.Choice(["folds", "all"]),
-    default="folds",
-    show_default=True,
-    help="all: one model on every record, to use; nothing is left to measure it on.",
+@options.run_folder
+@options.what_is_trained(
+    on_all="all: one model on every record, to use; nothing is left to measure it on.",
+    model=options.model(
+        "teacher, student (trained on labels alone here), or a class of your own, as "
+        "my_package.gru:GruFusion."
+    ),
+    set_help="As encoder.width=32; repeatable.",
 )
+@options.validation
 @click.option(
     "--figures-of",
     type=options.PATH,
     help="With --on all: the run of all folds whose figures say what to expect.",
 )
-@click.option(
-    "--modalities", default=None, help="Separated by commas. [default: all that the cache has]"
-)
-@click.option(
-    "--validate",
-    default="",
-    metavar="ATTRIBUTE",
-    help="Hold about a fifth of the training side's values of it (such as subject) out, and "
-    "measure them after each epoch. No test record is looked at.",
-)
-@click.option(
-    "--keep",
-    type=click.Choice(["last", "best"]),
-    default="last",
-    show_default=True,
-    help="With --validate: which epoch's weights are the model, the last or the best on those.",
-)
-@click.option(
-    "--patience",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="With --keep best: stop after so many epochs without a better one; 0 for never.",
-)
-@options.model(
-    "teacher, student (trained on labels alone here), or a class of your own, as "
-    "my_package.gru:GruFusion."
-)
-@click.option(
-    "--seed", type=options.SEED, default=0, show_default=True, help="Source of everything random."
-)
-@options.run_folder
 @options.loss
 @options.augment
 @options.callbacks
 @options.log
 @options.forbid_shared
-@options.config
-@options.changes("As encoder.width=32; repeatable.")
 @click.option(
     "--print-config",
     is_flag=True,
     help="Print what --config and --set come to, as a file that --config takes, and stop.",
 )
-@options.device("train")
 @options.threads("weights depend on it. [default: torch's choice]")
 @memory_option
 @trust_option
@@ -130,19 +95,14 @@ def train(
 
     if figures_of is not None and on != "all":
         raise click.UsageError("--figures-of goes with --on all")
-    if keep != "last" and not validate:
-        raise click.UsageError("--keep best goes with --validate, as --validate subject")
-    if patience and keep != "best":
-        raise click.UsageError("--patience goes with --keep best")
-    rules = load_protocol(protocol)
-    is_ours, settings = model in ("teacher", "student"), chosen_config(config, changes)
+    rules, settings = load_protocol(protocol), chosen_config(config, changes)
+    kind, network = options.kind_of(model)
     if print_config:
         if not isinstance(settings, RunConfig):
             raise click.UsageError(f"{config} has a configuration for each fold: name one of them")
         click.echo(config_text(settings, shipped_base(config)), nl=False)
         return
-    if not is_ours:
-        find_own(model)  # before the cache is read
+    find_own(network)  # before the cache is read
     find_loss(loss)
     find_augment(augment)
     names = listed(modalities or "")
@@ -156,8 +116,8 @@ def train(
             opened,
             rules,
             out,
-            kind=model if is_ours else "teacher",
-            model=None if is_ours else model,
+            kind=kind,
+            model=network,
             loss=loss,
             augment=augment,
             config=settings,

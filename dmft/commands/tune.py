@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Choose settings by people held out inside the training side.")
-@click.argument("cache", type=options.CACHE)
-@options.protocol
 @click.option(
     "--space",
     required=True,
@@ -32,13 +30,10 @@ if TYPE_CHECKING:
     help="TOML: keys of --set, each with a list of values or { low = .., high = .. }.",
 )
 @click.option("--out", required=True, type=options.PATH, help="The search's folder.")
-@click.option("--fold", default=None, help="Name or number of a fold, or 'all'. [default: first]")
-@click.option(
-    "--on",
-    type=click.Choice(["folds", "all"]),
-    default="folds",
-    show_default=True,
-    help="all: choose by every record, for 'dmft train --on all'; no figure is left to quote.",
+@options.what_is_trained(
+    on_all="all: choose by every record, for 'dmft train --on all'; no figure is left to quote.",
+    model=options.model("teacher, student, or a class of your own, as my_package.gru:GruFusion."),
+    set_help="What the search begins with, beside --config; repeatable.",
 )
 @click.option(
     "--trials", type=click.IntRange(min=1), default=30, show_default=True, help="In all, per fold."
@@ -58,21 +53,11 @@ if TYPE_CHECKING:
     "[default: what the protocol keeps apart]",
 )
 @click.option(
-    "--modalities", default=None, help="Separated by commas. [default: all that the cache has]"
-)
-@options.model("teacher, student, or a class of your own, as my_package.gru:GruFusion.")
-@click.option(
-    "--seed", type=options.SEED, default=0, show_default=True, help="Source of everything random."
-)
-@options.config
-@options.changes("What the search begins with, beside --config; repeatable.")
-@click.option(
     "--workers",
     type=click.IntRange(min=0),
     help="Processes that train a trial's groups; 0 for this process alone. What is found does not "
     "depend on it. [default: one a core; 0 on a GPU]",
 )
-@options.device("train")
 @options.json
 @options.json_output
 @trust_option
@@ -129,7 +114,8 @@ def tune(
         each = list(zip(names, claim_folds(out, names), strict=True))
     if workers is None:
         workers = 0 if device == "cuda" else n_cores()
-    is_ours, found = model in ("teacher", "student"), []
+    found: list[Tuning] = []
+    kind, network = options.kind_of(model)
     try:
         with closing(TrialProgress()) as callback:
             for name, folder in each:
@@ -140,8 +126,8 @@ def tune(
                         rules,
                         space,
                         folder,
-                        kind=model if is_ours else "teacher",
-                        model=None if is_ours else model,
+                        kind=kind,
+                        model=network,
                         config=start,
                         base=base,
                         fold=name,

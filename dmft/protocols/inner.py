@@ -1,7 +1,7 @@
 """Folds inside a training side: some of its groups (people) are held out, the others learnt from.
 
 What is chosen, calibrated or watched there has seen no test record. There is one such split for
-``dmft tune``, ``dmft calibrate`` and ``dmft train --validate``.
+``dmft tune``, ``dmft calibrate`` and the ``--validate`` of ``dmft train`` and ``dmft distill``.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from dmft.models.own import find_own
 from dmft.own import Own
 from dmft.protocols import Fold, make_fold
 from dmft.runs.folder import RUN_FILE, fold_folders
+from dmft.runs.spec import Validation
 from dmft.runs.trained import TrainedRun, check_cache_fits, load_run
 from dmft.training.device import resolve_device
 from dmft.training.log import Callback
@@ -40,6 +41,9 @@ def distill(
     augment: str | Callable[..., Any] | None = None,
     config: Configuration | None = None,
     figures_of: str | Path | None = None,
+    validate: str = "",
+    keep: str = "last",
+    patience: int = 0,
     seed: int | None = None,
     device: str = "auto",
     callback: Callback | None = None,
@@ -51,7 +55,8 @@ def distill(
     same folds answer in turn, a record of a batch each. ``model`` is a network of your own in the
     student's place, as :func:`dmft.train` takes it, ``loss`` (the hard one of Eq. (15)) and
     ``augment`` likewise, and ``figures_of`` says what to expect where
-    the teacher was trained on every record.
+    the teacher was trained on every record. ``validate``, ``keep`` and ``patience`` are those of
+    :func:`dmft.train`; whom they hold out the teachers must not have learnt from either.
 
     Example::
 
@@ -59,7 +64,8 @@ def distill(
         figures = distill(cache, ["teacher"], "student", config={"distill.temperature": 2.0})
 
     Raises:
-        ConfigError: the configuration changes the features, or its weights do not sum to 1.
+        ConfigError: the configuration changes the features, its weights do not sum to 1, or a
+            teacher has learnt from who is to be held out.
         ContractError: a teacher is not finished, of another cache, or of other folds.
     """
     network, own_loss, own_augment = find_own(model), find_loss(loss), find_augment(augment)
@@ -76,6 +82,9 @@ def distill(
             augment=own_augment,
             config=config,
             figures_of=figures_of,
+            validate=validate,
+            keep=keep,
+            patience=patience,
             seed=seed,
             callback=callback,
         )
@@ -118,13 +127,17 @@ def plan_distillation(
     augment: Own | None = None,
     config: Configuration | None = None,
     figures_of: str | Path | None = None,
+    validate: str = "",
+    keep: str = "last",
+    patience: int = 0,
     seed: int | None = None,
     callback: Callback | None = None,
 ) -> Training:
     """Gather what the training of a student on its teachers takes, on the teachers' device.
 
     Raises:
-        ConfigError: the configuration changes the features, or its weights do not sum to 1.
+        ConfigError: the configuration changes the features, its weights do not sum to 1, or a
+            teacher has learnt from who is to be held out.
     """
     first = teachers[0].spec
     chosen = make_config(config, first.config)
@@ -141,7 +154,7 @@ def plan_distillation(
     configs = [run.spec.config for run in teachers]
     for misfit in _misfits(chosen, configs, cache.modalities, network):
         log.warning("%s", misfit)
-    return plan_training(
+    training = plan_training(
         cache,
         teachers[0].info.source.protocol,
         fold,
@@ -152,11 +165,18 @@ def plan_distillation(
         augment=augment,
         config=chosen,
         figures_of=figures_of,
+        validate=validate,
+        keep=keep,
+        patience=patience,
         seed=first.seed if seed is None else seed,
         on=teachers[0].device,
         teachers=teachers,
         callback=callback,
     )
+    if training.info.spec.validation is not None:
+        for run in teachers:
+            _check_has_not_seen(run, training.info.spec.validation)
+    return training
 
 
 def _misfits(
@@ -178,6 +198,17 @@ def _misfits(
             "a teacher that was trained with augment.drop_modality=0 has never missed a modality "
             "and is asked about one alone: set distill.target=branches, or train it with "
             "modalities hidden"
+        )
+
+
+def _check_has_not_seen(run: TrainedRun, held_out: Validation) -> None:
+    """What a teacher says of people whom it learnt from tells nothing of others."""
+    without = run.spec.validation
+    if without is None or without.split_hash != held_out.split_hash:
+        whom = held_out.rule.name.removeprefix("without-")
+        raise ConfigError(
+            f"{run.folder} was trained with {whom}, which --validate {held_out.by} holds out: "
+            f"wanted a teacher that was trained with --validate {held_out.by} too"
         )
 
 

@@ -12,6 +12,7 @@ import zarr
 from click.testing import CliRunner
 
 import dmft
+from dmft.commands.distill import distill as distill_command
 from dmft.commands.train import train as train_command
 from dmft.data import Cache, open_cache
 from dmft.runs.folder import read_info
@@ -166,3 +167,29 @@ def test_the_command_says_who_was_held_out_and_what_came_of_it(place, tmp_path):
     assert "held out of subject-1: subject-2, 4 records, accuracy" in done.output
     assert "after epoch 1, the best" in done.output
     assert "val_accuracy" in (tmp_path / "run" / "epochs.csv").read_text()
+
+
+def test_a_student_is_watched_on_whom_its_teacher_was_trained_without(place, cache, tmp_path):
+    config = small(*CHANGES, "training.epochs=2")
+    asked = {"config": config, "device": "cpu"}
+    watched, other = tmp_path / "watched", tmp_path / "other"
+    dmft.train(cache, str(place / "loso.toml"), watched, validate="subject", **asked)
+    done = CliRunner().invoke(
+        distill_command,
+        [
+            *(str(place / "cache.zarr"), f"--teacher={watched}", f"--out={tmp_path / 'student'}"),
+            *("--validate=subject", "--keep=best"),
+        ],
+        catch_exceptions=False,
+    )
+    kept = read_info(tmp_path / "student").finished.held_out
+    said = f"4 records, accuracy {kept.accuracy:.2%} after epoch {kept.epoch}, the best"
+    assert f"held out of subject-1: subject-2, {said}" in done.output
+    spec, taught_by = read_info(tmp_path / "student").spec, read_info(watched).spec
+    assert spec.validation.split_hash == taught_by.validation.split_hash
+    assert (spec.n_train, spec.validation.keep) == (8, "best")
+    assert len(curve(tmp_path / "student")) == 2
+    dmft.train(cache, str(place / "loso.toml"), other, **asked)
+    wanted = r"other was trained with subject-2, which --validate subject holds out: wanted"
+    with pytest.raises(ConfigError, match=wanted):
+        dmft.distill(cache, [watched, other], tmp_path / "no", validate="subject", device="cpu")
