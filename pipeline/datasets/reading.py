@@ -23,7 +23,7 @@ ARRAYS = ("npy", "npz", "mat", "hdf5")
 FRAMES = ("video", "images")
 _ROWS = (
     "factor", "offset", "unit", "range", "axes", "missing", "unwrap", "names", "checks", "length",
-    "leading_zeros",
+    "leading_zeros", "mixed_rates",
 )  # fmt: skip
 _OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -119,6 +119,9 @@ class Source:
     ``["-y", "x", "z"]``."""
     missing: Literal["refuse", "skip"] = "refuse"
     """What becomes of a row with an empty cell or NaN."""
+    mixed_rates: Literal["refuse", "accept"] = "refuse"
+    """What becomes of a file whose rows come steadily at one rate and then at another, by their
+    times: of a series they are resampled where it is accepted."""
     unwrap: bool = False
     """Whether angles in radians go on past a full turn instead of jumping."""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -186,6 +189,8 @@ class Source:
                     f"column {place!r}: {'an array' if self.header else 'a file without a header'} "
                     "has no names; wanted numbers from 1, and their names in 'names'"
                 )
+        if self.mixed_rates == "accept" and not self.is_timed and self.reader in _OPTIONS:
+            raise ConfigError("mixed_rates: wanted a time beside it; without one all rows are even")
         if self.time is not None and self.time_key:
             raise ConfigError("time and time_key: wanted at most one of them")
 

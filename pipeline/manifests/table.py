@@ -99,7 +99,7 @@ def list_rows(
         if wanted not in columns:
             problems.add(
                 f"there is no column {wanted!r}{_meant(wanted, columns)}: its columns are {shown}; "
-                f"{key!r} of the description says which it is"
+                f"{key!r} of the description says which it is{_or_leave_out(key)}"
             )
     problems.check()
     taken = {top.record, *of_paths.values(), *(() if top.label in top.attributes else (top.label,))}
@@ -145,6 +145,11 @@ def list_rows(
             )
         )
     return listed
+
+
+def _or_leave_out(key: str) -> str:
+    where = key.removesuffix(".path")
+    return f"; leave [{where}] out of it if no record has that" if where != key else ""
 
 
 def _meant(wanted: str, columns: Sequence[str]) -> str:

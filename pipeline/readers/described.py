@@ -24,6 +24,7 @@ from pipeline.readers.plugins import PLUGIN, load_plugin, version_of
 from pipeline.readers.readable import Opened, Readable, of_one_file
 from pipeline.readers.times import check_rate, check_span, in_order_of_time
 from pipeline.readers.video import read_video
+from pipeline.signals.clock import is_coarse
 from pipeline.signals.recording import Block, Frames, Signal, Streams
 
 BLOCK_FRAMES = 16
@@ -101,9 +102,9 @@ def _signal(content: bytes, ref: StreamRef, reading: Reading, source: Source) ->
         if reading.is_timed:
             check_span(float(times_s[-1]), ref.path)
     else:
+        may_change = source.mixed_rates == "accept" or is_coarse(times_s)
         times_s, values = in_order_of_time(times_s, values, ref.path)
-        if source.rate_hz is not None:
-            check_rate(times_s, source.rate_hz, ref.path)
+        check_rate(times_s, source.rate_hz, ref.path, may_change=may_change)
     check_listed(len(values), "rows", ref)
     wanted = len(reading.joints) * reading.dimensions or len(source.columns)
     if values.shape[1] != wanted:

@@ -66,24 +66,6 @@ def read_inertial(opened: Sequence[tuple[bytes, StreamRef]]) -> Streams:
     return Streams(widths={name: len(axes) for name, axes in SENSORS.items()}, signals=signals)
 
 
-def read_series(opened: Sequence[tuple[bytes, StreamRef]]) -> Streams:
-    """One number over time, such as a pressure or the strength of a Wi-Fi signal.
-
-    Shapes: values (T, 1) in the unit of the file, times_s (T,) by the recorder's clock.
-
-    Raises:
-        RecordingError: as :func:`read_inertial`, or several files.
-    """
-    if len(opened) != 1:
-        names = [ref.path for _, ref in opened]
-        raise RecordingError(f"{len(opened)} files, {names}: wanted one", stage="check")
-    content, ref = opened[0]
-    signal = _read(content, ref, 1)
-    if signal is None:
-        raise ref.refuse("has no rows", "read")
-    return Streams(widths={ref.name: 1}, signals={ref.name: signal})
-
-
 def _read(content: bytes, ref: StreamRef, n_values: int) -> Signal | None:
     times_s, values = read_rows(content, n_values, ref.path)
     if ref.n_frames is not None and len(times_s) != ref.n_frames:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from pipeline.contract import refuse
 from pipeline.datasets.reading import TIME_UNITS
 from pipeline.readers.limits import Limits
-from pipeline.signals.clock import ClockError, mend_jump, spread_shared
+from pipeline.signals.clock import ClockError, mend_jump, spread_shared, steady_rates
 
+MIXED = 1.5
+"""Times by which the rates of two steady parts of one file may differ, where none is stated."""
 _EPOCH = "2000-01-01"
 _FRACTION = ".%f"
 _FRACTIONAL = re.compile(r"(.*:[0-9]{2})(\.[0-9]{1,9})?", re.ASCII)
@@ -134,18 +136,53 @@ def check_span(span_s: float, path: str) -> None:
         )
 
 
-def check_rate(times_s: NDArray[np.float64], rate_hz: float, path: str) -> None:
-    """Refuse rows that are not as far apart as a description says.
+def check_rate(
+    times_s: NDArray[np.float64], rate_hz: float | None, path: str, *, may_change: bool = False
+) -> None:
+    """Refuse rows whose rate changes within the file, or is not what a description says.
+
+    Args:
+        times_s: Of the rows, rising.
+        rate_hz: What the description says; None where it says nothing.
+        path: The file, for errors.
+        may_change: Whether the rate may change.
+
+    Shapes: times_s (T,).
 
     Raises:
-        RecordingError: their median step is more than a fifth off.
+        RecordingError: two steady parts differ by more than a half, or the median step is more
+            than a fifth off what is said, or that of a steady part.
     """
     if len(times_s) < 3:
         return
     found = 1 / float(np.median(np.diff(times_s)))
-    if not 0.8 * rate_hz <= found <= 1.25 * rate_hz:
+    if rate_hz is not None and not _is_near(found, rate_hz):
         raise refuse(
             path,
             f"has rows at {found:.4g} Hz by its times: wanted {rate_hz:g} Hz, as the description "
             "says; state the rate of these files, or leave rate_hz out where rates differ",
         )
+    if may_change:
+        return
+    parts = sorted(steady_rates(times_s), key=lambda part: part[1])
+    if len(parts) < 2:
+        return
+    slow, fast = parts[0], parts[-1]
+    if rate_hz is None:
+        is_one, wanted = fast[1] <= MIXED * slow[1], "one rate"
+    else:
+        is_one = _is_near(slow[1], rate_hz) and _is_near(fast[1], rate_hz)
+        wanted = f"{rate_hz:g} Hz throughout"
+    if not is_one:
+        (before, its_hz), (after, others_hz) = sorted((slow, fast), key=lambda part: part[0].start)
+        raise refuse(
+            path,
+            f"comes at {its_hz:.4g} Hz in rows {before.start + 1} to {before.stop} by its times, "
+            f"and at {others_hz:.4g} Hz in rows {after.start + 1} to {after.stop}: wanted "
+            f'{wanted}; cut the file where the rate changes, or say mixed_rates = "accept" where '
+            "its times are to be believed",
+        )
+
+
+def _is_near(found_hz: float, wanted_hz: float) -> bool:
+    return 0.8 * wanted_hz <= found_hz <= 1.25 * wanted_hz

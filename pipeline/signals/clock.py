@@ -30,6 +30,12 @@ OVERLAID = 0.05
 UNEVEN = 0.5
 """A step that differs by more than this part of the usual one makes rows uneven."""
 
+PARTS, PART_ROWS = 8, 16
+"""A recording's rate is looked at in so many parts, or in fewer of so many steps."""
+STEADY, NEAR = 0.8, 0.25
+"""A part is steady where at least this part of its steps differs from the median by less than
+that part of it; of rows that come when something happens, no part is."""
+
 
 class ClockError(ValueError):
     """Time stamps that are not to be understood."""
@@ -93,6 +99,43 @@ def mend_jump(times_s: Times) -> Times:
 def _short(steps: Times, usual: float) -> float:
     """Part of the steps that are far below the usual one."""
     return float((steps < 0.45 * usual).mean())
+
+
+def steady_rates(times_s: Times) -> list[tuple[range, float]]:
+    """Rows and the rate, in Hz, of each stretch of a recording in which rows come steadily.
+
+    Shapes: times_s (T,), rising.
+
+    Example:
+        >>> changing = np.append(np.arange(20) * 0.02, 0.4 + np.arange(20) * 0.01)
+        >>> [(rows.start, rows.stop, round(hz)) for rows, hz in steady_rates(changing)]
+        [(0, 21, 50), (20, 40, 100)]
+    """
+    steps = np.diff(times_s)
+    found: list[tuple[range, float]] = []
+    first = 0
+    for part in np.array_split(steps, max(1, min(PARTS, len(steps) // PART_ROWS))):
+        usual = float(np.median(part)) if len(part) else 0.0
+        if usual > 0 and (np.abs(part - usual) <= NEAR * usual).mean() >= STEADY:
+            rows, rate_hz = range(first, first + len(part) + 1), 1 / usual
+            if found and found[-1][0].stop == first + 1 and _is_like(found[-1][1], rate_hz):
+                before, rate_hz = found.pop()
+                rows = range(before.start, rows.stop)
+            found.append((rows, rate_hz))
+        first += len(part)
+    return found
+
+
+def _is_like(one_hz: float, other_hz: float) -> bool:
+    return abs(one_hz - other_hz) <= NEAR * min(one_hz, other_hz)
+
+
+def is_coarse(times_s: Times) -> bool:
+    """Whether so many rows share a stamp that stamps do not tell how far apart rows are.
+
+    Shapes: times_s (T,).
+    """
+    return len(np.unique(times_s)) < (1 - COARSE) * len(times_s)
 
 
 def rows_by_clock(times_s: Times) -> NDArray[np.intp] | None:

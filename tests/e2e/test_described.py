@@ -132,6 +132,7 @@ def test_the_mmact_sample_in_a_table_gives_the_bits_of_its_own_readers(tmp_path:
         "label": "carrying",
         "rgb": film.relative_to(raw),
         **dict.fromkeys(("inertial_acc_phone", "inertial_gyro", "inertial_orientation"), ""),
+        **dict.fromkeys(("wifi", "pressure"), ""),
         "inertial_acc_watch": sensor.relative_to(raw),
     }
     trials = tmp_path / "trials.csv"

@@ -54,6 +54,7 @@ def test_streams_have_what_their_modality_has_and_their_own() -> None:
         ({"axes": ["-y", "z"]}, r"axes are \['-y', 'z'\]: wanted each of \('x', 'y'\)"),
         ({"names": ["a"]}, r"names has 1 entries: wanted 2"),
         ({"key": "acc"}, r"key means nothing to 'delimited': wanted columns, separator"),
+        ({"mixed_rates": "accept"}, r"mixed_rates: wanted a time beside it"),
         ({"joints": ["hip"]}, r"joints of a series: wanted names of a skeleton's joints"),
         ({"streams": {}}, r"modality\.acc\.streams is \{\}: wanted a table"),
     ],

@@ -174,6 +174,52 @@ def test_times_that_cannot_be_are_refused(text: str, options: dict[str, Any], me
         timed(text, **options)
 
 
+def rows_at(*parts: tuple[int, float]) -> str:
+    """Rows whose time stamps come at some rate, then at another."""
+    steps = np.concatenate([np.full(n, 1 / rate_hz) for n, rate_hz in parts])
+    return "t,x\n" + "".join(f"{t:.6f},{n}\n" for n, t in enumerate(np.cumsum(steps)))
+
+
+MIXED = rows_at((100, 50.0), (100, 100.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (
+            MIXED,
+            {},
+            r"acc.* comes at 50 Hz in rows 1 to 101 by its times, and at 100 Hz in r",
+        ),
+        (MIXED, {}, r"wanted one rate; cut the file .* mixed_rates = \"accept\""),
+        (rows_at((190, 50.0), (60, 25.0)), {"rate_hz": 50.0}, "25 Hz in rows .* 50 Hz throughout"),
+    ],
+)
+def test_a_rate_that_changes_within_a_file_is_refused_by_its_rows(
+    text: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RecordingError, match=message):
+        timed(text, **options)
+
+
+def test_a_rate_that_may_change_leaves_rows_where_their_times_are() -> None:
+    times_s = timed(MIXED, mixed_rates="accept").signals["acc"].times_s
+    assert np.diff(times_s)[[0, -1]] == pytest.approx([0.02, 0.01])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rows_that_come_when_something_happens_and_coarse_stamps_have_no_steady_rate(
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    apart = np.cumsum(rng.exponential(0.02, 300))
+    pauses = np.cumsum(np.where(rng.random(300) < 0.1, 0.5, 0.02))
+    coarse = np.floor(0.7 + np.arange(300) / 100)
+    for stamps in (apart, pauses, coarse):
+        made = timed("t,x\n" + "".join(f"{t:.6f},{n}\n" for n, t in enumerate(stamps)))
+        assert len(made.signals["acc"].values) == 300
+
+
 def test_streams_of_several_rates_are_joined_and_a_missing_one_is_a_missing_stream() -> None:
     table = series(streams={"left": {}, "right": {"rate_hz": 100.0}})
     made = read({"left": b"x,y\n1,2\n3,4\n", "right": b""}, table)

@@ -10,7 +10,7 @@ import pytest
 from pipeline.contract import RecordingError, StreamRef
 from pipeline.encoders.config import SkeletonEncoding
 from pipeline.encoders.skeleton import encode_skeleton
-from pipeline.readers.mmact import INERTIAL_COLUMNS, SENSORS, read_inertial, read_series
+from pipeline.readers.mmact import INERTIAL_COLUMNS, SENSORS, read_inertial
 from pipeline.readers.pose import COLUMNS, JOINTS, read_pose
 from pipeline.readers.registry import readable
 from pipeline.signals.resample import join
@@ -89,12 +89,11 @@ def test_a_count_of_rows_other_than_the_manifests_is_refused() -> None:
 
 def test_a_series_is_one_number_over_time() -> None:
     content = lines("20181016_13:37:28,-50", "20181016_13:37:30.0,-60")
-    found = readable("mmact", "wifi").read([(content, ref("wifi"))])
-    assert join(found, 1).values.tolist() == [[-50], [-55], [-60]]
-    with pytest.raises(RecordingError, match=r"2 files, .*: wanted one"):
-        read_series([(content, ref("wifi"))] * 2)
-    with pytest.raises(RecordingError, match=r"wifi_clip/x.csv has no rows"):
-        read_series([(b"", ref("wifi"))])
+    wifi = readable("mmact", "wifi")
+    assert wifi.columns == ("wifi",)
+    assert join(wifi.read([(content, ref("wifi"))]), 1).values.tolist() == [[-50], [-55], [-60]]
+    with pytest.raises(RecordingError, match=r"no rows in wifi_clip/x.csv: wanted some"):
+        wifi.read([(b"", ref("wifi"))])
 
 
 @pytest.mark.real
