@@ -62,9 +62,13 @@ def fabricate_wrist_codes(root: Path, n_people: int = 16) -> int:
             folder = root / name.capitalize()
             folder.mkdir(parents=True, exist_ok=True)
             text = "".join(" ".join(f"{int(code)}" for code in row) + "\n" for row in codes)
+            text += "\n" * (take % 2)
             who = f"{'fm'[person % 2]}{person // 2 + 1}"
             stamp = f"2011-03-{take + 1:02d}-10-{person:02d}-00"
             (folder / f"Accelerometer-{stamp}-{name}-{who}.txt").write_text(text)
             n_files += 1
     (root / "README.txt").write_text("what the files are")
+    (root / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    for path in list(root.glob("Walk/*.txt")):
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
     return n_files

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import click
 
 from pipeline.common.suggesting import SuggestingGroup
-from pipeline.common.words import first_of
+from pipeline.common.words import first_of, usual_spellings
 from pipeline.contract import DmftError
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -117,7 +117,9 @@ def check(
     a number contradicts what is declared, as an acceleration of 1 at rest where m/s^2 are said.
     """
     from pipeline.datasets import load_description
+    from pipeline.datasets.draft import GUESS
     from pipeline.datasets.pattern import natural
+    from pipeline.manifests.described import classes_of, wrong_labels
     from pipeline.manifests.pattern import list_tree
     from pipeline.manifests.table import list_rows, read_trials
     from pipeline.raw.tree import RawTree
@@ -131,23 +133,34 @@ def check(
     else:
         listed, ignored = list_tree(own, tree)
     looks = look(own, listed, tree, n_files)
-    labels = sorted({each.label for each in listed})
-    n_warnings = sum(len(each.warnings) for each in looks)
+    labels, wrong = classes_of(own, listed), wrong_labels(own, listed)
+    endings = {PurePosixPath(path).suffix for each in listed for path, _ in each.paths.values()}
+    # Files like those that are read come first: it is they that may have been meant to be.
+    ignored.sort(
+        key=lambda one: (one[0].startswith("."), PurePosixPath(one[0]).suffix not in endings)
+    )
+    n_warnings = len(wrong) + sum(len(each.warnings) for each in looks)
     if as_json:
         content = {
             "dataset": own.name,
             "n_records": len(listed),
-            "labels": labels,
+            "labels": list(labels),
+            "wrong_labels": wrong,
             "n_ignored": len(ignored),
             "modalities": [asdict(each) for each in looks],
         }
         click.echo(json.dumps(content, indent=2))
     else:
         shown = first_of(labels, 20)
-        click.echo(f"{own.name}: {len(listed)} records, {len(labels)} labels: {shown}")
+        click.echo(f"{own.name}: {len(listed)} records, {len(labels)} classes: {shown}")
         for name in listed[0].fields if listed else ():
-            texts = sorted({each.fields.get(name, "") for each in listed} - {""}, key=natural)
+            given = (each.fields.get(name, "") for each in listed)
+            texts = sorted(usual_spellings(filter(None, given)).values(), key=natural)
             click.echo(f"  {name}: {len(texts)} values: {first_of(texts, 12)}")
+        for warning in wrong[:5]:
+            click.echo(f"  ! {warning}", err=True)
+        if len(wrong) > 5:
+            click.echo(f"  ! and {len(wrong) - 5} more labels that are no class", err=True)
         for path, reason in ignored[:5]:
             click.echo(f"  ignored: {path}: {reason}")
         if len(ignored) > 5:
@@ -161,6 +174,17 @@ def check(
     if html is not None:
         n_bytes = write_dataset_page(own, looks, len(listed), html)
         click.echo(f"{html}: {n_bytes / 1e6:.2f} MB", err=True)
+    guesses = [
+        f"line {number}: {line.strip()}"
+        for number, line in enumerate(description.read_text("utf-8-sig").splitlines(), start=1)
+        if GUESS in line
+    ]
+    if guesses and not as_json:
+        click.echo(
+            f"{description} marks {len(guesses)} lines as guesses, '{GUESS}': take the mark off "
+            f"those that are right. The first is {guesses[0]}",
+            err=True,
+        )
     if not n_warnings and not as_json:
         build = f"build table {trials} --raw {raw}" if trials else f"build pattern {raw}"
         click.echo(f"Next: dmft manifest {build} --dataset {description} -o {own.name}.jsonl")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 
@@ -41,3 +42,15 @@ def meant(name: str, known: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def usual_spellings(texts: Iterable[str]) -> dict[str, str]:
+    """Texts with their letters' case folded to the spelling that is the most frequent.
+
+    >>> usual_spellings(["walk", "Walk", "walk", "JOG"])
+    {'walk': 'walk', 'jog': 'JOG'}
+    """
+    spelt: dict[str, str] = {}
+    for text, _ in Counter(texts).most_common():
+        spelt.setdefault(text.casefold(), text)
+    return spelt

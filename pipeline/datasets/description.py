@@ -155,9 +155,17 @@ class Description:
         """How labels may be written, where the description says; else empty."""
         return (*self.top.classes, *self.top.rename) if self.top.classes else ()
 
-    def is_recording(self, path: str) -> bool:
-        """Whether a pattern reads a path that is not excluded."""
+    def why_passed_over(self, path: str) -> str:
+        """Why a file is no recording whatever patterns say of its path; empty where it may be."""
         if any(fnmatchcase(path, glob) for glob in self.top.exclude):
+            return "excluded by the description"
+        if any(part.startswith(".") for part in path.split("/")):
+            return "hidden, as what systems leave beside files"
+        return ""
+
+    def is_recording(self, path: str) -> bool:
+        """Whether a pattern reads a path that is not passed over."""
+        if self.why_passed_over(path):
             return False
         try:
             return any(p.find(path) is not None for p in self.patterns.values())

@@ -8,12 +8,11 @@ and a column of a table, or a path.
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from pipeline.common.words import first_of
+from pipeline.common.words import first_of, usual_spellings
 from pipeline.contract import ContractError, Record, StreamRef, check_path_name
 from pipeline.datasets.description import VALUES, Description
 from pipeline.manifests.build import Build, Progress, built, digest_files
@@ -99,7 +98,7 @@ def list_described(
             records may not share; every one is named.
     """
     problems = Problems(where)
-    classes = _classes(description, listed)
+    classes = classes_of(description, listed)
     labels = [_label(description, classes, each, problems) for each in listed]
     numbers, values, dropped = _attributes(listed, problems)
     names = _names(description, listed, problems)
@@ -140,19 +139,25 @@ def list_described(
     return built(manifest, [*ignored, *dropped], description.modalities)
 
 
-def _classes(description: Description, listed: Sequence[Listed]) -> tuple[str, ...]:
+def classes_of(description: Description, listed: Sequence[Listed]) -> tuple[str, ...]:
     """Those of the description, or those found: numbers in their order, names by the alphabet."""
     if description.top.classes:
         return description.top.classes
     rename = description.top.rename
-    counts = Counter(rename.get(each.label, each.label) for each in listed if each.label)
-    spelt: dict[str, str] = {}  # of spellings that differ in case alone, the most frequent
-    for name, _ in counts.most_common():
-        spelt.setdefault(name.casefold(), name)
-    found = set(spelt.values())
+    found = usual_spellings(rename.get(each.label, each.label) for each in listed if each.label)
     return tuple(
-        sorted(found, key=lambda name: (0, int(name), "") if _is_whole(name) else (1, 0, name))
+        sorted(
+            found.values(), key=lambda name: (0, int(name), "") if _is_whole(name) else (1, 0, name)
+        )
     )
+
+
+def wrong_labels(description: Description, listed: Sequence[Listed]) -> list[str]:
+    """What is wrong with the labels of some recordings, a sentence each."""
+    problems, classes = Problems(""), classes_of(description, listed)
+    for each in listed:
+        _label(description, classes, each, problems)
+    return problems.texts
 
 
 def _label(
@@ -178,7 +183,7 @@ def _attributes(
     listed: Sequence[Listed], problems: Problems
 ) -> tuple[dict[str, list[int]], dict[str, list[str]], list[tuple[str, str]]]:
     """Attributes as whole numbers, what those stand for where they were texts, and those that
-    are left out.
+    are left out. Texts that differ in their letters' case alone are one: ``F1`` is ``f1``.
     """
     numbers: dict[str, list[int]] = {}
     values: dict[str, list[str]] = {}
@@ -195,9 +200,10 @@ def _attributes(
         elif len(given) > MAX_VALUES:
             dropped.append((f"column {name}", f"{len(given)} different texts: no attribute"))
         else:
-            values[name] = sorted(given)
-            at = {text: number for number, text in enumerate(values[name])}
-            numbers[name] = [at.get(text, NOT_GIVEN) for text in texts]
+            spelt = usual_spellings(text for text in texts if text)
+            values[name] = sorted(spelt.values())
+            at = {text.casefold(): number for number, text in enumerate(values[name])}
+            numbers[name] = [at.get(text.casefold(), NOT_GIVEN) for text in texts]
     return numbers, values, dropped
 
 

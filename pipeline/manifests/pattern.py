@@ -7,7 +7,6 @@ less, as of sensors that all cameras of a trial share, goes to each record that 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 
 from pipeline.contract import ConfigError, ContractError
 from pipeline.datasets.description import Description
@@ -122,8 +121,8 @@ def place_files(
     unclear: dict[tuple[str, str], list[str]] = {}
     rivals: dict[Source, list[tuple[str, str]]] = {}
     for path in paths:
-        if any(fnmatchcase(path, glob) for glob in description.top.exclude):
-            ignored.append((path, "excluded by the description"))
+        if reason := description.why_passed_over(path):
+            ignored.append((path, reason))
             continue
         matching: dict[Source, dict[str, str]] = {}
         for source, pattern in patterns.items():

@@ -22,7 +22,7 @@ from pipeline.datasets.draft.texts import codes_of_text, lines_of_text
 from pipeline.datasets.draft.trials import Trials, trials_of
 from pipeline.datasets.pattern import is_picture
 
-__all__ = ["Look", "draft"]
+__all__ = ["GUESS", "Look", "draft"]
 
 READERS = {
     ".csv": "delimited", ".tsv": "delimited", ".txt": "delimited", ".dat": "delimited",
@@ -31,6 +31,8 @@ READERS = {
     ".zip": "images",
 }  # fmt: skip
 """Ending to the reader of such files."""
+GUESS = "# ?"
+"""Marks a line of a draft as one."""
 MAX_FILES = 20_000
 """Whose names are looked at."""
 
@@ -68,7 +70,7 @@ def draft(
     for path in sorted(paths)[:MAX_FILES]:
         pure = PurePosixPath(path)
         if pure.suffix.lower() in READERS and not pure.name.startswith("."):
-            groups.setdefault((pure.suffix, len(pure.parts)), []).append(path)
+            groups.setdefault((pure.suffix.lower(), len(pure.parts)), []).append(path)
     groups = {key: those for key, those in groups.items() if len(those) > 1}
     lines.append("")
     taken: set[str] = set()
@@ -76,7 +78,7 @@ def draft(
     labels: dict[str, None] = {}
     for (ending, _), those in groups.items():
         for modality, files in _by_modality(those):
-            title = modality or ("rgb" if READERS[ending.lower()] == "video" else "sensor")
+            title = modality or ("rgb" if READERS[ending] == "video" else "sensor")
             pattern, known = pattern_of(files)
             labels |= dict.fromkeys(known)
             found = said_by(pattern, files, known)
@@ -165,7 +167,7 @@ def _modality(
         if line not in told:
             told.append(line)
             lines.append(line)
-    return lines + _of_files(READERS[ending.lower()], read or paths, look)
+    return lines + _of_files(READERS[ending], read or paths, look)
 
 
 def _of_files(reader: str, paths: Sequence[str], look: Look) -> list[str]:

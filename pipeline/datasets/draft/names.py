@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from pipeline.common.words import usual_spellings
 from pipeline.contract import ContractError
 from pipeline.datasets.pattern import Pattern, natural
 
@@ -57,7 +58,7 @@ def pattern_of(paths: list[str]) -> tuple[str, list[str]]:
         option = text.replace("{label}", f"{{label{kind}}}")
         if _is_clear(option, looked, []):
             return option, []
-    labels = {} if label is None else {text.casefold(): text for text in columns_all[label]}
+    labels = {} if label is None else usual_spellings(columns_all[label])
     return text, sorted(labels.values()) if _is_clear(text, looked, [*labels.values()]) else []
 
 
@@ -73,9 +74,11 @@ def _is_clear(text: str, paths: Sequence[str], labels: Sequence[str]) -> bool:
 def said_by(
     text: str, paths: Sequence[str], labels: Sequence[str]
 ) -> tuple[list[str], dict[str, list[str]]]:
-    """The paths that a pattern reads, and what its fields are in them, each once."""
+    """The paths that a pattern reads, and what its fields are in them, each once in its usual
+    spelling.
+    """
     pattern, read = Pattern.of(text, {}, {"label": labels}), []
-    found: dict[str, dict[str, None]] = {name: {} for name in pattern.names}
+    found: dict[str, list[str]] = {name: [] for name in pattern.names}
     for path in paths:
         try:
             says = pattern.find(path)
@@ -84,8 +87,10 @@ def said_by(
         if says is not None:
             read.append(path)
             for name, value in says.items():
-                found[name][value] = None
-    return read, {name: sorted(values, key=natural) for name, values in found.items()}
+                found[name].append(value)
+    return read, {
+        name: sorted(usual_spellings(texts).values(), key=natural) for name, texts in found.items()
+    }
 
 
 def _parts(stems: list[str]) -> tuple[str, list[list[str]], list[int]]:
@@ -103,28 +108,45 @@ def _parts(stems: list[str]) -> tuple[str, list[list[str]], list[int]]:
         counts = Counter(stem.count(separator) for stem in stems)
         usual, n = counts.most_common(1)[0]
         if usual and n >= 0.9 * len(stems):
+            middle = _around_the_middle(separator, stems) if n < len(stems) else None
+            if middle is not None and all(map(_is_numbered, middle[1])):
+                return separator, middle[0], list(range(len(stems)))
             keep = [k for k, stem in enumerate(stems) if stem.count(separator) == usual]
             rows = [stems[k].split(separator) for k in keep]
             return separator, [list(column) for column in zip(*rows, strict=True)], keep
     for separator in _SEPARATORS:
-        n_most = min(stem.count(separator) for stem in stems)
-        if not n_most:
-            continue
-        split = [stem.split(separator) for stem in stems]
-        options = []
-        for lead in range(n_most + 1):
-            tail = n_most - lead
-            rows = [
-                [*x[:lead], separator.join(x[lead : len(x) - tail]), *x[len(x) - tail :]]
-                for x in split
-            ]
-            columns = [list(column) for column in zip(*rows, strict=True)]
-            outer = [*columns[:lead], *columns[lead + 1 :]]
-            alike = sum(len(set(map(_form, column))) == 1 for column in outer)
-            numbers = sum({_form(text) for text in column} <= {"1", "a1"} for column in outer)
-            options.append((alike + numbers, columns))
-        return separator, max(options, key=lambda option: option[0])[1], list(range(len(stems)))
+        middle = _around_the_middle(separator, stems)
+        if middle is not None:
+            return separator, middle[0], list(range(len(stems)))
     return "", [stems], list(range(len(stems)))
+
+
+def _around_the_middle(
+    separator: str, stems: list[str]
+) -> tuple[list[list[str]], list[list[str]]] | None:
+    """Parts of names whose middle has any number of separators, and the parts around it alone.
+
+    The middle lies where those around it are most alike. None where a name has no separator.
+    """
+    n_most = min(stem.count(separator) for stem in stems)
+    if not n_most:
+        return None
+    split, options = [stem.split(separator) for stem in stems], []
+    for lead in range(n_most + 1):
+        tail = n_most - lead
+        rows = [
+            [*x[:lead], separator.join(x[lead : len(x) - tail]), *x[len(x) - tail :]] for x in split
+        ]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        outer = [*columns[:lead], *columns[lead + 1 :]]
+        alike = sum(len(set(map(_form, column))) == 1 for column in outer)
+        options.append((alike + sum(map(_is_numbered, outer)), columns, outer))
+    return max(options, key=lambda option: option[0])[1:]
+
+
+def _is_numbered(column: list[str]) -> bool:
+    """Whether a part is a number, or letters and a number, in all names."""
+    return {_form(text) for text in column} <= {"1", "a1"}
 
 
 def _undated(names: list[str]) -> list[str]:

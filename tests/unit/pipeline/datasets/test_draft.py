@@ -10,6 +10,7 @@ import scipy.io
 
 from pipeline.datasets import parse_description
 from pipeline.datasets.draft import Look, draft
+from pipeline.manifests.described import list_described
 from pipeline.manifests.pattern import list_tree
 from pipeline.raw.tree import RawTree
 from pipeline.readers.listing import arrays_in
@@ -65,6 +66,26 @@ def test_a_label_of_one_or_two_words_is_the_part_that_varies(tmp_path: Path) -> 
     assert made.modalities["sensor"].patterns["sensor"] == "{subject:a}_{label}_{number:d}.txt"
     listed, _ = list_tree(made, RawTree(tmp_path))
     assert {each.label for each in listed} == {"walk", "brush_teeth", "climb_stairs"}
+
+
+def test_a_few_labels_of_one_word_among_many_of_two_are_no_other_files(tmp_path: Path) -> None:
+    for n in range(24):
+        name = "Walk" if n % 12 == 0 else ("brush_teeth", "climb_stairs")[n % 2]
+        name = name.upper() if n % 7 == 3 else name
+        ending = "TXT" if n % 8 == 5 else "txt"
+        (tmp_path / f"{name}_{'Fff'[n // 8]}{n % 4}_{n:03d}.{ending}").write_text(
+            "1 2 3\n4 5 6\n\n"
+        )
+    (tmp_path / "._Walk_f1_001.txt").write_bytes(b"\0\5")
+    text = drafted(tmp_path)
+    made = parse_description(tomllib.loads(text), where="the draft")
+    assert "#   {label} is 3 values: Walk, brush_teeth, climb_stairs" in text
+    assert made.modalities["sensor"].patterns["sensor"] == "{label}_{subject:a}_{number:d}.txt"
+    listed, ignored = list_tree(made, RawTree(tmp_path))
+    assert (len(listed), [path for path, _ in ignored]) == (24, ["._Walk_f1_001.txt"])
+    manifest = list_described(made, listed, RawTree(tmp_path), where="it", jobs=1).manifest
+    assert manifest.classes == ("Walk", "brush_teeth", "climb_stairs")
+    assert set(manifest.description["values"]["subject"]) == {"f0", "f1", "f2", "f3"}
 
 
 def test_dates_before_a_label_do_not_run_into_it(tmp_path: Path) -> None:

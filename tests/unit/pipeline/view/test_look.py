@@ -45,12 +45,24 @@ def test_what_was_understood_is_shown(raw: Path) -> None:
     page = raw.parent / "look.html"
     done = checked(raw, "g", "--html", str(page))
     assert done.exit_code == 0, done.output
-    assert "toys: 2 records, 1 labels: wave" in done.output
+    assert "toys: 2 records, 1 classes: wave" in done.output
     assert "child: 2 values: anna, bert" in done.output
     assert "wave_anna.csv: 40 rows of 3, 0.78 s, 50 Hz" in done.output
     assert "wave_anna.csv: 40 rows of 3" in page.read_text()
     content = json.loads(checked(raw, "g", "--json").stdout)
     assert content["modalities"][0]["streams"][0]["columns"] == ["x", "y", "z"]
+
+
+def test_labels_that_are_no_class_and_guesses_that_nobody_looked_at_are_told(raw: Path) -> None:
+    done = checked(raw, 'g"  # ? by its numbers\n# "')
+    assert done.exit_code == 0
+    assert 'The first is line 10: unit = "g"  # ? by its numbers' in done.stderr
+    (raw / "wavve_anna.csv").write_bytes((raw / "wave_anna.csv").read_bytes())
+    (raw.parent / "dataset.toml").write_text('classes = ["wave", "clap"]' + DESCRIPTION)
+    command = ["dataset", "check", str(raw.parent / "dataset.toml"), "--raw", str(raw)]
+    done = CliRunner().invoke(dmft, command)
+    assert done.exit_code == 1
+    assert "wavve_anna.csv: the label is 'wavve', wanted one of wave, clap" in done.stderr
 
 
 def test_gravity_of_another_unit_is_told(raw: Path) -> None:
