@@ -293,8 +293,8 @@ def change_config(config: RunConfig, changes: Changes) -> RunConfig:
     return parse_table(RunConfig, apply_changes(to_table(config), changes), where=where)
 
 
-Configuration = RunConfig | str | Path | Mapping[str, Any]
-"""A configuration, the name, file or search folder of one, or a table of changes."""
+Configuration = RunConfig | str | Path | Changes
+"""A configuration, the name, file or search folder of one, or changes."""
 
 
 def config_of_fold(config: Configuration | None, fold: str) -> Configuration | None:

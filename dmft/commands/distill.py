@@ -44,12 +44,7 @@ from dmft.commands.memory import memory_option, trust_option
 @click.option(
     "--seed", type=options.SEED, help="Source of everything random. [default: the teacher's]"
 )
-@click.option(
-    "--config",
-    type=options.ShippedName("configs"),
-    metavar="NAME|FILE",
-    help="default, paper, paper-sizes, or a TOML file. [default: the teacher's]",
-)
+@options.configuration("the teacher's")
 @options.changes("As student.layers=2; repeatable.")
 @options.device("train")
 @options.threads("weights depend on it. [default: torch's choice]")
@@ -87,7 +82,7 @@ def distill(
 
     from dmft.commands.memory import open_within
     from dmft.commands.show import ProgressCallback, figures_text, held_out_lines
-    from dmft.config import change_config, load_config
+    from dmft.config import RunConfig, change_config
     from dmft.models.own import find_own
     from dmft.runs.folder import fold_folders, read_info
     from dmft.training.distill import distill as run
@@ -100,17 +95,20 @@ def distill(
     find_augment(augment)
     folders = fold_folders(teachers[0])
     first = read_info(folders[0]).spec
-    all_changes = [
+    all_changes = (
         *changes,
         *([f"distill.temperature={temperature}"] if temperature is not None else []),
         *([f"distill.hard_weight={hard_weight}"] if hard_weight is not None else []),
-    ]
-    settings = (
-        load_config(config, all_changes) if config else change_config(first.config, all_changes)
     )
+    settings = (
+        options.chosen_config(config, all_changes)
+        if config
+        else change_config(first.config, all_changes)
+    )
+    logged = settings if isinstance(settings, RunConfig) else None
     opened = open_within(cache, first.modalities, memory, device, trust=trust)
     progress = ProgressCallback(len(folders))
-    told = (log_to(trackers, out, settings), *(own_callback(name, out) for name in callbacks))
+    told = (log_to(trackers, out, logged), *(own_callback(name, out) for name in callbacks))
     with closing(Callbacks(progress, *told)) as callback:
         figures = run(
             opened,

@@ -6,10 +6,13 @@ import functools
 from collections.abc import Callable
 from json import dumps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from dmft.config import RunConfig
 
 PATH = click.Path(path_type=Path)
 
@@ -82,14 +85,20 @@ protocol = click.option(
     help="A shipped protocol (utd-loso, utd-50-50, mmact-cross-subject, -view, -scene, -session), "
     "or a TOML file.",
 )
-config = click.option(
-    "--config",
-    type=ShippedName("configs"),
-    metavar="NAME|FILE",
-    default="default",
-    show_default=True,
-    help="default, paper, paper-sizes, or a TOML file.",
-)
+
+
+def configuration(said: str = "default", default: str | None = None) -> Callable[[Any], Any]:
+    """``--config``; ``said`` is what stands for it where it is not given."""
+    return click.option(
+        "--config",
+        type=ShippedName("configs"),
+        metavar="NAME|FILE",
+        default=default,
+        help=f"default, paper, paper-sizes, or a TOML file. [default: {said}]",
+    )
+
+
+config = configuration(default="default")
 run_folder = click.option("--out", required=True, type=PATH, help="The run's folder.")
 fold = click.option(
     "--fold", default=None, help="Name or number of a fold, or 'all'. [default: first]"
@@ -135,10 +144,10 @@ json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 json_output = click.option("-o", "--output", type=PATH, help="Also write the JSON to a file.")
 
 
-def model(help_text: str) -> Callable[[Any], Any]:
+def model(help_text: str, default: str | None = "teacher") -> Callable[[Any], Any]:
     """``--model``, ours by name or a class of the user's."""
     return click.option(
-        "--model", metavar="NAME", default="teacher", show_default=True, help=help_text
+        "--model", metavar="NAME", default=default, show_default=True, help=help_text
     )
 
 
@@ -147,13 +156,20 @@ def kind_of(name: str) -> tuple[str, str | None]:
     return (name, None) if name in ("teacher", "student") else ("teacher", name)
 
 
-def what_is_trained(*, on_all: str, model: Callable[[Any], Any], set_help: str) -> Decorator:
+def what_is_trained(
+    *,
+    on_all: str,
+    model: Callable[[Any], Any],
+    set_help: str,
+    config: Callable[[Any], Any] = config,
+) -> Decorator:
     """Cache, protocol, fold, modalities, model, seed, configuration and device: of whatever trains.
 
     Args:
         on_all: What ``--on all`` is for.
         model: The option ``--model``.
         set_help: What ``--set`` changes.
+        config: The option ``--config``.
     """
     parts = (
         click.argument("cache", type=CACHE),
@@ -285,6 +301,20 @@ def changes(help_text: str) -> Callable[[Any], Any]:
         return with_changes
 
     return decorated
+
+
+def chosen_config(config: str, changes: tuple[str, ...]) -> RunConfig | Path:
+    """The configuration, or the folder in which a search has one for each fold."""
+    from dmft.config import has_config_a_fold, load_config
+
+    if not has_config_a_fold(config):
+        return load_config(config, changes)
+    if changes:
+        raise click.UsageError(
+            f"{config} has a configuration for each fold, which --set and --epochs cannot change: "
+            "name a fold's with --fold and --config, or give the changes to 'dmft tune'"
+        )
+    return Path(config)
 
 
 def print_or_write(table: Any, text: str, *, as_json: bool, output: Path | None) -> None:

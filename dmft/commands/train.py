@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from dmft.commands import options
 from dmft.commands.memory import memory_option, trust_option
-
-if TYPE_CHECKING:
-    from dmft.config import RunConfig
 
 
 @click.command(short_help="Train a teacher or a student on a cache.")
@@ -95,7 +91,7 @@ def train(
 
     if figures_of is not None and on != "all":
         raise click.UsageError("--figures-of goes with --on all")
-    rules, settings = load_protocol(protocol), chosen_config(config, changes)
+    rules, settings = load_protocol(protocol), options.chosen_config(config, changes)
     kind, network = options.kind_of(model)
     if print_config:
         if not isinstance(settings, RunConfig):
@@ -147,17 +143,3 @@ def train(
         click.echo(f"Next: dmft distill {cache} --teacher {out} --out {out}-student")
     else:
         click.echo(f"Next: dmft evaluate {out}")
-
-
-def chosen_config(config: str, changes: tuple[str, ...]) -> RunConfig | Path:
-    """The configuration, or the folder in which a search has one for each fold."""
-    from dmft.config import has_config_a_fold, load_config
-
-    if not has_config_a_fold(config):
-        return load_config(config, changes)
-    if changes:
-        raise click.UsageError(
-            f"{config} has a configuration for each fold, which --set and --epochs cannot change: "
-            "name a fold's with --fold and --config, or give the changes to 'dmft tune'"
-        )
-    return Path(config)

@@ -32,8 +32,20 @@ if TYPE_CHECKING:
 @click.option("--out", required=True, type=options.PATH, help="The search's folder.")
 @options.what_is_trained(
     on_all="all: choose by every record, for 'dmft train --on all'; no figure is left to quote.",
-    model=options.model("teacher, student, or a class of your own, as my_package.gru:GruFusion."),
+    model=options.model(
+        "teacher, student, or a class of your own, as my_package.gru:GruFusion. [default: teacher; "
+        "student with --teacher]",
+        default=None,
+    ),
     set_help="What the search begins with, beside --config; repeatable.",
+    config=options.configuration("default, or the teachers'"),
+)
+@click.option(
+    "--teacher",
+    type=options.ShippedName("configs"),
+    metavar="NAME|FILE|RUN",
+    help="Choose settings of a distilled student, whose teachers are of this configuration, or of "
+    "that of a run. They are trained anew without those held out.",
 )
 @click.option(
     "--trials", type=click.IntRange(min=1), default=30, show_default=True, help="In all, per fold."
@@ -72,9 +84,10 @@ def tune(
     n_held_out: int,
     by: str,
     modalities: str | None,
-    model: str,
+    model: str | None,
+    teacher: str | None,
     seed: int,
-    config: str,
+    config: str | None,
     changes: tuple[str, ...],
     workers: int | None,
     device: str,
@@ -105,7 +118,14 @@ def tune(
     from dmft.tuning.search import tune as search
     from pipeline.common.words import listed
 
-    rules, start, base = load_protocol(protocol), load_config(config, changes), shipped_base(config)
+    if teacher is not None and model == "teacher":
+        raise click.UsageError("--teacher goes with a student, or a model of your own: --model")
+    kind, network = options.kind_of(model or ("teacher" if teacher is None else "student"))
+    if teacher is not None:
+        kind = "distilled"
+    rules, base = load_protocol(protocol), shipped_base(config or "default")
+    over_the_teachers = teacher is not None and config is None
+    start = changes if over_the_teachers else load_config(config or "default", changes)
     columns = open_columns(cache, trust=trust)
     opened = described(columns, listed(modalities or "") or tuple(columns.spec.modalities))
     names = [rule.name for rule in fold_rules(rules, opened)]
@@ -115,7 +135,6 @@ def tune(
     if workers is None:
         workers = 0 if device == "cuda" else n_cores()
     found: list[Tuning] = []
-    kind, network = options.kind_of(model)
     try:
         with closing(TrialProgress()) as callback:
             for name, folder in each:
@@ -128,6 +147,7 @@ def tune(
                         folder,
                         kind=kind,
                         model=network,
+                        teacher=teacher,
                         config=start,
                         base=base,
                         fold=name,
@@ -146,7 +166,7 @@ def tune(
         click.echo("\nStopped. Nothing is lost: run the same command to go on.", err=True)
         sys.exit(130)
     lines = [tuning_text(each) for each in found]
-    lines.append(_next(cache, protocol, found, out, on=on, fold=fold, n_folds=len(names)))
+    lines.append(_next(cache, protocol, teacher, found, out, on=on, fold=fold, n_folds=len(names)))
     tables = [each.table() for each in found]
     table = {each["fold"]: each for each in tables} if len(tables) > 1 else tables[0]
     options.print_or_write(table, "\n".join(lines), as_json=as_json, output=output)
@@ -155,6 +175,7 @@ def tune(
 def _next(
     cache: Path,
     protocol: str,
+    teacher: str | None,
     found: Sequence[Tuning],
     out: Path,
     *,
@@ -163,18 +184,25 @@ def _next(
     n_folds: int,
 ) -> str:
     """What to do with it, and what not."""
-    train = f"Next: dmft train {cache} --protocol {protocol}"
-    if on == "all":
-        return f"{train} --on all --config {found[0].folder / 'config.toml'} --out final"
-    if fold == "all":
-        return f"{train} --fold all --config {out} --out tuned-runs"
-    text = f"{train} --fold {found[0].fold} --config {out / 'config.toml'} --out tuned-run"
-    if n_folds == 1:
-        return text
-    return (
-        f"Chosen for 1 of {n_folds} folds, {found[0].fold}: people of the other folds' test sides "
-        f"were looked at, so it is for this fold alone. --fold all chooses for each.\n{text}"
-    )
+    from dmft.tuning.teachers import is_run
+
+    one = f"--fold {found[0].fold}"
+    which = "--on all" if on == "all" else "--fold all" if fold == "all" else one
+    chosen = out if on != "all" and fold == "all" else out / "config.toml"
+    lines, next_one = [], "Next:"
+    if on != "all" and fold != "all" and n_folds > 1:
+        lines.append(
+            f"Chosen for 1 of {n_folds} folds, {found[0].fold}: people of the other folds' test "
+            "sides were looked at, so it is for this fold alone. --fold all chooses for each."
+        )
+    train = f"dmft train {cache} --protocol {protocol} {which}"
+    if teacher is None:
+        return "\n".join((*lines, f"Next: {train} --config {chosen} --out tuned-run"))
+    if not is_run(Path(teacher)):
+        lines.append(f"Next: {train} --config {teacher} --out teacher")
+        teacher, next_one = "teacher", "then:"
+    distill = f"dmft distill {cache} --teacher {teacher} --config {chosen} --out tuned-student"
+    return "\n".join((*lines, f"{next_one} {distill}"))
 
 
 def tuning_text(found: Tuning) -> str:
@@ -217,12 +245,12 @@ class TrialProgress:
     def __init__(self) -> None:
         """Nothing is begun yet."""
         self.bar, self.title = ProgressBar(), ""
-        self.n_done, self.n_trials, self.n_rows = 0, 0, 1
+        self.n_done, self.n_trials, self.n_left = 0, 0, 1
         self.parts: dict[str, float] = {}
 
-    def trials(self, done: int, total: int, n_rows: int) -> None:
+    def trials(self, done: int, total: int) -> None:
         """Begin."""
-        self.n_done, self.n_trials, self.n_rows = done, total, n_rows
+        self.n_done, self.n_trials = done, total
         if 0 < done < total:
             self.bar.say(f"{done} trials are finished already, {total - done} are left.")
         title = f"{self.title}: trials" if self.title else "trials"
@@ -230,12 +258,12 @@ class TrialProgress:
 
     def start(self, rows: Sequence[PlannedRow], n_found: int) -> None:
         """A trial begins."""
-        self.parts = {}
+        self.parts, self.n_left = {}, max(len(rows), 1)
 
     def epoch(self, row: PlannedRow, done: int) -> None:
         """Say how far the trial is."""
         self.parts[row.key] = done / row.config.training.epochs
-        self.bar.update(self.n_done, note=f"this one {sum(self.parts.values()) / self.n_rows:.0%}")
+        self.bar.update(self.n_done, note=f"this one {sum(self.parts.values()) / self.n_left:.0%}")
 
     def end(self, row: PlannedRow, result: Result) -> None:
         """A training of a trial is over."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dmft.config import Configuration, RunConfig, make_config
+from dmft.config import Configuration, RunConfig, config_of_fold, make_config
 from dmft.data import Cache
 from dmft.evaluation.metrics import RunMetrics
 from dmft.models.own import find_own
@@ -80,7 +80,7 @@ def distill(
             network=network,
             loss=own_loss,
             augment=own_augment,
-            config=config,
+            config=config_of_fold(config, fold.name),
             figures_of=figures_of,
             validate=validate,
             keep=keep,

@@ -48,11 +48,13 @@ from dmft.protocols import (
     load_protocol,
 )
 from dmft.runs.folder import refuse_occupied
+from dmft.runs.spec import KINDS
 from dmft.training.device import resolve_device
 from dmft.training.final import ON
 from dmft.tuning.found import Tuning
 from dmft.tuning.objective import Question, Worth, inner_protocol, worth_of
 from dmft.tuning.space import Space, read_space
+from dmft.tuning.teachers import refuse_shared, teacher_settings
 from pipeline.common.files import held
 from pipeline.common.settings import difference, flatten, to_table
 from pipeline.contract import ConfigError, ContractError
@@ -68,8 +70,8 @@ N_HELD_OUT = 4
 class TuneCallback(RunCallback, Protocol):
     """What a caller is told: how trainings go, and how trials went."""
 
-    def trials(self, done: int, total: int, n_rows: int) -> None:
-        """So many trials are done, of so many, each of ``n_rows`` trainings."""
+    def trials(self, done: int, total: int) -> None:
+        """So many trials are done, of so many."""
 
     def trial(self, number: int, params: Mapping[str, Any], worth: Worth, best: float) -> None:
         """A trial has ended."""
@@ -83,6 +85,7 @@ def tune(
     *,
     kind: str = "teacher",
     model: str | type[nn.Module] | None = None,
+    teacher: Configuration | None = None,
     config: Configuration | None = None,
     base: str | None = None,
     fold: str | None = None,
@@ -113,9 +116,12 @@ def tune(
         protocol: A shipped protocol's name, a file, or a protocol.
         space: A file of settings and their ranges, or such a table.
         out: Folder of the search.
-        kind: ``teacher`` or ``student``.
+        kind: ``teacher``, ``student`` or ``distilled``.
         model: A network of your own in its place.
-        config: What the search begins with.
+        teacher: Of a distilled student: what its teachers are, a configuration or a run whose
+            settings are taken. They are trained anew, once without each group that is held out.
+        config: What the search begins with; a table of changes is laid over ``default``, or over
+            the teacher's.
         base: The shipped configuration that ``config.toml`` is to stand on; by default that of
             ``config``.
         fold: One fold's name, or None for the first.
@@ -134,7 +140,9 @@ def tune(
         ContractError: the folder holds another search, or no trial could be trained.
     """
     folder, rules = Path(out), load_protocol(protocol) if isinstance(protocol, str) else protocol
-    require(kind in ("teacher", "student"), "kind", kind, "teacher or student")
+    require(kind in KINDS, "kind", kind, ", ".join(KINDS))
+    wanted = "the teachers' configuration for kind 'distilled', and None for the others"
+    require((kind == "distilled") == (teacher is not None), "teacher", teacher, wanted)
     require(on in ON, "on", on, " or ".join(ON))
     require(trials >= 1, "trials", trials, "a positive number")
     require(n_held_out >= 2, "n_held_out", n_held_out, "at least 2")
@@ -143,9 +151,14 @@ def tune(
             f"{cache!r} is a selection, and rows are trained on a cache of its own: make one with "
             "'dmft cache subset'"
         )
-    start = make_config(config)
-    ranges, network = read_space(space, start), find_own(model)
     chosen = every_record(cache) if on == "all" else choose_folds(rules, cache, fold)[0]
+    taught_by = None
+    if teacher is not None:
+        taught_by = teacher_settings(teacher, chosen.name, cache.modalities)
+    start = make_config(config, None if taught_by is None else taught_by.config)
+    ranges, network = read_space(space, start), find_own(model)
+    if taught_by is not None:
+        refuse_shared(ranges)
     inside = inner_rules(chosen, cache, by or group_attribute(rules, chosen, cache), n_held_out)
     question = Question(
         cache=cache,
@@ -155,6 +168,7 @@ def tune(
         modalities=cache.modalities,
         kind=kind,
         network=network,
+        teacher=taught_by,
         seed=seed,
         device=resolve_device(device).type,
     )
@@ -172,7 +186,7 @@ def tune(
             return worth_of(rows, cache.path, trainings, pool=pool, trust=trust, callback=callback)
 
         if callback is not None:
-            callback.trials(len(_told(study)), trials, len(question.inner))
+            callback.trials(len(_told(study)), trials)
         before = worth(start, "before")
         if before.why_not:
             raise ContractError(f"the configuration to begin with cannot be used: {before.why_not}")
@@ -201,6 +215,7 @@ def _claim(folder: Path) -> None:
 
 def _asked(question: Question, ranges: Space, start: RunConfig) -> dict[str, Any]:
     """All that decides what a search finds, but for how many trials there are."""
+    taught_by = question.teacher
     return flatten(
         {
             "protocol": to_table(question.protocol),
@@ -215,6 +230,7 @@ def _asked(question: Question, ranges: Space, start: RunConfig) -> dict[str, Any
             "device": question.device,
             "config": to_table(start),
             "space": {key: distribution_to_json(each) for key, each in ranges.items()},
+            **({} if taught_by is None else {"taught_by": to_table(taught_by)}),
         }
     )
 

@@ -17,9 +17,11 @@ from dmft.config import RunConfig, config_text
 from dmft.experiments import PlannedRow
 from dmft.tuning.found import TRIALS_FILE
 from dmft.tuning.space import read_space
+from dmft.tuning.teachers import TeacherSettings, refuse_shared, teacher_settings
 from pipeline.contract import CACHE_ATTRIBUTE, ConfigError, ContractError
 from tests.factories import seal, write_cache
 from tests.small_runs import PROTOCOL, PowerCutError
+from tests.trained import shared_place
 
 TINY = {
     "encoder": {"width": 16, "feed_forward": 16},
@@ -118,6 +120,58 @@ def test_a_search_that_was_cut_off_goes_on_and_finds_the_same(place, found, tmp_
 @pytest.mark.slow
 def test_processes_find_what_one_finds(place, found, tmp_path):
     assert figures(search(place, tmp_path / "out", 4, n_workers=2).trials) == figures(found.trials)
+
+
+def test_a_distilled_student_is_tuned_by_people_whom_its_teacher_has_not_seen(place, tmp_path):
+    few = {**TINY, "training.epochs": 1}
+    taught, given = {"kind": "distilled", "config": few}, dmft.load_config(changes=few)
+    found = search(place, tmp_path / "out", 1, **taught, teacher=given)
+    trained = dmft.read_results(tmp_path / "out" / "trainings")
+    teachers = trained[trained["model"] == "teacher"]
+    assert {*teachers["fold"]} == {*found.held_out}
+    assert {*trained["subjects"].map(lambda people: (*people,))} == {("2",), ("3",)}
+    students = trained[trained["model"] == "distilled"]
+    assert {*students["teachers"].explode()} == {*teachers["key"]}
+    assert len(trained) == 4, "trial 0 is what was there before"
+    assert found.before == {row.fold: row.score for row in students.itertuples()}
+    kept = [folder.name for folder in (tmp_path / "out" / "trainings" / "runs").iterdir()]
+    assert sorted(kept) == sorted(Path(run).name for run in teachers["run"])
+
+    more = search(place, tmp_path / "out", 2, **taught, teacher=given)
+    again = dmft.read_results(tmp_path / "out" / "trainings")
+    assert (again["model"] == "teacher").sum() == 2, "teachers are trained once"
+    assert figures(more.trials)[:1] == figures(found.trials)
+
+    dmft.train(
+        dmft.open_cache(place / "cache.zarr"),
+        *(str(place / "loso.toml"), tmp_path / "teacher"),
+        config=given,
+        device="cpu",
+    )
+    of_a_run = teacher_settings(tmp_path / "teacher", "subject-1", ("inertial",))
+    assert of_a_run == TeacherSettings(config=given)
+    with pytest.raises(ConfigError, match=r"teacher has modalities inertial and .* --modalities i"):
+        teacher_settings(tmp_path / "teacher", "subject-1", ("inertial", "skeleton"))
+
+
+def test_what_cannot_teach_in_a_search_is_refused(place, tmp_path, tmp_path_factory):
+    with pytest.raises(ConfigError, match="teacher is None: wanted the teachers' configuration"):
+        search(place, tmp_path / "a", kind="distilled")
+    with pytest.raises(ConfigError, match=r"teacher is 'default': wanted .* None for the others"):
+        search(place, tmp_path / "a", teacher="default")
+    for key in ("teacher.layers", "modality.inertial.velocities"):
+        with pytest.raises(ConfigError, match=f"the space has {key}, which is the teacher's"):
+            refuse_shared({"training.epochs": 1, key: 2})
+    with pytest.raises(ConfigError, match="run is a student: wanted the run of a teacher"):
+        teacher_settings(shared_place(tmp_path_factory).run, "one", ("skeleton", "inertial"))
+    done = CliRunner().invoke(
+        tune,
+        [
+            *(str(place / "cache.zarr"), "--protocol=utd-loso", f"--out={tmp_path / 'c'}"),
+            *("--space=space.toml", "--teacher=default", "--model=teacher"),
+        ],
+    )
+    assert (done.exit_code, "--teacher goes with a student" in done.output) == (2, True)
 
 
 def test_another_search_in_the_same_folder_is_refused(place, found):
