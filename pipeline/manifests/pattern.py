@@ -6,11 +6,12 @@ less, as of sensors that all cameras of a trial share, goes to each record that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from pipeline.contract import ConfigError, ContractError
 from pipeline.datasets.description import Description
-from pipeline.datasets.pattern import FRAME, TwoReadingsError, frame_stream
+from pipeline.datasets.pattern import FRAME, Pattern, TwoReadingsError, frame_stream
 from pipeline.manifests.build import Build, Progress, other_files
 from pipeline.manifests.described import Listed, Problems, list_described
 from pipeline.raw.tree import RawTree
@@ -108,6 +109,7 @@ def place_files(
         ConfigError: a modality has no pattern.
     """
     patterns = description.patterns
+    any_label = description.patterns_with(()).values() if description.label_texts else ()
     for name, modality in description.modalities.items():
         for stream, text in modality.patterns.items():
             if not text:
@@ -145,7 +147,7 @@ def place_files(
             if other != path:
                 rivals.setdefault(source, []).append((path, other))
         if not matching:
-            ignored.append((path, f"not a recording's name in {description.name}"))
+            ignored.append((path, _why_none(description, any_label, path)))
     for messages in unclear.values():
         problems.add(messages[0] + _and_others(len(messages) - 1, "paths can be read in two ways"))
     for source, pairs in rivals.items():
@@ -165,6 +167,17 @@ def place_files(
         if path not in joined
     ]
     return records, ignored
+
+
+def _why_none(description: Description, any_label: Iterable[Pattern], path: str) -> str:
+    """Why a path is no recording's: its label, where patterns would read it with another one."""
+    label = description.top.label
+    for pattern in any_label:
+        with suppress(ContractError):  # read in two ways, as any label may be
+            says = pattern.find(path)
+            if says is not None and label in says:
+                return f"its {label} is {says[label]!r}, none of the classes"
+    return f"not a recording's name in {description.name}"
 
 
 def _joined(facts_of: Mapping[Source, Mapping[Facts, str]]) -> dict[Facts, dict[Source, str]]:

@@ -58,11 +58,15 @@ def test_labels_that_are_no_class_and_guesses_that_nobody_looked_at_are_told(raw
     assert done.exit_code == 0
     assert 'The first is line 10: unit = "g"  # ? by its numbers' in done.stderr
     (raw / "wavve_anna.csv").write_bytes((raw / "wave_anna.csv").read_bytes())
-    (raw.parent / "dataset.toml").write_text('classes = ["wave", "clap"]' + DESCRIPTION)
-    command = ["dataset", "check", str(raw.parent / "dataset.toml"), "--raw", str(raw)]
+    file, trials = raw.parent / "dataset.toml", raw.parent / "trials.csv"
+    file.write_text('classes = ["wave", "clap"]' + DESCRIPTION)
+    command = ["dataset", "check", str(file), "--raw", str(raw)]
     done = CliRunner().invoke(dmft, command)
+    assert "ignored: wavve_anna.csv: its label is 'wavve', none of the classes" in done.output
+    trials.write_text("label,wrist\nwavve,wavve_anna.csv\n")
+    done = CliRunner().invoke(dmft, [*command, "--table", str(trials)])
     assert done.exit_code == 1
-    assert "wavve_anna.csv: the label is 'wavve', wanted one of wave, clap" in done.stderr
+    assert "row 2, column 'label': the label is 'wavve', wanted one of wave, clap" in done.stderr
 
 
 def test_gravity_of_another_unit_is_told(raw: Path) -> None:
