@@ -2,13 +2,15 @@
 
 A page is run if it begins with ``<!-- run -->``: its ``sh`` and ``python`` blocks, in order, in
 one fresh folder, the Python blocks in one namespace. A block that cannot be run here has
-``<!-- not run: reason -->`` on the line above it. ``<!-- smaller: "A" "B" -->`` below the first
+``<!-- not run: reason -->`` on the line above it; ``<!-- needs: PACKAGE -->`` there runs it where
+that package is installed, as ``make slow`` does, and else leaves it out with a warning. ``<!-- smaller: "A" "B" -->`` below the first
 line runs B where the page says A, so that a page may show sizes that take minutes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import os
 import re
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +33,7 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 RUN = "<!-- run -->"
 SMALLER = re.compile(r'<!-- smaller: "(.+?)" "(.*?)" -->')
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->")
+NEEDS = re.compile(r"<!-- needs: (\w+) -->")
 FENCE = re.compile(r"^( *)```(\w*)\s*$")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 SECONDS_A_BLOCK = 300
@@ -48,6 +52,8 @@ class Block:
     code: str
     reason: str | None
     """Why it is not run."""
+    needs: str | None
+    """The package without which it is not run."""
 
     @property
     def where(self) -> str:
@@ -73,13 +79,14 @@ def blocks_of(page: Path) -> Iterator[Block]:
         while lines[index].strip() != "```":
             index += 1
         above = lines[start - 2].strip() if start >= 2 else ""
-        reason = NOT_RUN.fullmatch(above)
+        reason, needs = NOT_RUN.fullmatch(above), NEEDS.fullmatch(above)
         yield Block(
             page=page,
             line=start + 1,
             language=opened[2],
             code="\n".join(line.removeprefix(indent) for line in lines[start:index]) + "\n",
             reason=reason[1] if reason else None,
+            needs=needs[1] if needs else None,
         )
         index += 1
 
@@ -166,12 +173,16 @@ def test_every_block_of_a_page_runs_in_an_empty_folder(
     page: Path, tmp_path: Path, started: list[int], warm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))  # what `datasets` keeps goes with the page
     binaries = () if name_of(page) in AS_INSTALLED else (warm,)
     namespace: dict[str, object] = {"__name__": "__docs__"}
     smaller = SMALLER.findall(page.read_text())
     used: set[str] = set()
     for block in blocks_of(page):
         if block.language not in ("sh", "python") or block.reason:
+            continue
+        if block.needs and importlib.util.find_spec(block.needs) is None:
+            warnings.warn(f"{block.where} is not run: {block.needs} is not installed", stacklevel=1)
             continue
         code = block.code
         for shown, run_as in smaller:

@@ -67,7 +67,6 @@ def test_an_export_has_the_numbers_the_table_and_what_describes_them(cache, tmp_
 
 
 def test_what_hugging_face_reads_has_classes_and_gaps(cache, tmp_path, monkeypatch):
-    """The library itself is not installed with the tests; its own reader was tried by hand."""
     monkeypatch.setattr("pipeline.cache.hf_datasets.SHARD_RECORDS", 2)
     export(str(cache), tmp_path / "out", "hf-datasets")
     shards = sorted(path.name for path in (tmp_path / "out").glob("train-*"))
@@ -82,6 +81,26 @@ def test_what_hugging_face_reads_has_classes_and_gaps(cache, tmp_path, monkeypat
     assert sum(lacks) == 1
     head = (tmp_path / "out/README.md").read_text().split("---")[1]
     assert "path: train-*.parquet" in head
+
+
+@pytest.mark.slow
+def test_hugging_face_datasets_opens_what_was_stored(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed: make slow")
+    monkeypatch.setattr("pipeline.cache.hf_datasets.SHARD_RECORDS", 2)
+    export(str(cache), tmp_path / "out", "hf-datasets")
+    found = datasets.load_dataset(str(tmp_path / "out"), split="train").with_format("numpy")
+    stored = arrays_of(cache)
+    assert list(found["record"]) == stored["record_id"].tolist()
+    assert [int(each) for each in found["label"]] == stored["label"].tolist()
+    assert found.features["label"].int2str(0) == "swipe_left"
+    for name in ("skeleton", "inertial"):
+        for row, is_there in enumerate(stored[f"{name}_presence"] == 1):
+            matrix = found[row][name]
+            if is_there:
+                assert np.asarray(matrix, np.float32).tobytes() == stored[name][row].tobytes()
+            else:
+                assert matrix is None or np.isnan(matrix).all()
 
 
 def test_nothing_is_written_over_and_no_half_of_a_damaged_cache_is_left(cache, tmp_path):
