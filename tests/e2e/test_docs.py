@@ -3,8 +3,9 @@
 A page is run if it begins with ``<!-- run -->``: its ``sh`` and ``python`` blocks, in order, in
 one fresh folder, the Python blocks in one namespace. A block that cannot be run here has
 ``<!-- not run: reason -->`` on the line above it; ``<!-- needs: PACKAGE -->`` there runs it where
-that package is installed, as ``make slow`` does, and else leaves it out with a warning. ``<!-- smaller: "A" "B" -->`` below the first
-line runs B where the page says A, so that a page may show sizes that take minutes.
+that package is installed, as ``make slow`` does, and else leaves it out with a warning.
+``<!-- smaller: "A" "B" -->`` below the first line runs B where the page says A, so that a page may
+show sizes that take minutes.
 """
 
 from __future__ import annotations
