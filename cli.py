@@ -134,7 +134,7 @@ def dmft() -> None:
       dmft predict student --raw raw
 
     Every command takes -q (say nothing but results and errors) and -v (say more), and what it
-    writes is named by -o, --out or --output alike.
+    writes is named by -o, --out or --output alike, also where it is the last argument.
 
     Exit codes: 0 done, 1 finished with quarantined records or a failed check, 2 wrong use or a
     machine that has too little of something; 130 after Ctrl-C, 143 after SIGTERM.

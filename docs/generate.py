@@ -30,6 +30,20 @@ sys.path.insert(0, str(ROOT))
 CONFIGURATION_PAGE = Path("docs/reference/configuration.md")
 DATASET_PAGE = Path("docs/reference/dataset-format.md")
 COMMAND = "python docs/generate.py"
+SPELLING = """\
+The same thing is spelt the same everywhere:
+
+- What a command reads comes first, without an option: a cache, a list, runs. What it writes is
+  named by `-o`, `--out` or `--output`, which are the same. A command that brings something from
+  one place to another (`publish`, `fetch`, `cache subset`, `cache merge`, `cache export`), or
+  makes a tree (`synth`), takes the place as its last argument too, as `cp` does.
+- `--cache` is the cache behind a run, where that is not the one that the run names.
+- Pages, figures and tables are written over: they are made again from what is there. A list, a
+  description or a tree of recordings is written over with `--force` alone. A run, a cache or a
+  search that is there already is gone on with.
+- `--json` prints for machines. `-q` says nothing but results and errors, `-v` says more.
+- `--print-config` prints what `--config` and `--set` come to, where one configuration is
+  trained."""
 
 
 # -- the command line ------------------------------------------------------------------------------
@@ -44,6 +58,7 @@ def cli_page() -> str:
         f"Made from the code by `{COMMAND}`; do not edit. `dmft NAME --help` says the same.",
         "Exit codes: 0 done, 1 finished with quarantined records or a failed check, 2 wrong use, "
         "130 stopped by Ctrl-C. Results go to standard output, progress to standard error.",
+        SPELLING,
     ]
     return "\n\n".join([*parts, *_sections(dmft, "dmft")]) + "\n"
 

@@ -46,6 +46,7 @@ from dmft.commands.memory import memory_option, trust_option
 )
 @options.configuration("the teacher's")
 @options.changes("As student.layers=2; repeatable.")
+@options.print_config
 @options.device("train")
 @options.threads("weights depend on it. [default: torch's choice]")
 @memory_option
@@ -68,6 +69,7 @@ def distill(
     seed: int | None,
     config: str | None,
     changes: tuple[str, ...],
+    print_config: bool,
     device: str,
     memory: str | None,
     trust: bool,
@@ -100,11 +102,11 @@ def distill(
         *([f"distill.temperature={temperature}"] if temperature is not None else []),
         *([f"distill.hard_weight={hard_weight}"] if hard_weight is not None else []),
     )
-    settings = (
-        options.chosen_config(config, all_changes)
-        if config
-        else change_config(first.config, all_changes)
-    )
+    its_own = change_config(first.config, all_changes)  # of the first fold: each has its teacher's
+    settings = options.chosen_config(config, all_changes) if config else its_own
+    if print_config:
+        options.print_settings(settings, config or "default")
+        return
     logged = settings if isinstance(settings, RunConfig) else None
     opened = open_within(cache, first.modalities, memory, device, trust=trust)
     progress = ProgressCallback(len(folders))
@@ -121,7 +123,7 @@ def distill(
             validate=validate,
             keep=keep,
             patience=patience,
-            config=settings,
+            config=settings if config else all_changes,
             seed=seed,
             device=device,
             callback=callback,

@@ -140,6 +140,11 @@ callbacks = click.option(
     metavar="NAME",
     help="A class of your own that is told how the training goes, as my_package:Notes; repeatable.",
 )
+print_config = click.option(
+    "--print-config",
+    is_flag=True,
+    help="Print what --config and --set come to, as a file that --config takes, and stop.",
+)
 json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 json_output = click.option("-o", "--output", type=PATH, help="Also write the JSON to a file.")
 
@@ -317,7 +322,16 @@ def chosen_config(config: str, changes: tuple[str, ...]) -> RunConfig | Path:
     return Path(config)
 
 
-def print_or_write(table: Any, text: str, *, as_json: bool, output: Path | None) -> None:
+def print_settings(settings: RunConfig | Path, config: str) -> None:
+    """What ``--print-config`` prints, as what differs from what ``config`` stands on."""
+    from dmft.config import RunConfig, config_text, shipped_base
+
+    if not isinstance(settings, RunConfig):
+        raise click.UsageError(f"{settings} has a configuration for each fold: name one of them")
+    click.echo(config_text(settings, shipped_base(config)), nl=False)
+
+
+def print_or_write(table: Any, text: str, *, as_json: bool, output: Path | None = None) -> None:
     """Print a table as JSON, or what it says to people; write the JSON to ``output`` if named."""
     as_text = dumps(table, indent=2)
     if output is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dmft.commands import options
+from pipeline.common.every_command import Destination
 
 if TYPE_CHECKING:
     from pipeline.common.publishing import Listing
@@ -23,7 +24,7 @@ SHOWN = 10
 
 @click.command(short_help="Bring a cache or a run to a folder or an object store.")
 @click.argument("source")
-@click.argument("destination")
+@click.argument("destination", cls=Destination)
 @click.option(
     "--replace", is_flag=True, help="Put it in the place of another that is published there."
 )
@@ -65,7 +66,7 @@ def publish(source: str, destination: str, replace: bool, as_json: bool) -> None
 
 @click.command(short_help="Bring a published cache or run into a folder, verified.")
 @click.argument("source")
-@click.argument("out", type=options.PATH)
+@click.argument("out", type=options.PATH, cls=Destination)
 @options.json
 def fetch(source: str, out: Path, as_json: bool) -> None:
     """Bring SOURCE, a published cache or run, into the folder OUT.

@@ -22,6 +22,9 @@ FORMATS = ("table", "csv", "json")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="How."
 )
+@click.option(
+    "--json", "form", flag_value="json", show_default="off", help="The same as --format json."
+)
 def runs(folders: tuple[Path, ...], where: str | None, sort: str | None, form: str) -> None:
     """List the runs in and below FOLDERS: what each is, what it reached, and where it lies.
 

@@ -31,11 +31,7 @@ from dmft.commands.memory import memory_option, trust_option
 @options.callbacks
 @options.log
 @options.forbid_shared
-@click.option(
-    "--print-config",
-    is_flag=True,
-    help="Print what --config and --set come to, as a file that --config takes, and stop.",
-)
+@options.print_config
 @options.threads("weights depend on it. [default: torch's choice]")
 @memory_option
 @trust_option
@@ -81,7 +77,7 @@ def train(
 
     from dmft.commands.memory import open_within
     from dmft.commands.show import ProgressCallback, figures_text, held_out_lines
-    from dmft.config import RunConfig, config_text, shipped_base
+    from dmft.config import RunConfig
     from dmft.models.own import find_own
     from dmft.protocols import fold_rules, load_protocol
     from dmft.training.own_parts import find_augment, find_loss, own_callback
@@ -94,9 +90,7 @@ def train(
     rules, settings = load_protocol(protocol), options.chosen_config(config, changes)
     kind, network = options.kind_of(model)
     if print_config:
-        if not isinstance(settings, RunConfig):
-            raise click.UsageError(f"{config} has a configuration for each fold: name one of them")
-        click.echo(config_text(settings, shipped_base(config)), nl=False)
+        options.print_settings(settings, config)
         return
     find_own(network)  # before the cache is read
     find_loss(loss)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="TOML: keys of --set, each with a list of values or { low = .., high = .. }.",
 )
-@click.option("--out", required=True, type=options.PATH, help="The search's folder.")
+@click.option("-o", "--out", required=True, type=options.PATH, help="The search's folder.")
 @options.what_is_trained(
     on_all="all: choose by every record, for 'dmft train --on all'; no figure is left to quote.",
     model=options.model(
@@ -70,8 +70,8 @@ if TYPE_CHECKING:
     help="Processes that train a trial's groups; 0 for this process alone. What is found does not "
     "depend on it. [default: one a core; 0 on a GPU]",
 )
+@options.print_config
 @options.json
-@options.json_output
 @trust_option
 def tune(
     cache: Path,
@@ -91,8 +91,8 @@ def tune(
     changes: tuple[str, ...],
     workers: int | None,
     device: str,
+    print_config: bool,
     as_json: bool,
-    output: Path | None,
     trust: bool,
 ) -> None:
     """Try settings on the training side of a fold of CACHE, and write down the best.
@@ -126,6 +126,11 @@ def tune(
     rules, base = load_protocol(protocol), shipped_base(config or "default")
     over_the_teachers = teacher is not None and config is None
     start = changes if over_the_teachers else load_config(config or "default", changes)
+    if print_config:
+        if isinstance(start, tuple):
+            raise click.UsageError("--print-config with --teacher: name a --config too")
+        options.print_settings(start, config or "default")
+        return
     columns = open_columns(cache, trust=trust)
     opened = described(columns, listed(modalities or "") or tuple(columns.spec.modalities))
     names = [rule.name for rule in fold_rules(rules, opened)]
@@ -169,7 +174,7 @@ def tune(
     lines.append(_next(cache, protocol, teacher, found, out, on=on, fold=fold, n_folds=len(names)))
     tables = [each.table() for each in found]
     table = {each["fold"]: each for each in tables} if len(tables) > 1 else tables[0]
-    options.print_or_write(table, "\n".join(lines), as_json=as_json, output=output)
+    options.print_or_write(table, "\n".join(lines), as_json=as_json)
 
 
 def _next(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.common.every_command import Destination
 from pipeline.common.progress_bar import ProgressBar
 from pipeline.common.words import first_of, listed
 
@@ -41,7 +42,7 @@ def _print_made(spec: CacheSpec, location: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("location", metavar="CACHE")
-@click.argument("out", metavar="OUT")
+@click.argument("out", metavar="OUT", cls=Destination)
 @click.option("--where", help=f"{WHERE}  [default: all]")
 @_modalities
 @_as_json
@@ -115,7 +116,7 @@ def drop(
 
 
 @click.command()
-@click.argument("locations", metavar="CACHE... OUT", nargs=-1, required=True)
+@click.argument("locations", metavar="CACHE... OUT", nargs=-1, required=True, cls=Destination)
 @click.option(
     "--as",
     "names",
@@ -257,11 +258,14 @@ def compare(first: str, second: str, tolerance: float, as_json: bool) -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where to write it.",
 )
-def manifest(location: str, output: Path) -> None:
+@click.option("--force", is_flag=True, show_default="off", help="Write over an existing file.")
+def manifest(location: str, output: Path, force: bool) -> None:
     """Write the list of CACHE's records as a manifest: what the next encode is given."""
     from pipeline.cache.edit.source import open_source
     from pipeline.manifests import save_manifest
 
+    if output.exists() and not force:
+        raise click.UsageError(f"{output} exists: choose another file, or write over it by --force")
     records = open_source(location).manifest
     save_manifest(records, output)
     click.echo(f"{output}: {len(records.records)} records of {records.dataset}")

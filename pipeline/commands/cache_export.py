@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from pipeline.common.every_command import Destination
 from pipeline.common.progress_bar import ProgressBar
 
 
 @click.command()
 @click.argument("location", metavar="CACHE")
-@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path), cls=Destination)
 @click.option(
     "--to",
     "form",

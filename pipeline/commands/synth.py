@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipeline.common.every_command import Destination
 from pipeline.common.progress_bar import ProgressBar
 from pipeline.common.suggesting import SuggestingGroup
 from pipeline.common.words import listed
@@ -68,7 +69,7 @@ def _tree_options(known: str, default: str, files: str = "") -> Callable[[Any], 
     force = "Write into OUT although it holds something already."
     folder = click.Path(file_okay=False, path_type=Path)
     options = (
-        click.argument("out", type=folder, callback=_vacant),
+        click.argument("out", type=folder, callback=_vacant, cls=Destination),
         _option("--modalities", default=default, callback=some, help=files),
         _option("--seed", default=0, type=click.IntRange(0), help=seed),
         click.option("--jobs", type=click.IntRange(1), help=jobs),

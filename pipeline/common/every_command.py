@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import click
 
@@ -17,6 +18,48 @@ from pipeline.common.progress_bar import ProgressBar
 OUTPUT = ("-o", "--out", "--output")
 """Whichever of these a command has, it takes the others too."""
 LOGGERS = ("dmft", "pipeline")
+NAMED = "dmft.destination"
+"""Where a context keeps the destination that an option has named."""
+
+
+class Destination(click.Argument):
+    """Where a command brings something to: its last argument, or what ``--out`` names.
+
+    Of several arguments (``nargs=-1``) it is the last.
+    """
+
+    def option(self) -> click.Option:
+        """The option that may stand in its place."""
+
+        def keep(context: click.Context, _: click.Parameter, named: str | None) -> None:
+            context.meta[NAMED] = named
+
+        shown = self.human_readable_name.rpartition(" ")[2]
+        return click.Option(
+            [*OUTPUT, "destination_option"],
+            metavar="PATH",
+            is_eager=True,
+            expose_value=False,
+            callback=keep,
+            help=f"Instead of {shown} as the last argument.",
+        )
+
+    def handle_parse_result(
+        self, ctx: click.Context, opts: Mapping[str, Any], args: list[str]
+    ) -> tuple[Any, list[str]]:
+        """Take the option's value where there is one.
+
+        Raises:
+            click.UsageError: the argument is there as well.
+        """
+        assert self.name is not None
+        named, given = ctx.meta.get(NAMED), opts.get(self.name)
+        if named is not None and isinstance(given, str):
+            raise click.UsageError(f"{given} or {named}? Say where to once", ctx)
+        if named is not None:
+            several = (*(given if isinstance(given, tuple) else ()), named)
+            opts = {**opts, self.name: several if self.nargs == -1 else named}
+        return super().handle_parse_result(ctx, opts, args)
 
 
 def alike(command: click.Command) -> click.Command:
@@ -30,6 +73,7 @@ def alike(command: click.Command) -> click.Command:
         if isinstance(option, click.Option) and {"--out", "--output"} & {*option.opts}:
             option.opts = [name for name in OUTPUT if name in option.opts or name not in taken]
             break
+    command.params += [each.option() for each in command.params if isinstance(each, Destination)]
     for names, manner in ((["-v", "--verbose"], verbose), (["-q", "--quiet"], quiet)):
         if not taken & {*names}:
             command.params.append(_switch(names, manner))

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from click.testing import CliRunner
 
-from dmft.config import change_config
+from dmft.commands.distill import distill as distill_command
+from dmft.config import change_config, config_text
 from dmft.data import Batch, open_cache
 from dmft.models import answer_of
-from dmft.runs.folder import read_info
+from dmft.runs.folder import fold_folders, read_info
 from dmft.runs.trained import load_run
 from dmft.training.distill import distill
 from dmft.training.losses import soft_objective
@@ -14,6 +16,7 @@ from dmft.training.train import train
 from pipeline.contract import ConfigError, ContractError
 from tests.factories import write_cache
 from tests.small_runs import (
+    PROTOCOL,
     Callback,
     PowerCutError,
     same,
@@ -100,6 +103,29 @@ def test_two_teachers_teach_together_over_all_folds(place, cache, tmp_path):
     assert figures.n_folds == 4
     with pytest.raises(ContractError, match=r"the teachers have \[4, 1\] folds"):
         distill(cache, [tmp_path / "t0", tmp_path / "t1/fold-subject-1"], tmp_path / "x")
+
+
+def test_students_of_several_folds_have_the_settings_of_their_own_teachers(tmp_path):
+    sizes = {"modalities": {"inertial": (32, 6)}, "n_subjects": 2, "n_trials": 1}
+    (tmp_path / "loso.toml").write_text(PROTOCOL)
+    cache = open_cache(write_cache(tmp_path / "cache.zarr", **sizes))
+    for n_records, fold in enumerate(("subject-1", "subject-2"), start=7):
+        config = small("training.epochs=1", "doubt.epochs=0", f"training.batch_size={n_records}")
+        (tmp_path / "tuned" / f"fold-{fold}").mkdir(parents=True)
+        (tmp_path / "tuned" / f"fold-{fold}" / "config.toml").write_text(
+            config_text(config, "default")
+        )
+    teachers, tuned = tmp_path / "teachers", tmp_path / "tuned"
+    asked = {"config": tuned, "fold": "all", "device": "cpu"}
+    train(cache, str(tmp_path / "loso.toml"), teachers, **asked)
+    command = [str(cache.path), f"--teacher={teachers}", "--device=cpu", "--temperature=2"]
+    done = CliRunner().invoke(
+        distill_command, [*command, f"--out={tmp_path / 'students'}"], catch_exceptions=False
+    )
+    assert done.exit_code == 0
+    configs = [read_info(each).spec.config for each in fold_folders(tmp_path / "students")]
+    assert [config.training.batch_size for config in configs] == [7, 8]
+    assert [config.distill.temperature for config in configs] == [2.0, 2.0]
 
 
 def test_a_student_cannot_teach(place, cache, tmp_path):

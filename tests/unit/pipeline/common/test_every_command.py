@@ -12,28 +12,72 @@ from click.testing import CliRunner
 
 from cli import COMMANDS, dmft
 from dmft.config import load_config
-from pipeline.common.every_command import alike
+from pipeline.common.every_command import OUTPUT, Destination, alike
 from pipeline.common.progress_bar import ProgressBar
 
 
-def leaves(command: click.Command) -> Iterator[click.Command]:
-    """The commands of a group, and of its groups."""
+def leaves(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    """The commands of a group, and of its groups, with what calls them."""
     if isinstance(command, click.Group):
-        for each in command.commands.values():
-            yield from leaves(each)
+        for name, each in command.commands.items():
+            yield from leaves(each, f"{path} {name}")
     else:
-        yield command
+        yield path, command
+
+
+FROM_ONE_PLACE_TO_ANOTHER = {
+    *("publish", "fetch", "cache subset", "cache merge", "cache export"),
+    *("synth utd-mhad", "synth mmact"),
+}
+"""Commands whose last argument is where to; all others name what they write by an option."""
+TRAINING = {"train", "distill", "tune"}
+NOT_ONE_CONFIGURATION = {"encode", "experiment"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_that_names_its_output_by_an_option_takes_all_spellings(name):
+def test_what_all_commands_have_has_one_spelling(name):
+    """The rule is in docs/reference/cli.md."""
     command = dmft.get_command(click.Context(dmft), name)
     assert command is not None
-    for each in leaves(command):
-        names = {opt for param in each.params for opt in param.opts}
-        assert {"-q", "--quiet", "-v", "--verbose"} <= names
-        if {"--out", "--output"} & names:
-            assert {"-o", "--out", "--output"} <= names
+    for path, each in leaves(command, name):
+        options = {opt: p for p in each.params for opt in p.opts if isinstance(p, click.Option)}
+        arguments = [p for p in each.params if isinstance(p, click.Argument)]
+        assert {"-q", "--quiet", "-v", "--verbose"} <= options.keys()
+        assert len({id(options.get(opt)) for opt in OUTPUT}) == 1, f"{path}: -o and --out differ"
+        destined = [p for p in arguments if isinstance(p, Destination)]
+        assert bool(destined) == (path in FROM_ONE_PLACE_TO_ANOTHER), path
+        assert destined in ([], arguments[-1:]), path
+        assert "cache" not in {p.name for p in arguments} or "--cache" not in options, path
+        for opt in ("--force", "--json", "--print-config", "--trust"):
+            assert opt not in options or options[opt].is_flag, f"{path} {opt}"
+        if "--config" in options:
+            assert ("--print-config" in options) == (path in TRAINING), path
+            assert path in TRAINING | NOT_ONE_CONFIGURATION
+
+
+@pytest.mark.parametrize(
+    ("argument", "given", "taken"),
+    [
+        (Destination(["out"]), ["x"], "x"),
+        (Destination(["out"]), ["-o", "x"], "x"),
+        (Destination(["out"]), ["--out", "x"], "x"),
+        (Destination(["out"], nargs=-1), ["a", "b", "x"], ("a", "b", "x")),
+        (Destination(["out"], nargs=-1), ["a", "b", "--output", "x"], ("a", "b", "x")),
+    ],
+)
+def test_a_destination_is_named_by_its_place_or_by_an_option(argument, given, taken):
+    bring = alike(click.Command("bring", params=[argument], callback=lambda out: out))
+    assert bring.main(given, standalone_mode=False) == taken
+
+
+def test_a_destination_that_is_named_twice_or_never_is_refused():
+    where = Destination(["out"], type=click.Path())
+    bring = alike(click.Command("bring", params=[where], callback=lambda out: out))
+    twice = CliRunner().invoke(bring, ["x", "-o", "y"])
+    assert (twice.exit_code, "x or y? Say where to once" in twice.output) == (2, True)
+    never = CliRunner().invoke(bring, [])
+    assert (never.exit_code, "Missing argument 'OUT'" in never.output) == (2, True)
+    assert "Usage: bring [OPTIONS] OUT" in CliRunner().invoke(bring, ["--help"]).output
 
 
 @click.command()
