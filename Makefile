@@ -35,8 +35,9 @@ demo: $(READY)
 	$(BIN)/dmft runs $(DEMO)
 
 # One thread of PyTorch a process: with more, processes on the same cores wait for each other.
+# Python keeps what it compiles, whatever the machine says: a test of a command starts it anew.
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow"
 
 check: $(READY)
 	$(BIN)/ruff check .

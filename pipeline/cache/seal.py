@@ -25,6 +25,7 @@ from pipeline.cache.ledger import Entry
 from pipeline.cache.writer import CacheStore
 from pipeline.common.checksums import CRC_BYTES, Checksums
 from pipeline.contract import (
+    LEDGER_PREFIX,
     SOURCE_DIGITS,
     CacheSpec,
     CacheState,
@@ -143,7 +144,8 @@ def _checksums(store: CacheStore, entries: Mapping[str, list[Entry]]) -> Checksu
     }
     sha256, crc32c = {}, {}
     keys = [key for key in store.objects.sizes() if not is_transient(key) and key != SPEC]
-    store.objects.flush(keys)
+    # What Zarr wrote: a chunk and its ledger are on the disk since they were committed.
+    store.objects.flush(k for k in keys if k not in chunks and not k.startswith(LEDGER_PREFIX))
     for key in keys:
         content = store.objects.read(key)
         assert content is not None

@@ -25,7 +25,13 @@ from pipeline.contract.cache import (
     source_array,
 )
 from pipeline.contract.errors import ConfigError, ContractError, DmftError, RecordingError, refuse
-from pipeline.contract.records import Record, StreamRef, check_modality_name, check_path_name
+from pipeline.contract.records import (
+    Record,
+    StreamRef,
+    check_modality_name,
+    check_path_name,
+    leads_out,
+)
 
 __all__ = [
     "CACHE_ATTRIBUTE",
@@ -50,6 +56,7 @@ __all__ = [
     "check_modality_name",
     "check_path_name",
     "feature_array",
+    "leads_out",
     "length_array",
     "presence_array",
     "refuse",

@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import PurePosixPath
 from types import MappingProxyType
 
 from pipeline.contract.errors import ContractError, RecordingError, refuse
@@ -18,6 +17,7 @@ from pipeline.contract.errors import ContractError, RecordingError, refuse
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _PATH_NAME = re.compile(r"[^./\\:\x00-\x1f\x7f-][^/\\:\x00-\x1f\x7f]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def check_modality_name(name: str) -> str:
@@ -57,6 +57,24 @@ def check_path_name(name: str, what: str) -> str:
     return name
 
 
+def leads_out(path: object) -> bool:
+    """Whether a path's name alone leads out of the tree that it is relative to.
+
+    Example:
+        >>> [leads_out(path) for path in ("Inertial/a1.mat", "a/../../b", "/etc/passwd", "C:x")]
+        [False, True, True, True]
+    """
+    return (
+        not isinstance(path, str)
+        or not path
+        or path.startswith("/")
+        or "\\" in path
+        or "\0" in path
+        or ".." in path.split("/")
+        or _DRIVE.match(path) is not None
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamRef:
     """One raw file: where it lies in the tree and what it must contain."""
@@ -74,16 +92,7 @@ class StreamRef:
 
     def __post_init__(self) -> None:
         check_modality_name(self.name)
-        pure = PurePosixPath(self.path) if isinstance(self.path, str) else None
-        if (
-            pure is None
-            or not self.path
-            or "\\" in self.path
-            or "\0" in self.path
-            or pure.is_absolute()
-            or ".." in pure.parts
-            or re.match(r"[A-Za-z]:", self.path)
-        ):
+        if leads_out(self.path):
             raise ContractError(
                 f"path {self.path!r} leads out of the raw tree: wanted a relative path without '..'"
             )

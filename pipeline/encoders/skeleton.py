@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.contract import RecordingError
 from pipeline.encoders.config import Body, SkeletonEncoding
+from pipeline.signals.segments import median
 
 BODIES: Mapping[int, Body] = MappingProxyType(
     {
@@ -53,7 +54,7 @@ def encode_skeleton(joints: NDArray[np.float32], encoding: SkeletonEncoding) -> 
         normal = normal @ _facing(normal[0], body)
     if encoding.scale == "torso":
         torso = normal[:, body.shoulders].mean(axis=1) - normal[:, body.hips].mean(axis=1)
-        length = float(np.median(np.linalg.norm(torso, axis=1)))
+        length = median(np.linalg.norm(torso, axis=1))
         if length < 0.05:
             raise RecordingError(
                 f"median torso length is {length:.3f} m: wanted at least 0.05 m to scale by; "

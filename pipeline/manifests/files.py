@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from typing_extensions import TypedDict
 
 from pipeline.common.files import replacing
-from pipeline.contract import ContractError, Record, StreamRef
+from pipeline.contract import ContractError, Record, StreamRef, leads_out
 from pipeline.manifests.model import (
     MANIFEST_FORMAT,
     MANIFEST_VERSION,
@@ -28,7 +28,6 @@ from pipeline.manifests.model import (
     record_problems,
     sharing,
 )
-from pipeline.raw.archives import leads_out
 
 
 def load_manifest(path: str | os.PathLike[str]) -> Manifest:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from pipeline import contract
-from pipeline.contract import ContractError, RecordingError, StreamRef
+from pipeline.contract import RecordingError, leads_out
 from pipeline.raw.seekable_gzip import SeekableGzip
 
 MAX_NAME = 1000
@@ -160,15 +160,6 @@ ARCHIVES: Mapping[str, type[Archive]] = {
 def ending_of(name: str) -> str | None:
     """How an archive's name ends; None for a name that is none's."""
     return next((e for e in ARCHIVES if name.endswith(e) and len(name) > len(e)), None)
-
-
-def leads_out(path: str) -> bool:
-    """Whether a path's name alone leads out of the tree it is relative to."""
-    try:
-        StreamRef(name="file", path=path)
-    except ContractError:
-        return True
-    return False
 
 
 def refuse(path: str, reason: str) -> RecordingError:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pipeline.contract import StreamRef
 from pipeline.datasets.checks import Check
 from pipeline.datasets.reading import Source
+from pipeline.signals.segments import median
 
 
 def check_listed(n: int, what: str, ref: StreamRef) -> None:
@@ -92,9 +93,9 @@ def _check(values: NDArray[np.float64], check: Check, unit: str, ref: StreamRef)
             f"gives {check.peak:g} and more"
         )
     if check.still:
-        median = float(np.median(np.linalg.norm(values, axis=1)))
-        if not check.still[0] <= median <= check.still[1]:
+        length = median(np.linalg.norm(values, axis=1))
+        if not check.still[0] <= length <= check.still[1]:
             raise ref.refuse(
-                f"holds {check.what} of {median:.4g} in the median: wanted {unit}, in which it is "
+                f"holds {check.what} of {length:.4g} in the median: wanted {unit}, in which it is "
                 f"{check.still[0]:g} to {check.still[1]:g}"
             )

@@ -114,7 +114,8 @@ def _signal(content: bytes, ref: StreamRef, reading: Reading, source: Source) ->
         values = np.unwrap(values.astype(np.float64), axis=0).astype(np.float32)
     if reading.joints:
         values = values.reshape(len(values), -1, reading.dimensions)
-        values = np.pad(values, ((0, 0), (0, 0), (0, 3 - reading.dimensions)))
+        if reading.dimensions < 3:
+            values = np.pad(values, ((0, 0), (0, 0), (0, 3 - reading.dimensions)))
     return Signal(values=np.ascontiguousarray(values), times_s=times_s)
 
 

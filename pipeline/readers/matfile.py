@@ -1,9 +1,10 @@
 """One named numeric array out of a MAT file's bytes, as if the file came from an enemy.
 
 MAT v5 (what UTD-MHAD is published in) and v7.3 (HDF5) are read. The headers are parsed and held
-against the wanted shape before anything of the declared size is allocated; a variable that was
-not asked for is never inflated past its header. Cells, structures, objects, characters, functions
-and sparse arrays are refused unparsed, so nothing in a file is ever executed or followed.
+against the wanted shape before anything of the declared size is allocated; of a variable that
+was not asked for no more is inflated than may hold its header. Cells, structures, objects,
+characters, functions and sparse arrays are refused unparsed, so nothing in a file is ever executed
+or followed.
 
 What is unusual: a v5 array is inflated with isal (whose Adler-32 check finds damage) and then
 viewed in place, which ``scipy.io.loadmat`` would copy. The stored integer type is kept: MATLAB
@@ -27,8 +28,10 @@ from pipeline.contract import RecordingError
 DEFAULT_MAX_BYTES = 1 << 30
 """The limit for the array as stored."""
 _HEADER = 128
-_PEEK = 4096
-"""Bytes inflated to read a variable's class, dimensions and name."""
+_PEEK = 1 << 16
+"""Bytes inflated to read a variable's class, dimensions and name; a smaller one is whole then."""
+_TAG = 8
+"""Bytes before each element: its type and size."""
 _MATRIX, _COMPRESSED = 14, 15
 _STORED = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
@@ -111,7 +114,7 @@ class _MatError(Exception):
 def _read_v5(content: bytes, key: str, shape: Shape, max_bytes: int) -> NDArray[Any]:
     order = _byte_order(content)
     names: list[str] = []
-    last: tuple[memoryview, int, _Variable] | None = None
+    last: tuple[_Element, _Variable] | None = None
     at = _HEADER
     while at < len(content):
         kind, n_bytes, start = _tag(content, at, order)
@@ -120,10 +123,10 @@ def _read_v5(content: bytes, key: str, shape: Shape, max_bytes: int) -> NDArray[
                 f"is truncated: the variable at byte {at} declares {n_bytes} bytes and "
                 f"{len(content) - start} are left"
             )
-        element = memoryview(content)[start : start + n_bytes]
-        variable = _header(element, kind, order, at)
+        element = _Element(memoryview(content)[start : start + n_bytes], kind, order)
+        variable = _header(element.head, order, at)
         if variable.name == key:  # of several the last counts, as in MATLAB
-            last = element, kind, variable
+            last = element, variable
         names.append(variable.name)
         at = start + n_bytes
     if last is not None:
@@ -162,11 +165,32 @@ def _after(start: int, n_bytes: int) -> int:
     return (start + n_bytes + 7) // 8 * 8
 
 
-def _header(element: memoryview, kind: int, order: str, at: int) -> _Variable:
-    if kind == _COMPRESSED:
-        head = _inflate(element, _PEEK, whole=False)
-    else:  # the tag was stripped: look as if it were inflated
-        head = struct.pack(order + "II", kind, len(element)) + bytes(element[:_PEEK])
+class _Element:
+    """A variable as it lies in a file, inflated no further than is asked for."""
+
+    def __init__(self, stored: memoryview, kind: int, order: str) -> None:
+        self._stored, self._is_compressed = stored, kind == _COMPRESSED
+        self._is_whole = False
+        if self._is_compressed:
+            self.head, self._is_whole = _inflate(stored, _PEEK)
+        else:  # the tag was stripped: look as if it were inflated
+            self.head = struct.pack(order + "II", kind, len(stored)) + bytes(stored[:_PEEK])
+        """Its first bytes, tag included."""
+
+    def values(self, start: int, n_bytes: int) -> memoryview:
+        """So many bytes from ``start``, its tag counted; fewer where it ends before.
+
+        Of what is compressed nothing but padding may follow, and its checksum must be right.
+        """
+        if not self._is_compressed:
+            return self._stored[start - _TAG : start - _TAG + n_bytes]
+        limit = start + n_bytes + 8
+        known = (self.head, self._is_whole) if self._is_whole else None
+        inflated = _whole(self._stored, limit, known)
+        return memoryview(inflated)[start : start + n_bytes]
+
+
+def _header(head: bytes, order: str, at: int) -> _Variable:
     kind, _, start = _tag(head, 0, order)
     if kind != _MATRIX:
         raise _MatError(f"is damaged: an element of type {kind} at byte {at}, wanted an array")
@@ -198,7 +222,7 @@ def _header(element: memoryview, kind: int, order: str, at: int) -> _Variable:
 
 
 def _values(
-    element: memoryview, kind: int, variable: _Variable, order: str, shape: Shape, max_bytes: int
+    element: _Element, variable: _Variable, order: str, shape: Shape, max_bytes: int
 ) -> NDArray[Any]:
     name, dims = variable.name, variable.dims
     if variable.class_name is not None:
@@ -216,32 +240,30 @@ def _values(
         )
     if wanted > max_bytes:
         raise _MatError(f"stores {name!r} in {wanted} bytes: the limit is {max_bytes}")
-    if kind == _COMPRESSED:
-        buffer = memoryview(_inflate(element, variable.values_at + wanted + 8, whole=True))
-        start = variable.values_at
-    else:
-        buffer, start = element, variable.values_at - 8  # its tag is not in the element
-    if len(buffer) < start + wanted:
-        raise _MatError(
-            f"is truncated: {name!r} takes {wanted} bytes and {max(0, len(buffer) - start)} are "
-            "there"
-        )
-    flat = np.frombuffer(buffer, dtype, count=n_values, offset=start)
+    buffer = element.values(variable.values_at, wanted)
+    if len(buffer) < wanted:
+        raise _MatError(f"is truncated: {name!r} takes {wanted} bytes and {len(buffer)} are there")
+    flat = np.frombuffer(buffer, dtype, count=n_values)
     return flat.astype(dtype.newbyteorder("="), copy=False).reshape(dims, order="F")
 
 
-def _inflate(element: memoryview, limit: int, *, whole: bool) -> bytes:
-    """Inflate at most ``limit`` bytes; ``whole`` demands the end and its checksum."""
+def _inflate(compressed: memoryview, limit: int) -> tuple[bytes, bool]:
+    """At most ``limit`` inflated bytes, and whether that is all and its checksum is right."""
     from isal import igzip_lib, isal_zlib
 
     inflater = isal_zlib.decompressobj()
     try:
-        inflated: bytes = inflater.decompress(element, limit)
+        return inflater.decompress(compressed, limit), inflater.eof
     except igzip_lib.IsalError as error:  # type: ignore[misc]
         raise _MatError(f"is damaged: its compressed data does not inflate ({error})") from error
-    if whole and not inflater.eof:
-        if len(inflated) >= limit:
-            raise _MatError(f"inflates to more than the {limit} bytes that its shape takes")
+
+
+def _whole(compressed: memoryview, limit: int, known: tuple[bytes, bool] | None = None) -> bytes:
+    """All of it, which must be at most ``limit`` bytes, with its checksum."""
+    inflated, is_whole = known or _inflate(compressed, limit)
+    if len(inflated) > limit or (len(inflated) == limit and not is_whole):
+        raise _MatError(f"inflates to more than the {limit} bytes that its shape takes")
+    if not is_whole:
         raise _MatError(f"is truncated: its compressed data ends after {len(inflated)} bytes")
     return inflated
 
@@ -314,7 +336,7 @@ def _check_chunks(item: Any, key: str, max_bytes: int) -> None:
     for i in range(stored.get_num_chunks() if 1 in codes else 0):
         mask, packed = stored.read_direct_chunk(stored.get_chunk_info(i).chunk_offset)
         if not mask:
-            _inflate(memoryview(packed), chunk_bytes + 64, whole=True)
+            _whole(memoryview(packed), chunk_bytes + 64)
 
 
 def _check_shape(name: str, found: tuple[int, ...], wanted: Shape) -> None:

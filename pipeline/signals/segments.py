@@ -151,6 +151,20 @@ def _mean_frame(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return mean
 
 
+def median(numbers: NDArray[np.float64]) -> float:
+    """The median of some numbers; ``numpy.median`` gives the same and takes short ones far longer.
+
+    Shapes: (N,), none of them NaN.
+
+    Example:
+        >>> median(np.array([4.0, 1.0, 2.0, 8.0]))
+        3.0
+    """
+    half, is_odd = divmod(len(numbers), 2)
+    middle = np.partition(numbers, half if is_odd else (half - 1, half))
+    return float(middle[half] if is_odd else (middle[half - 1] + middle[half]) / 2)
+
+
 def to_patches(
     values: NDArray[np.float32], *, window: int, stride: int, n_patches: int
 ) -> NDArray[np.float32]:
@@ -169,5 +183,5 @@ def to_patches(
     for patches, rows, weights in _alike(len(values), window, stride, n_patches):
         n_each = max(1, GATHERED_NUMBERS // (rows.shape[1] * values.shape[1]))
         for some in (slice(i, i + n_each) for i in range(0, len(patches), n_each)):
-            pooled[patches[some]] = np.einsum("pt,ptd->pd", weights[some], wide[rows[some]])
+            pooled[patches[some]] = np.einsum("pt,ptd->pd", weights[some], wide.take(rows[some], 0))
     return pooled

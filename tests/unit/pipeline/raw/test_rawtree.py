@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contract import RecordingError
-from pipeline.raw.archives import leads_out
+from pipeline.contract import RecordingError, leads_out
 from pipeline.raw.tree import RawTree
 
 CONTENT = b"recorded" * 1000
