@@ -1,4 +1,7 @@
-"""Runs beside each other: seeds, kinds of model, the published, fewer and failing modalities."""
+"""Runs beside each other: seeds, kinds of model, the published, fewer and failing modalities.
+
+Figures of a setting are of its whole seeds: one that lacks folds has been measured on other people.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,10 @@ from dmft.evaluation.averages import mean_scores
 from dmft.evaluation.fault_scores import INTACT, FaultScores, SuiteScores, suite_scores
 from dmft.evaluation.metrics import Scores
 from dmft.evaluation.significance import bootstrap_macro_f1, mcnemar_p, wilson
-from dmft.reports.format import hits_of
+from dmft.reports.format import count, hits_of
 from dmft.reports.load import Measured
 from dmft.reports.published import OVERALL, Published, PublishedFigure
+from pipeline.common.words import first_of
 
 SHOWN = "score"
 """The one published measure shown; seconds and megabytes are of other machines and networks."""
@@ -35,9 +39,27 @@ class Setting:
     """At least one."""
 
     @property
+    def whole(self) -> tuple[Measured, ...]:
+        """Those of the runs that its figures are of."""
+        return whole_runs(self.runs)
+
+    @property
+    def left_out(self) -> str:
+        """Which runs those are not, in words; empty where all are whole."""
+        whole = self.whole
+        wanted = _folds_of(whole[0])
+        said = [
+            f"seed {run.info.spec.seed} lacks {len(wanted - _folds_of(run))} of "
+            f"{count(len(wanted), 'fold')}"
+            for run in self.runs
+            if run not in whole
+        ]
+        return first_of(said, 3) if said else ""
+
+    @property
     def n_seeds(self) -> int:
-        """How many seeds there are."""
-        return len({run.info.spec.seed for run in self.runs})
+        """How many whole seeds there are."""
+        return len({run.info.spec.seed for run in self.whole})
 
     @property
     def metric(self) -> str:
@@ -46,32 +68,42 @@ class Setting:
 
     @property
     def scores(self) -> list[float]:
-        """That score of each run."""
-        return [run.metrics.quoted for run in self.runs]
+        """That score of each whole run."""
+        return [run.metrics.quoted for run in self.whole]
 
     @property
     def fold_accuracies(self) -> dict[str, float]:
         """Accuracy of each fold, a mean over seeds."""
-        folds = [(f.info.spec.fold.name, f.metrics.accuracy) for r in self.runs for f in r.folds]
+        folds = [(f.info.spec.fold.name, f.metrics.accuracy) for r in self.whole for f in r.folds]
         return dict(pd.DataFrame(folds).groupby(0, sort=False)[1].mean())
 
     @property
     def sure_and_right(self) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Probability of what was chosen, and whether it is right, of the records of all runs."""
-        frame = pd.concat([run.predictions for run in self.runs], ignore_index=True)
+        """Probability of what was chosen, and whether it is right, of the records of whole runs."""
+        frame = pd.concat([run.predictions for run in self.whole], ignore_index=True)
         confidence = frame["probability"].to_numpy(dtype=float)
         return confidence, frame["correct"].to_numpy(dtype=bool)
 
     @property
     def interval(self) -> tuple[float, float]:
         """95 % of that score, both bounds a mean over seeds."""
-        matrices = [run.metrics.confusion for run in self.runs]
+        matrices = [run.metrics.confusion for run in self.whole]
         bounds = [
             bootstrap_macro_f1(matrix) if self.metric == "macro_f1" else wilson(*hits_of(matrix))
             for matrix in matrices
         ]
         low, high = np.mean(bounds, axis=0)
         return float(low), float(high)
+
+
+def whole_runs(runs: Sequence[Measured]) -> tuple[Measured, ...]:
+    """Those of the folds of the run that has the most: half a seed is not a whole one's equal."""
+    wanted = _folds_of(max(runs, key=lambda run: len(run.folds)))
+    return tuple(run for run in runs if _folds_of(run) == wanted)
+
+
+def _folds_of(run: Measured) -> set[str]:
+    return {fold.info.spec.fold.name for fold in run.folds}
 
 
 def settings_of(runs: Sequence[Measured]) -> list[Setting]:
@@ -95,10 +127,10 @@ def settings_of(runs: Sequence[Measured]) -> list[Setting]:
     ]
 
 
-def kinds_compared(runs: Sequence[Measured]) -> Iterator[dict[str, Any]]:
+def kinds_compared(settings: Sequence[Setting]) -> Iterator[dict[str, Any]]:
     """Each protocol and set of modalities that has more than one kind of model."""
     groups: dict[tuple[str, str], dict[str, list[Measured]]] = {}
-    for run in runs:
+    for run in (run for setting in settings for run in setting.whole):
         key = (run.info.source.protocol.name, " + ".join(run.info.spec.modalities))
         groups.setdefault(key, {}).setdefault(run.info.spec.model_name, []).append(run)
     for (protocol, modalities), by_kind in groups.items():
@@ -135,7 +167,7 @@ def beside_published(settings: Sequence[Setting], published: Published) -> Itera
     Figures of one thing and one value are one row, the overall ones first.
     """
     for setting in settings:
-        run = setting.runs[0]
+        run = setting.whole[0]
         spec, teacher = run.info.spec, run.info.spec.config.teacher
         if spec.kind == "teacher" and not teacher.fusion_layers:
             continue  # late fusion is not the paper's teacher
@@ -155,7 +187,7 @@ def beside_published(settings: Sequence[Setting], published: Published) -> Itera
             tables = sorted({figure.table for figure in figures})
             where = f"Table{'s' if len(tables) > 1 else ''} {', '.join(map(str, tables))}"
             measured = [
-                r.metrics.modalities[of] if is_modality else r.metrics for r in setting.runs
+                r.metrics.modalities[of] if is_modality else r.metrics for r in setting.whole
             ]
             ours = [scores.score(setting.metric) for scores in measured]
             source = run.info.source
@@ -191,7 +223,7 @@ def faulty_modalities(run: Measured) -> Iterator[tuple[str, Scores]]:
 
 def fault_means(setting: Setting) -> dict[str, FaultScores]:
     """Scores by fault, means over folds and runs; empty where not all of them were measured."""
-    measured = [fold.faults for run in setting.runs for fold in run.folds]
+    measured = [fold.faults for run in setting.whole for fold in run.folds]
     if not all(measured):
         return {}
     names = [name for name in measured[0] if all(name in faults for faults in measured)]
@@ -222,7 +254,7 @@ def conditions_compared(
             "certainty": getattr(scores, "confidence", np.nan),
         }
         for setting in settings
-        for run in setting.runs
+        for run in setting.whole
         for condition, scores in scores_of(run)
     ]
     if not rows:

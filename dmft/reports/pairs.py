@@ -100,7 +100,7 @@ def person_accuracies(setting: Setting, people: People) -> dict[str, float]:
     person_of = people.get(setting.runs[0].info.spec.cache_fingerprint)
     if person_of is None:
         return {}
-    by_run = pd.concat([_by_person(run, person_of) for run in setting.runs])
+    by_run = pd.concat([_by_person(run, person_of) for run in setting.whole])
     means = by_run.groupby(level=0).mean()
     return {f"person {person}": float(accuracy) for person, accuracy in means.items()}
 

@@ -17,6 +17,7 @@ import numpy as np
 from dmft.experiments.grid import MODELS
 from dmft.models.config import require
 from dmft.reports.charts import matrices_of
+from dmft.reports.compare import whole_runs
 from dmft.reports.format import METRIC_NAMES, count
 from dmft.reports.load import Measured
 from dmft.reports.names import letters_of, recipes_of
@@ -109,7 +110,7 @@ def draw(figure: PaperFigure, runs: Sequence[Measured]) -> Iterator[Drawn]:
         recipe = recipes[number - 1]
         apart = recipe if recipes.count(recipe) == 1 else f"{recipe} {number}"
         several = len(settings) > 1
-        chosen = _whole_seeds(group)
+        chosen = list({run.info.spec.seed: run for run in whole_runs(group)}.values())  # one a seed
         spec, metric = chosen[0].info.spec, chosen[0].metrics.metric
         score = 100 * statistics.fmean(run.metrics.quoted for run in chosen)
         parts = [
@@ -159,9 +160,3 @@ def _percent(parts: Any, wholes: Any) -> Any:
 def _mean(arrays: Sequence[Any]) -> Any:
     """Mean over seeds; NaN where a class has records in none."""
     return np.ma.masked_invalid(arrays).mean(axis=0).filled(np.nan)
-
-
-def _whole_seeds(runs: Sequence[Measured]) -> list[Measured]:
-    """One run a seed, those with the most folds alone: half a seed is not a whole one's equal."""
-    n_folds = max(len(run.folds) for run in runs)
-    return list({run.info.spec.seed: run for run in runs if len(run.folds) == n_folds}.values())

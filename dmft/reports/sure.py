@@ -60,7 +60,7 @@ class Sets(NamedTuple):
 def sets_compared(settings: Sequence[Setting]) -> Iterator[tuple[Setting, Sets]]:
     """The sets of each setting of which every fold is calibrated, for one coverage."""
     for setting in settings:
-        folds = [fold for run in setting.runs for fold in run.folds]
+        folds = [fold for run in setting.whole for fold in run.folds]
         found = [(fold.calibration, fold.votes) for fold in folds if fold.calibration is not None]
         wanted = {calibration.coverage for calibration, _ in found}
         if len(found) < len(folds) or len(wanted) != 1:

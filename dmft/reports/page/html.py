@@ -137,7 +137,7 @@ def render_report(
         made=f"{datetime.now(tz=UTC):%Y-%m-%d %H:%M UTC} by dmft {software_versions()['dmft']}",
         settings=settings,
         several_protocols=len(protocols) > 1,
-        kinds=list(kinds_compared(runs)),
+        kinds=list(kinds_compared(settings)),
         published=list(beside_published(settings, published)),
         sources=sorted({published.sources[f.source] for f in published.figures if f.model}),
         missing=conditions_compared(settings, missing_modalities),

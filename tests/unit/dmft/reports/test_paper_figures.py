@@ -137,7 +137,10 @@ def test_two_recipes_are_two_figures_and_late_fusion_is_none(place, tmp_path):
 def test_seeds_that_lack_folds_count_only_where_none_has_all(runs):
     whole = remade(runs[0], protocol="utd-50-50", confusion=DIAGONAL)
     half = remade(runs[1], protocol="utd-50-50", confusion=HALF)
-    whole = replace(whole, folds=whole.folds * 2)
+    (fold,) = whole.folds
+    rule = replace(fold.info.spec.fold, name="another")
+    info = replace(fold.info, spec=replace(fold.info.spec, fold=rule))
+    whole = replace(whole, folds=(fold, replace(fold, info=info)))
     (drawn,) = draw(load_paper_figures()[0], [whole, half])
     assert drawn.title[2] == "2 folds, mean of 1 seed"
     assert drawn.matrix[0, 0] == 100

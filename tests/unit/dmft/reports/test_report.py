@@ -18,7 +18,7 @@ from dmft.config import load_config
 from dmft.data import open_cache
 from dmft.evaluation.calibration import Calibration, set_scores
 from dmft.evaluation.significance import bootstrap_macro_f1, mcnemar_p, wilson
-from dmft.reports.compare import settings_of
+from dmft.reports.compare import kinds_compared, settings_of
 from dmft.reports.format import hits_of, interval
 from dmft.reports.load import load_runs
 from dmft.reports.names import run_names, short_names
@@ -417,7 +417,17 @@ def test_the_headline_of_several_seeds_has_their_spread_and_an_interval(place):
     means = tuple(sum(bounds) / 2 for bounds in zip(*both, strict=True))
     assert student.endswith(f"over seeds; 95 % interval {interval(means)}, mean over seeds")
     begun = [replace(r, folds=r.folds[:1]) if r.name == "student-1" else r for r in runs]
-    assert "its runs have 1 to 2 folds: not all are trained" in render_report(begun)
+    page = render_report(begun)
+    (card,) = re.findall(r'class="sure">(.*?left out.*?)<', page)
+    whole = next(run for run in begun if run.name == "student")
+    assert card.endswith(
+        f"one seed; 95 % interval {interval(wilson(*hits_of(whole.metrics.confusion)))}; "
+        "left out: seed 1 lacks 1 of 2 folds"
+    )
+    (setting,) = [each for each in settings_of(begun) if each.left_out]
+    assert setting.scores == [whole.metrics.quoted]
+    (row,) = kinds_compared(settings_of(begun))
+    assert row["scores"]["student"] == [whole.metrics.quoted]
 
 
 def test_forty_runs_of_27_classes_stay_a_small_page(place, monkeypatch):
