@@ -236,8 +236,8 @@ def compare_votes(
     people = None if person_of is None else person_of[by_record.index].to_numpy()
     by_person = None if people is None else by_record.groupby(people).mean()
     return Comparison(
-        first=_side(first, [one for one, _ in pairs], person_of),
-        second=_side(second, [other for _, other in pairs], person_of),
+        first=_side(first, [one for one, _ in pairs], ours, person_of),
+        second=_side(second, [other for _, other in pairs], theirs, person_of),
         n_records=len(by_record),
         n_pairs=len(pairs),
         difference=float(by_seed.mean()),
@@ -253,13 +253,16 @@ def compare_votes(
 
 def _stacked(runs: Sequence[RunVotes]) -> pd.DataFrame:
     """A row a record and run: ``record``, ``correct``, ``run`` (its number), ``fold``, ``seed``."""
-    frames = [
-        run.predictions.to_frame()[["record", "correct"]].assign(
-            run=number, fold=run.fold, seed=run.seed
-        )
-        for number, run in enumerate(runs)
-    ]
-    return pd.concat(frames, ignore_index=True)
+    sizes = [len(run.predictions.records) for run in runs]
+    return pd.DataFrame(
+        {
+            "record": [record for run in runs for record in run.predictions.records],
+            "correct": np.concatenate([run.predictions.correct for run in runs]),
+            "run": np.repeat(np.arange(len(runs)), sizes),
+            "fold": np.repeat(np.array([run.fold for run in runs], dtype=object), sizes),
+            "seed": np.repeat([run.seed for run in runs], sizes),
+        }
+    )
 
 
 def _person_of(run: RunVotes) -> pd.Series[int] | None:
@@ -286,8 +289,9 @@ def _tests(ours: pd.DataFrame, theirs: pd.DataFrame) -> list[SeedTest]:
     return tests
 
 
-def _side(name: str, runs: Sequence[RunVotes], person_of: pd.Series[int] | None) -> Side:
-    stacked = _stacked(runs)
+def _side(
+    name: str, runs: Sequence[RunVotes], stacked: pd.DataFrame, person_of: pd.Series[int] | None
+) -> Side:
     by_record = stacked.groupby("record", sort=False)["correct"].mean()
     by_run = stacked.groupby(["fold", "run"], sort=False)["correct"].mean()
     people = None if person_of is None else person_of[by_record.index].to_numpy()

@@ -87,6 +87,20 @@ def test_the_report_opens_quickly_and_draws_every_figure(browser: Browser, repor
     assert_content(browser, report)
 
 
+def test_values_that_only_rounding_tells_apart_are_one_line_and_no_endless_scale(
+    browser: Browser, report: Path
+) -> None:
+    browser.open(report)
+    assert browser.run("ticks(1, 1.0000000000000002, 5)") == [1]
+    assert browser.run("ticks(0, 1, 5).length") == 6
+    drawn = "lines(400, 300, '', [{{ name: 'loss', kind: 0, points: [[1, 2], [2, {}]] }}], {{}})"
+    heights = f"{drawn}.querySelector('path').getAttribute('d').match(/ [0-9.]+/g)"
+    level, other = browser.run(heights.format("2.0000000000000004"))
+    assert level == other
+    low, high = browser.run(heights.format("2.5"))
+    assert low != high
+
+
 def test_a_table_sorts_both_ways_and_says_so(browser: Browser, report: Path) -> None:
     browser.open(report)
     press = "document.querySelector('#runs-table th button').click()"

@@ -41,7 +41,7 @@ from pipeline.common.settings import to_table
 if TYPE_CHECKING:
     from dmft.data import Cache
 
-N_RECORDS_SHOWN = 12
+N_RECORDS_SHOWN = 6
 N_DRAWN = 32
 NOTHING: dict[str, Any] = {"maps": [], "attention": {}}
 """What models see where none was asked."""

@@ -36,8 +36,13 @@ function text(svg, x, y, content, more = {}) {
   return element;
 }
 
-/** Width of a drawing that can be narrow: what the page has. */
-const room = (most) => Math.max(340, Math.min(most, document.body.clientWidth - 30));
+/** Width of a drawing that can be narrow: what the page has. Asked once, for asking lays it out. */
+let pageWidth = 0;
+addEventListener("resize", () => { pageWidth = 0; });
+const room = (most) => {
+  pageWidth ||= document.body.clientWidth;
+  return Math.max(340, Math.min(most, pageWidth - 30));
+};
 
 const percent = (part, digits = 1) =>
   part === null || part === undefined ? "–" : (100 * part).toFixed(digits) + " %";
@@ -69,7 +74,7 @@ function lines(width, height, label, series, { xLabel, yLabel, yRange, format, x
   const [x0, x1] = xRange || [low(xs), high(xs)];
   let [y0, y1] = yRange || [low(ys), high(ys)];
   if (!all.length) return svg;
-  if (y0 === y1) { y0 -= 0.5; y1 += 0.5; }
+  if (flat(y0, y1)) { y0 -= 0.5; y1 += 0.5; }
   const X = (x) => left + (width - left - right) * (x1 > x0 ? (x - x0) / (x1 - x0) : 0.5);
   const Y = (y) => height - bottom - (height - top - bottom) * ((y - y0) / (y1 - y0));
   for (const y of ticks(y0, y1, 5)) {
@@ -94,11 +99,14 @@ function lines(width, height, label, series, { xLabel, yLabel, yRange, format, x
   return svg;
 }
 
+/** Whether nothing but rounding tells the ends of a range apart: there are no steps between them. */
+function flat(low, high) { return !(high - low > 1e-9 * Math.max(Math.abs(low), Math.abs(high))); }
+
 function trim(value) { return String(+value.toPrecision(3)); }
 
 function ticks(low, high, n) {
+  if (flat(low, high)) return [low];
   const rough = (high - low) / n;
-  if (!(rough > 0)) return [low];
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((f) => f * power).find((s) => s >= rough);
   const found = [];
