@@ -32,6 +32,9 @@ SHOWN = 10
 def publish(source: str, destination: str, replace: bool, as_json: bool) -> None:
     """Bring SOURCE, a finished cache or run, to DESTINATION: a folder, s3://, gs:// or az://.
 
+    A run goes with a model card, README.md: what it is for, its data, its figures with intervals,
+    and its limits. Words of your own in the run's README.md are kept instead.
+
     Every object is held against its checksum as it is read. What is there already is not sent
     again: run the same command again after any interruption, or after the cache has grown (with
     --replace). The list of checksums goes last, and nothing is fetched without it.
@@ -45,8 +48,8 @@ def publish(source: str, destination: str, replace: bool, as_json: bool) -> None
     from pipeline.common.stores import open_store
 
     started = time.monotonic()
-    store, target = open_store(source), open_store(destination)
-    listing = _listing(source, store)
+    target = open_store(destination)
+    store, listing = _published(source, open_store(source))
     with ProgressBar() as bar:
         done = run(
             *(store, listing, target),
@@ -71,10 +74,10 @@ def publish(source: str, destination: str, replace: bool, as_json: bool) -> None
 def fetch(source: str, out: Path, as_json: bool) -> None:
     """Bring SOURCE, a published cache or run, into the folder OUT.
 
-    SOURCE is a folder, s3://, gs://, az:// or https://; a finished cache that was encoded there is
-    one too. Every object is held against the list of checksums before it is put in place, and
-    nothing is written outside OUT. What is there already is not fetched again. Exit code 1 where
-    something is damaged at the source: then OUT passes for nothing.
+    SOURCE is a folder, s3://, gs://, az://, hf:// or https://; a finished cache that was encoded
+    there is one too. Every object is held against the list of checksums before it is put in place,
+    and nothing is written outside OUT. What is there already is not fetched again. Exit code 1
+    where something is damaged at the source: then OUT passes for nothing.
 
     \b
       dmft fetch s3://bucket/utd.zarr utd.zarr
@@ -82,11 +85,13 @@ def fetch(source: str, out: Path, as_json: bool) -> None:
     """
     from pipeline.common.progress_bar import ProgressBar
     from pipeline.common.publishing import fetch as run
-    from pipeline.common.stores import open_store
+    from pipeline.common.stores import open_store, served_at
 
     started = time.monotonic()
     with ProgressBar() as bar:
-        done = run(open_store(source), out, on_progress=bar.follow("fetching", "objects"))
+        done = run(
+            open_store(served_at(source)), out, on_progress=bar.follow("fetching", "objects")
+        )
     seconds = time.monotonic() - started
     if as_json:
         _print_json(asdict(done), source, str(out), seconds)
@@ -110,24 +115,25 @@ def fetch(source: str, out: Path, as_json: bool) -> None:
         click.echo(f"Next: dmft evaluate {out} --cache CACHE, or dmft predict {out} --raw RAW")
 
 
-def _listing(source: str, store: Store) -> Listing:
-    """The checksums of what is to be published.
+def _published(source: str, store: Store) -> tuple[Store, Listing]:
+    """What is to be published, and its checksums.
 
     Raises:
         ContractError: it is neither a finished cache nor a finished run.
     """
-    from pipeline.common.publishing import Listing, read_listing
+    from pipeline.common.publishing import read_listing
     from pipeline.common.stores import Folder
     from pipeline.contract import ContractError
 
     listing = read_listing(store) if store.read("zarr.json") is not None else None
     if listing is not None and listing.kind == "cache":
-        return listing
+        return store, listing
     runs = ("run.json", "folds.json")
     if isinstance(store, Folder) and any(store.read(name) is not None for name in runs):
-        from dmft.runs.published import run_checksums
+        from dmft.reports.card import MARK, run_card
+        from dmft.runs.published import published_run
 
-        return Listing.of(run_checksums(store.path), where=source)
+        return published_run(store.path, run_card(store.path), mark=MARK)
     raise ContractError(
         f"{source} is neither a finished cache nor a run: a cache has its list of checksums once "
         "'dmft encode' has ended, and a run lies in a folder and has a run.json"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dmft.export.folder import GRAPH_FILE, INT8_FILE, ExportInfo
+from dmft.runs.in_words import trained_on
 from dmft.runs.spec import RunInfo
 
 NAMES = {"run": "PyTorch", GRAPH_FILE: "ONNX", INT8_FILE: "ONNX, 8-bit weights"}
@@ -28,7 +29,7 @@ absent. {info.n_parameters:,} parameters.
 
 {_figures(info.figures)}
 
-{_trained_on(run)} It says nothing about people, rooms, sensors or activities unlike those
+{trained_on(run)} It says nothing about people, rooms, sensors or activities unlike those
 of the data set.
 
 ## Inputs and outputs
@@ -92,25 +93,4 @@ def _figures(figures: dict[str, Any] | Any) -> str:
         lines.append(f"| {name} | {test} | {found['accuracy_all']:.2%} | {same} | {largest} |")
     return "\n".join(lines) + (
         f"\n\nAll {figures['n_records']} records include those it was trained on."
-    )
-
-
-def _trained_on(run: RunInfo) -> str:
-    """On what it was trained, and what its figures are of."""
-    spec, protocol = run.spec, run.source.protocol.name
-    means = "Accuracy is the part of the test records whose first place is right."
-    if not spec.fold.is_every_record:
-        return (
-            f"Trained on {spec.n_train} records by the protocol `{protocol}`, fold "
-            f"`{spec.fold.name}`, and tested on {spec.n_test} others. {means}"
-        )
-    if not run.source.expected:
-        return f"Trained on all {spec.n_train} records; none was left to test it on."
-    found = run.source.expected
-    return (
-        f"Trained on all {spec.n_train} records; none was left to test it on. What to expect: "
-        f"models of the same settings, each tested on records that it had not seen, by the "
-        f"protocol `{protocol}`, reached {found['accuracy']:.2%} accuracy (mean of "
-        f"{found['n_folds']:.0f} folds, deviation {found['accuracy_spread']:.2%}) and "
-        f"{found['macro_f1']:.2%} macro F1. {means}"
     )

@@ -25,6 +25,7 @@ from dmft.models import overall_vote
 from dmft.notebook import frames
 from dmft.protocols import Fold, make_fold
 from dmft.runs.folder import fold_folders
+from dmft.runs.published import brought_run
 from dmft.runs.spec import RunInfo
 from dmft.runs.trained import TrainedRun, load_run, present_of
 from pipeline.common.words import first_of
@@ -242,18 +243,26 @@ class Run:
 
 
 def load(run: str | os.PathLike[str], device: str | torch.device = "cpu") -> Run:
-    """Load a finished run, of one fold or of all.
+    """Load a finished run, of one fold or of all, from its folder or from where it is published.
+
+    A URL (``s3://``, ``gs://``, ``az://``, ``hf://``, ``https://``) is brought into
+    ``~/.cache/dmft/runs`` (``DMFT_RUNS`` names another folder), once, every file held against the
+    published list of checksums; weights are safetensors.
 
     Example::
 
         run = dmft.load("teacher")
         run.predict(cache)           # a DataFrame: record, label, predicted, probability, ...
         run["subject-3"].module      # the network of a fold, an nn.Module
+        dmft.load("s3://lab/teacher")
 
     Raises:
-        ContractError: it is not a run, has not ended, or its weights do not fit.
+        ContractError: it is not a run, has not ended, is damaged, or its weights do not fit.
     """
-    folder = Path(run)
+    place = os.fspath(run)
+    folder = Path(place)
+    if "://" in place:
+        folder = brought_run(place)
     return Run(folder, tuple(load_run(each, device) for each in fold_folders(folder)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -11,6 +12,8 @@ from pipeline.contract import ConfigError
 
 BUCKETS = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
 """Kinds of URL of object stores that can be written."""
+HUB = re.compile(r"hf://(?P<kind>datasets/)?(?P<name>[^/@]+/[^/@]+)(@(?P<at>[^/]+))?(?P<rest>/.*)?")
+"""Addresses of Hugging Face's hub, as its own library has them."""
 WEB = ("http", "https")
 """Kinds of URL that can be read, object by object, and not listed."""
 
@@ -62,6 +65,21 @@ class Store(Protocol):
         """The same place as a Zarr store."""
 
 
+def served_at(location: str) -> str:
+    """Where a location is read from: of Hugging Face's hub its web address, else itself.
+
+    >>> served_at("hf://me/walks")
+    'https://huggingface.co/me/walks/resolve/main'
+    >>> served_at("hf://datasets/me/walks@v1/raw.zarr")
+    'https://huggingface.co/datasets/me/walks/resolve/v1/raw.zarr'
+    """
+    found = HUB.fullmatch(location)
+    if found is None:
+        return location
+    kind, name, rest = found["kind"] or "", found["name"], (found["rest"] or "").rstrip("/")
+    return f"https://huggingface.co/{kind}{name}/resolve/{found['at'] or 'main'}{rest}"
+
+
 def open_store(location: str) -> Store:
     """The objects at a location: a folder, or a URL.
 
@@ -74,8 +92,8 @@ def open_store(location: str) -> Store:
     if scheme == "hf":
         raise ConfigError(
             f"{location}: Hugging Face is not written to. Publish into a folder and upload that "
-            "with 'hf upload USER/NAME FOLDER --repo-type dataset'; what lies there is fetched "
-            "from https://huggingface.co/datasets/USER/NAME/resolve/main"
+            "with 'hf upload USER/NAME FOLDER' (a cache with --repo-type dataset); what lies there "
+            "is fetched from hf://USER/NAME, or hf://datasets/USER/NAME"
         )
     return _remote(location, os.getpid())
 

@@ -9,6 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from cli import dmft
+from dmft.data import open_cache
+from dmft.evaluation.metrics import read_metrics
+from dmft.evaluation.significance import wilson
+from dmft.notebook import load
+from dmft.protocols import FoldRule
+from dmft.protocols.folds import EVERY_RECORD
+from dmft.reports.card import MARK, run_card
+from dmft.reports.format import hits_of, interval, percent
 from dmft.runs.folder import read_info, write_info
 from dmft.runs.published import run_checksums
 from dmft.runs.trained import load_run
@@ -33,10 +41,69 @@ def test_it_comes_back_as_it_was(run, tmp_path):
     got = call("fetch", tmp_path / "shared", tmp_path / "copy", "--json")
     assert json.loads(got.stdout)["damaged"] == []
     files = {p.name: p.read_bytes() for p in run.iterdir() if p.is_file() and p.name != ".hidden"}
-    assert {p.name: p.read_bytes() for p in (tmp_path / "copy").iterdir()} == files
+    came = {p.name: p.read_bytes() for p in (tmp_path / "copy").iterdir()}
+    assert came.pop("README.md").decode() == run_card(run)
+    assert came == files
     assert load_run(tmp_path / "copy", "cpu").info == load_run(run, "cpu").info
     again = call("publish", tmp_path / "copy", tmp_path / "shared", "--json")
     assert json.loads(again.stdout)["n_sent"] == 0
+
+
+def test_its_card_says_what_it_is_for_what_it_reached_and_what_is_not_known(run, tmp_path):
+    card, metrics = run_card(run), read_metrics(run / "metrics.json", read_info(run).spec.classes)
+    hits, n = hits_of(metrics.confusion)
+    said = f"| all modalities | {n} | {percent(metrics.accuracy)} | {interval(wilson(hits, n))} |"
+    assert said in card
+    for name, own in metrics.modalities.items():
+        assert f"| {name} alone | {own.n_records} | {percent(own.accuracy)} |" in card
+    for heading in ("Intended use", "Data", "Figures", "Limits", "Use", "Where it comes from"):
+        assert f"\n## {heading}\n" in card
+    worst = min(zip(metrics.class_accuracy, metrics.classes, strict=True))
+    assert f"Least known: {worst[1]} ({percent(worst[0])})" in card
+    assert "Probabilities are not calibrated" in card
+    assert read_info(run).finished.model_sha256 in card
+    assert str(run) not in card
+    everyone = replace(read_info(run).spec, fold=FoldRule(name=EVERY_RECORD, train={}, test={}))
+    write_info(run, replace(read_info(run), spec=everyone))
+    assert "None: no record was left to measure it on." in run_card(run)
+
+
+def test_names_in_a_card_are_words_and_no_markup(run):
+    info = read_info(run)
+    evil = ("<img src=x>|", *info.spec.classes[1:])
+    write_info(run, replace(info, spec=replace(info.spec, classes=evil)))
+    (run / "metrics.json").unlink()
+    assert "The activities: &lt;img src=x&gt;&#124;, " in run_card(run)
+
+
+def test_words_of_ones_own_are_published_instead_of_the_card(run, tmp_path):
+    (run / "README.md").write_text("# My model")
+    call("publish", run, tmp_path / "shared")
+    assert (tmp_path / "shared/README.md").read_text() == "# My model"
+    (run / "README.md").write_text(f"{MARK}\nof an earlier measurement")
+    call("publish", run, tmp_path / "shared", "--replace")
+    assert (tmp_path / "shared/README.md").read_text() == run_card(run)
+
+
+def test_it_is_loaded_from_where_it_was_published(run, place, tmp_path, monkeypatch):
+    monkeypatch.setenv("DMFT_RUNS", str(tmp_path / "runs"))
+    call("publish", run, tmp_path / "shared")
+    url = f"file://{tmp_path / 'shared'}"
+    loaded = load(url)
+    assert loaded.folder.is_relative_to(tmp_path / "runs")
+    cache = open_cache(place / "cache.zarr")
+    assert loaded.predict(cache).equals(load(run).predict(cache))
+    (loaded.folder / "of-mine").write_text("measured since")
+    (tmp_path / "shared/model.safetensors").unlink()
+    assert load(url).folder == loaded.folder, "it is brought once"
+    shutil.rmtree(loaded.folder)
+    with pytest.raises(ContractError, match=r"shared/model.safetensors is missing or not what"):
+        load(url)
+    call("publish", place / "cache.zarr", tmp_path / "cache")
+    with pytest.raises(ContractError, match=r"cache is no run \(a cache lies there\)"):
+        load(f"file://{tmp_path / 'cache'}")
+    with pytest.raises(ContractError, match=r"nowhere is no run \(nothing is published there\)"):
+        load(f"file://{tmp_path / 'nowhere'}")
 
 
 def test_several_folds_come_with_what_names_them(run, tmp_path):
