@@ -39,6 +39,14 @@ from dmft.commands import options
     help="Also ask the models, whose weights and cache have to be there: a map of the records as "
     "they see them, and their attention over time in the records that are drawn.",
 )
+@click.option(
+    "--map",
+    "map_by",
+    type=click.Choice(["pca", "umap"]),
+    default="pca",
+    show_default=True,
+    help="With --inside: principal components, or UMAP (pip install 'dmft[umap]').",
+)
 @click.option("--title", help="Heading of the page. [default: the protocol's name]")
 def report(
     runs: tuple[Path, ...],
@@ -46,6 +54,7 @@ def report(
     cache: Path | None,
     n_drawn: int,
     inside: bool,
+    map_by: str,
     title: str | None,
 ) -> None:
     """Write what RUNS have found as one HTML page that needs no network and no other file.
@@ -61,6 +70,8 @@ def report(
     from dmft.reports.page.html import write_report
     from pipeline.common.progress_bar import ProgressBar
 
+    if map_by != "pca" and not inside:
+        raise click.UsageError(f"--map {map_by} goes with --inside")
     loaded, skipped = load_runs(runs)
     with ProgressBar() as bar:
         n_bytes = write_report(
@@ -71,6 +82,7 @@ def report(
             cache=cache,
             n_drawn=n_drawn,
             inside=inside,
+            map_by=map_by,
             progress=bar.follow("asking models", unit="models"),
         )
     for line in skipped:

@@ -24,6 +24,7 @@ from dmft.protocols import make_fold
 from dmft.protocols.shared_files import seen_by
 from dmft.reports.compare import Setting
 from dmft.reports.load import MeasuredFold
+from dmft.reports.placing import Places, placing
 from dmft.runs.trained import TrainedRun, load_run, present_of
 from pipeline.contract import DmftError
 
@@ -43,6 +44,8 @@ def look_inside(
     caches: Mapping[str, Cache],
     drawn: Sequence[str],
     progress: Callable[[int, int], None] | None = None,
+    *,
+    map_by: str = "pca",
 ) -> tuple[dict[str, Any], list[str]]:
     """Ask the first run of each setting; return plain data, and a line for each that cannot be.
 
@@ -51,11 +54,16 @@ def look_inside(
         caches: By fingerprint.
         drawn: Records whose attention is wanted.
         progress: Told how many models were asked, and of how many.
+        map_by: ``pca`` or ``umap``: how a map has two dimensions.
+
+    Raises:
+        ConfigError: there is no such map, or its package is not installed.
 
     Returns:
         ``maps``, one a setting, and ``attention`` by record: a list of ``setting``, ``modality``
         and ``weights``, one a time step, which add up to 1.
     """
+    place = placing(map_by)
     folds = [
         (number, fold, fold is setting.runs[0].folds[0])
         for number, setting in enumerate(settings[:MAX_MODELS])
@@ -72,7 +80,7 @@ def look_inside(
             continue
         try:
             run = load_run(fold.folder)
-            if is_first and (made := _map(run, fold, cache)) is not None:
+            if is_first and (made := _map(run, fold, cache, place)) is not None:
                 found["maps"].append({"setting": number, **made})
             for record, attention in _attention(run, cache, wanted):
                 more = [{"setting": number, **each} for each in attention]
@@ -82,7 +90,12 @@ def look_inside(
     return found, lines
 
 
-def _map(run: TrainedRun, fold: MeasuredFold, cache: Cache) -> dict[str, Any] | None:
+def _map(
+    run: TrainedRun,
+    fold: MeasuredFold,
+    cache: Cache,
+    place: Callable[[NDArray[np.float64]], Places],
+) -> dict[str, Any] | None:
     """Test and training records of a fold in two dimensions; None of a network of one's own."""
     of_fold = make_fold(run.spec.fold, cache, run.info.source.protocol.name)
     seen = seen_by(of_fold, cache)
@@ -94,11 +107,11 @@ def _map(run: TrainedRun, fold: MeasuredFold, cache: Cache) -> dict[str, Any] | 
     tokens = class_tokens(run, seen, rows)
     if tokens is None:
         return None
-    places, explained = principal_components(tokens)
+    places, explained = place(tokens)
     states = [RIGHT if right[cache.record_ids[row]] else WRONG for row in test]
     return {
         "fold": run.spec.fold.name,
-        "explained": [round(float(part), 4) for part in explained],
+        "explained": None if explained is None else explained.round(4).tolist(),
         "records": [cache.record_ids[row] for row in rows.tolist()],
         "labels": cache.labels[rows].tolist(),
         "states": states + [TRAINED] * len(train),
@@ -131,24 +144,6 @@ def class_tokens(run: TrainedRun, cache: Cache, rows: Tensor) -> NDArray[np.floa
             handle.remove()
     tokens: NDArray[np.float64] = torch.cat(parts).double().numpy()
     return tokens
-
-
-def principal_components(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], Any]:
-    """The first two principal components, and the part of the variance that each holds.
-
-    The larger end of each component is positive, so that the same values give the same map.
-
-    Shapes: (B, W) -> (B, 2), (2,).
-    """
-    centred = values - values.mean(axis=0)
-    left, scale, _ = np.linalg.svd(centred, full_matrices=False)
-    places = np.zeros((len(values), 2))
-    n = min(2, len(scale))
-    places[:, :n] = left[:, :n] * scale[:n]
-    sign = np.sign(places[np.abs(places).argmax(axis=0), [0, 1]])
-    variance = np.zeros(2)
-    variance[:n] = scale[:n] ** 2 / max(float((scale**2).sum()), 1e-12)
-    return places * np.where(sign == 0, 1, sign), variance
 
 
 def _attention(

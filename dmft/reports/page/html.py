@@ -56,6 +56,7 @@ def write_report(
     cache: Path | None = None,
     n_drawn: int = N_DRAWN,
     inside: bool = False,
+    map_by: str = "pca",
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Write the page; return its size in bytes.
@@ -68,9 +69,11 @@ def write_report(
         cache: Where the runs' cache is now; None looks where each run says that it was.
         n_drawn: Records that are drawn, those that most runs get wrong.
         inside: Ask the models for a map of what they see, and for attention over time.
+        map_by: How that map has two dimensions: ``pca`` or ``umap``.
         progress: Told how many models were asked, and of how many.
 
     Raises:
+        ConfigError: the package for the map is not installed.
         ContractError: ``cache`` is not the runs'.
     """
     caches, not_at_hand = caches_at_hand(runs, cache)
@@ -78,7 +81,8 @@ def write_report(
     if inside:
         from dmft.reports.inside import look_inside  # the one part that needs torch and weights
 
-        looked = look_inside(settings_of(runs), caches, missed_records(runs, n_drawn), progress)
+        drawn = missed_records(runs, n_drawn)
+        looked = look_inside(settings_of(runs), caches, drawn, progress, map_by=map_by)
     page = render_report(
         runs,
         skipped=skipped,

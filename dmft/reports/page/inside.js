@@ -41,7 +41,8 @@ function seenMap() {
       point.append(draw("title", {}, aboutPlace(run, map, i)));
       svg.append(point);
     }
-    text(svg, 4, height - 6, `across: ${percent(map.explained[0], 0)} of the variance; up: ${percent(map.explained[1], 0)}`, { fill: "var(--soft)" });
+    text(svg, 4, height - 6, map.explained ? `across: ${percent(map.explained[0], 0)} of the variance; up: ${percent(map.explained[1], 0)}`
+      : "UMAP: who is near to whom; axes and distances say nothing", { fill: "var(--soft)" });
     svg.addEventListener("click", (event) => {
       const i = event.target.closest("[data-place]")?.dataset.place;
       if (i === undefined) return;

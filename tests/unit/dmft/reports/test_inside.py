@@ -1,6 +1,7 @@
 """What a report asks of models: a map of class tokens, and attention over time."""
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ import torch.nn.functional as F
 from dmft.data import open_cache
 from dmft.reports.compare import settings_of
 from dmft.reports.inside import RIGHT, TRAINED, WRONG, class_tokens, look_inside
-from dmft.reports.inside import principal_components as components
 from dmft.reports.load import load_runs
+from dmft.reports.page.html import render_report
+from dmft.reports.placing import placing
+from dmft.reports.placing import principal_components as components
 from dmft.runs.trained import load_run
+from pipeline.contract import ConfigError
 from tests.trained import shared_place
 
 
@@ -56,6 +60,12 @@ def test_every_record_of_the_fold_has_its_place_and_what_became_of_it(place):
     for record, state in states.items():
         assert state == (TRAINED if record not in right else RIGHT if right[record] else WRONG)
     assert set(found["attention"]) == set(drawn)
+    page = render_report(runs, inside=(found, []))
+    assert "in their first two principal components" in page
+    without_axes = {**found, "maps": [{**made, "explained": None}]}
+    page = render_report(runs, inside=(without_axes, []))
+    assert "laid out by UMAP, which keeps neighbours together" in page
+    assert "principal components" not in page.partition('<h2 id="map">')[2].partition("<h2")[0]
     for of_record in found["attention"].values():
         assert {each["modality"] for each in of_record} == set(runs[0].info.spec.modalities)
         for each in of_record:
@@ -97,3 +107,27 @@ def test_principal_components_are_numpys_and_keep_their_sign():
     assert explained == pytest.approx(variances[:2] / variances.sum())
     assert np.abs(places).max(axis=0) == pytest.approx(places.max(axis=0))
     assert components(np.ones((3, 1)))[0] == pytest.approx(np.zeros((3, 2)))
+
+
+def test_umap_keeps_neighbours_together_and_gives_the_same_map_again():
+    pytest.importorskip("umap", reason="the extra umap is not installed: it brings numba")
+    random = np.random.default_rng(0)
+    groups = [random.normal(size=(20, 8)) + 30 * k for k in range(3)]
+    place = placing("umap")
+    places, explained = place(np.concatenate(groups))
+    assert explained is None
+    assert places.shape == (60, 2)
+    middles = [places[20 * k : 20 * k + 20].mean(axis=0) for k in range(3)]
+    for k, middle in enumerate(middles):
+        own = np.linalg.norm(places[20 * k : 20 * k + 20] - middle, axis=1).max()
+        assert own < min(np.linalg.norm(middle - other) for other in middles if other is not middle)
+    assert (place(np.concatenate(groups))[0] == places).all()
+    assert place(groups[0][:3])[0].shape == (3, 2)
+
+
+def test_a_map_that_cannot_be_made_is_refused_before_a_model_is_asked(monkeypatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+    with pytest.raises(ConfigError, match=r"a map by umap needs .*pip install 'dmft\[umap\]'"):
+        look_inside([], {}, [], map_by="umap")
+    with pytest.raises(ConfigError, match="map is 'tsne': wanted pca or umap"):
+        look_inside([], {}, [], map_by="tsne")
