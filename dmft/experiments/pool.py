@@ -1,7 +1,8 @@
 """Processes that each do one task at a time; one that dies costs its own task and no other.
 
 ``concurrent.futures`` gives up all its tasks when one process is killed, so this does not use it.
-Processes are spawned, not forked, because torch's threads do not survive a fork.
+Processes are not forked from this one, because torch's threads do not survive a fork, but from one
+that has imported what they do and done nothing else; where that is not to be had, they are spawned.
 """
 
 from __future__ import annotations
@@ -9,16 +10,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from pipeline.common.spawning import spawning
+from pipeline.common.spawning import ctrl_c_left_to_the_parent, forking, spawning
 from pipeline.contract import DmftError
 
 Report = Callable[[Any], None]
@@ -49,31 +48,33 @@ class _WorkerProcess:
     def __init__(self, context: Any, work: Work) -> None:
         self.connection, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_serve, args=(theirs, work), daemon=True)
-        # Ctrl-C is the parent's to answer: the new process never sees one, also while it begins.
-        # Starting the tracker would unblock the signal again, so it runs before.
-        resource_tracker.ensure_running()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            with spawning():
-                self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with ctrl_c_left_to_the_parent(), spawning():
+            self.process.start()
         theirs.close()
         self.ticket: str | None = None
 
 
 class Pool:
-    """A fixed number of spawned processes."""
+    """A fixed number of processes."""
 
     def __init__(self, n_workers: int, work: Work) -> None:
-        self._context = multiprocessing.get_context("spawn")
         self._work = work
-        self._workers = [_WorkerProcess(self._context, work) for _ in range(n_workers)]
+        with contextlib.ExitStack() as stack:
+            method = stack.enter_context(forking([work.__module__]))
+            self._context = multiprocessing.get_context(method)
+            stack.callback(self._end)
+            self._workers: list[_WorkerProcess] = []
+            for _ in range(n_workers):
+                self._workers.append(_WorkerProcess(self._context, work))
+            self._stack = stack.pop_all()
 
     def __enter__(self) -> Pool:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def _end(self) -> None:
         for worker in self._workers:
             worker.process.terminate()
         for worker in self._workers:

@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 import dask
+import distributed.utils
 from distributed import (
     Client,
     Future,
@@ -35,6 +36,7 @@ from pipeline.common.dask_cluster import WorkerWatch, connect, error_of, leave
 from pipeline.common.spawning import spawning
 from pipeline.contract import ConfigError
 from pipeline.encode.plan import ChunkTask
+from pipeline.encode.processes import ALLOCATOR
 from pipeline.encode.worker import OnProgress, TaskReport, Worker, WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -51,15 +53,7 @@ CRASHES_BEFORE_QUARANTINE = 2
 REPORT_EVERY_S = 0.5
 
 DASK_CONFIG: Mapping[str, Any] = {
-    # The nanny sets 65536, which makes glibc give back and fault again every activation's pages: a
-    # ResNet forward at half its speed. Setting it at all also stops glibc from learning a larger
-    # size for mapped blocks, with the same effect, so mapping is turned off as well
-    # (tests/benchmarks/bench_malloc.py).
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 4294967296,
-    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_MAX_": 0,
-    # A Dask task runs in a thread of its own, whose arena glibc unmaps whenever it is empty, which
-    # is after every forward pass: one arena for all threads keeps its pages.
-    "distributed.nanny.pre-spawn-environ.MALLOC_ARENA_MAX": 1,
+    **{f"distributed.nanny.pre-spawn-environ.{name}": v for name, v in ALLOCATOR.items()},
     # One poisonous input would take three more workers with it before Dask says so.
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.worker-ttl": None,
@@ -139,7 +133,9 @@ def _can_work(raw: str, location: str, wants_gpu: bool) -> str | None:
 
 
 @contextmanager
-def cluster(n_workers: int, scheduler: str | None, dashboard: str = LOOPBACK) -> Iterator[Client]:
+def cluster(
+    n_workers: int, scheduler: str | None, dashboard: str = LOOPBACK, *, method: str = "spawn"
+) -> Iterator[Client]:
     """A client of a cluster of our own, or of the one at ``scheduler``.
 
     Whoever can send a scheduler a task can do what its user can. Our own listens on the loopback
@@ -149,12 +145,16 @@ def cluster(n_workers: int, scheduler: str | None, dashboard: str = LOOPBACK) ->
         n_workers: Processes of our own cluster.
         scheduler: Address of another's.
         dashboard: Where our own cluster shows itself.
+        method: How processes of our own cluster are started, as ``multiprocessing`` calls it.
 
     Raises:
         ConfigError: nothing answers at the address.
     """
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    with dask.config.set(dict(DASK_CONFIG)):
+    if method == "forkserver":  # which has its modules: Dask would import pandas here to add it
+        distributed.utils._forkserver_preload_set = True
+    settings = {**DASK_CONFIG, "distributed.worker.multiprocessing-method": method}
+    with dask.config.set(settings):
         if scheduler is not None:
             with connect(scheduler) as client:
                 yield client

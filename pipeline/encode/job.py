@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -25,13 +25,14 @@ from pipeline.cache.seal import finish, is_finished
 from pipeline.cache.verify import count_states
 from pipeline.cache.writer import CacheStore
 from pipeline.common.cores import n_cores
-from pipeline.common.spawning import quicker_here
+from pipeline.common.spawning import forking, quicker_here
 from pipeline.common.stages import StageReport
 from pipeline.contract import CacheSpec, ConfigError
 from pipeline.encode.dry_run import DryRun, check_disk, dry_run
 from pipeline.encode.length_check import quarantine_disagreements
 from pipeline.encode.options import EncodeOptions, Setup, set_up
 from pipeline.encode.plan import Plan, make_plan
+from pipeline.encode.processes import ALLOCATOR, OF_FRAMES, OF_SIGNALS, ONE_THREAD
 from pipeline.encode.progress import ProgressNote
 from pipeline.encode.worker import OnProgress, TaskReport, WorkerSettings, environment, run_here
 from pipeline.encoders.kinds import WEIGHTS
@@ -229,11 +230,14 @@ def _reports(
         yield from run_here(here, settings, on_progress)
         if not tasks:
             return
-    from pipeline.encode.dask_run import cluster, run_tasks
+    modules = OF_FRAMES if setup.has_network else OF_SIGNALS
+    started = forking(modules, {**ALLOCATOR, **ONE_THREAD}) if scheduler is None else None
+    with started or nullcontext("spawn") as method:
+        from pipeline.encode.dask_run import cluster, run_tasks  # while the process imports too
 
-    with cluster(n_workers, scheduler, setup.options.dashboard) as client:
-        callbacks.on_dashboard(client.dashboard_link)
-        yield from run_tasks(client, tasks, settings, on_progress)
+        with cluster(n_workers, scheduler, setup.options.dashboard, method=method) as client:
+            callbacks.on_dashboard(client.dashboard_link)
+            yield from run_tasks(client, tasks, settings, on_progress)
 
 
 def _is_licence_new(setup: Setup, store: CacheStore) -> bool:

@@ -88,10 +88,14 @@ class Setup:
         return max(1, min(n_gpus or n_cores(), n_tasks))
 
     @property
+    def has_network(self) -> bool:
+        """Whether frames pass a network."""
+        return any(kind_noted(s.encoding).needs_network for s in self.specs.values())
+
+    @property
     def may_stay(self) -> bool:
         """Whether this process may do what workers would start too late for: no frames, no wish."""
-        is_light = not any(kind_noted(s.encoding).needs_network for s in self.specs.values())
-        return is_light and self.options.n_workers is None
+        return not self.has_network and self.options.n_workers is None
 
 
 def set_up(

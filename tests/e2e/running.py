@@ -64,10 +64,13 @@ def dask_workers(process: subprocess.Popen[str] | psutil.Process) -> list[psutil
         children = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
-    found = []
-    for child in children:
+    found, servers = [], set()
+    for child in children:  # a parent before its own
         try:
-            if "spawn_main" in " ".join(child.cmdline()):
+            line = " ".join(child.cmdline())
+            if "multiprocessing.forkserver" in line and child.ppid() not in servers:
+                servers.add(child.pid)
+            elif "spawn_main" in line or child.ppid() in servers:
                 found.append(child)
         except psutil.Error:
             continue

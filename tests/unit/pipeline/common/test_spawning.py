@@ -1,15 +1,21 @@
 """Children are started where they pay, and do not run their parent's script again."""
 
+import multiprocessing
+import os
 import subprocess
 import sys
 import textwrap
 from collections import deque
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 
 import pipeline.common.spawning as spawning_module
-from pipeline.common.spawning import each_done, quicker_here
+from pipeline.common.spawning import each_done, forking, quicker_here
+from pipeline.encode.processes import OF_FRAMES, ONE_THREAD
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -64,3 +70,47 @@ def test_each_job_is_done_once_wherever_it_is_done(n_processes, monkeypatch):
     assert sorted(each_done(divmod, [(n, 3) for n in range(7)], n_processes)) == sorted(
         divmod(n, 3) for n in range(7)
     )
+
+
+def _told(connection: Any) -> None:
+    there = "colorsys" in sys.modules
+    connection.send((os.getppid(), there, os.environ.get("WANTED"), Path.cwd()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems spawn")
+def test_processes_are_forked_from_one_that_has_imported_and_goes_with_the_block():
+    with forking(["colorsys", "no_such_module"], {"WANTED": "1"}) as method:
+        assert method == "forkserver"
+        assert "WANTED" not in os.environ
+        with forking(["json"]) as inner:
+            assert inner == "spawn", "there is one already"
+        context, told = get_context(method), []
+        for _ in range(2):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_told, args=(theirs,))
+            process.start()
+            told.append(ours.recv())
+            process.join(10)
+            assert process.exitcode == 0
+        server = psutil.Process(told[0][0])
+        assert told == [(server.pid, True, "1", Path.cwd())] * 2
+        assert server.pid != os.getpid()
+        assert server.num_threads() == 1, "threads would not survive a fork"
+    assert not server.is_running()
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems spawn")
+def test_what_workers_import_beforehand_is_there_and_starts_no_thread():
+    """OpenMP's and BLAS's would be broken by the fork, and nothing of a GPU may be begun."""
+    code = f"""
+import importlib, os, sys
+for name in {OF_FRAMES!r}: importlib.import_module(name)
+torch = sys.modules.get("torch")
+print(len(os.listdir("/proc/self/task")), torch is not None and torch.cuda.is_initialized())
+"""
+    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["1", "False"]
