@@ -8,7 +8,6 @@ part may be lost, each name and each file for itself.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import random
 import shutil
@@ -45,11 +44,12 @@ class Disk:
         """Call everything that is there flushed."""
         self._contents.clear()
         self._names.clear()
-        for folder, _, files in os.walk(self.root):
-            self._names[Path(folder).stat().st_ino] = _names(folder)
-            for name in files:
-                path = Path(folder, name)
-                self._contents[path.stat().st_ino] = path.read_bytes()
+        self._names[self.root.stat().st_ino] = _names(str(self.root))
+        for entry in entries_under(self.root):
+            if entry.is_dir():
+                self._names[entry.inode()] = _names(entry.path)
+            else:
+                self._contents[entry.inode()] = Path(entry.path).read_bytes()
 
     def fsync(self, handle: int) -> None:
         """Stands for ``os.fsync``."""
@@ -86,6 +86,15 @@ class Disk:
             written = path.read_bytes() if path is not None else flushed
             parts = (flushed, written, written[: len(written) // 2])
             (out / name).write_bytes(flushed if flushed == written else chance.choice(parts))
+
+
+def entries_under(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+    """Every file and folder under one."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry
+            if entry.is_dir():
+                yield from entries_under(entry.path)
 
 
 def _names(folder: str) -> dict[str, tuple[int, bool]]:
@@ -145,16 +154,4 @@ def watched(disk: Disk, number: int = 0, act: Callable[[], None] | None = None) 
         with patch("os.fsync", disk.fsync):
             yield
     finally:
-        _wait_for_zarr()
         _Watch.root = ""
-
-
-def _wait_for_zarr() -> None:
-    """Zarr writes in threads: see that none of an ended process still does."""
-    from zarr.core.sync import sync
-
-    async def others() -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    sync(others())

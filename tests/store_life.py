@@ -27,8 +27,10 @@ from pipeline.cache.seal import finish, is_finished
 from pipeline.cache.writer import CacheStore, digest_rows
 from pipeline.contract import ModalitySpec, Presence, Record, StreamRef
 from pipeline.manifests import Manifest
+from tests.zarr_at_once import zarr_at_once
 
 P, D, PER_CHUNK = 2, 3, 2
+CLASSES = ("a", "b")
 MODALITIES = ("skeleton", "inertial")
 SPECS = {
     name: ModalitySpec(
@@ -52,9 +54,14 @@ World = Mapping[str, Trial]
 """Record id to what it is."""
 
 
+def record_id(number: int) -> str:
+    """A name that stands nowhere by chance, nor in another one."""
+    return f"trial-{number}-held"
+
+
 def presence(record: str, modality: str) -> Presence:
     """Every third record has no inertial file, and every fifth skeleton is damaged."""
-    number = int(record[1:-1])
+    number = int(record.split("-")[1])
     if modality == "inertial":
         return Presence.ABSENT if number % 3 == 2 else Presence.PRESENT
     return Presence.FAILED if number % 5 == 4 else Presence.PRESENT
@@ -75,7 +82,7 @@ def manifest_of(world: World) -> Manifest:
     """The list of some records."""
     return Manifest(
         dataset="utd-mhad",
-        classes=("a", "b"),
+        classes=CLASSES,
         records=tuple(
             Record(
                 id=record,
@@ -205,12 +212,13 @@ class Life:
 
 @contextmanager
 def lives() -> Iterator[None]:
-    """Have claims tell the processes apart that are ended in this one."""
+    """Have claims tell the processes apart that are ended in this one, which has no threads."""
 
     def this() -> Holder:
         return Holder(uuid.uuid4().hex, "here", Life.number, 0.0)
 
     with (
+        zarr_at_once(),
         patch.object(Holder, "this", this),
         patch.object(Holder, "is_running", property(lambda self: self.pid == Life.number)),
         patch("pipeline.cache.lock.Claim._say", lambda self: None),

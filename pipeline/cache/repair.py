@@ -56,10 +56,6 @@ def repair(location: str, manifest: Manifest, modalities: Mapping[str, ModalityS
     damaged = damaged_objects(objects)
     n_damaged = _repair_records(objects, manifest, damaged)
     store = _repair_spec(objects, manifest, modalities, damaged)
-    for modality in store.spec.modalities:
-        metadata = f"{feature_array(modality)}/zarr.json"
-        if metadata in damaged:
-            objects.delete(metadata)
     store.ensure_arrays()
     for modality in store.spec.modalities:
         for chunk in range(store.n_chunks(modality)):

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.cache.array_metadata import array_metadata
 from pipeline.cache.checksums import is_transient, unseal
 from pipeline.cache.chunk_content import chunk_content
 from pipeline.cache.description import (
@@ -186,32 +187,12 @@ class CacheStore:
         )
 
     def ensure_arrays(self) -> None:
-        """Make the feature arrays as long as the record table; missing ones are created."""
-        import zarr
-        from zarr.codecs import Crc32cCodec
-
-        group = self.group()
+        """Have the feature arrays be there, as long as the record table, whatever there was."""
         for name, spec in self.spec.modalities.items():
-            shape = (self.spec.n_records, spec.n_patches, spec.n_features)
-            if feature_array(name) in group:
-                array = group[feature_array(name)]
-                assert isinstance(array, zarr.Array)
-                if array.shape != shape:
-                    array.resize(shape)
-                continue
-            group.create_array(
-                feature_array(name),
-                shape=shape,
-                chunks=(spec.records_per_chunk, spec.n_patches, spec.n_features),
-                dtype=spec.dtype,
-                fill_value=float("nan"),
-                filters=None,
-                compressors=[Crc32cCodec()],
-                dimension_names=("record", f"{name}_patch", f"{name}_feature"),
-                attributes={"coordinates": "record_id label " + " ".join(self.spec.columns)},
-            )
-        # Before a chunk in one of them is called done.
-        self.objects.flush([f"{feature_array(name)}/zarr.json" for name in self.spec.modalities])
+            key = f"{feature_array(name)}/zarr.json"
+            content = array_metadata(spec, self.spec.n_records, self.spec.columns)
+            if self.objects.read(key) != content:
+                self.objects.write(key, content)
 
     # -- chunks ----------------------------------------------------------------------------------
 

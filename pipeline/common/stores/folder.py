@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,13 +76,11 @@ class Folder:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """See :class:`~pipeline.common.stores.store.Store`; leftovers of a kill are left out."""
+        start = len(f"{self.path}/")
         sizes: dict[str, int] = {}
-        for folder, folders, files in os.walk(self.path / prefix, followlinks=False):
-            folders.sort()
-            for name in files:
-                path = Path(folder) / name
-                with suppress(FileNotFoundError):  # what was replaced or removed meanwhile
-                    sizes[path.relative_to(self.path).as_posix()] = path.lstat().st_size
+        for entry in _files(f"{self.path}/{prefix}"):
+            with suppress(FileNotFoundError):  # what was replaced or removed meanwhile
+                sizes[entry.path[start:]] = entry.stat(follow_symlinks=False).st_size
         return {key: size for key, size in sizes.items() if not key.endswith(PARTIAL)}
 
     def delete(self, key: str) -> None:
@@ -122,3 +120,13 @@ class Folder:
         if self.path.exists() and not self.path.is_dir():
             raise ContractError(f"{self.location} is a file: wanted a cache's folder")
         return LocalStore(self.path, read_only=read_only)
+
+
+def _files(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Every file under a folder; what links lead to is not looked into."""
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_dir():
+                yield entry
+            elif not entry.is_symlink():
+                yield from _files(entry.path)
