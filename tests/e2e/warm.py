@@ -8,13 +8,17 @@ The tutorial and the README run the installed command, so that what a fork hides
     python -S -I tests/e2e/warm.py SOCKET -- ARGUMENTS  is a command
 """
 
+import atexit
+import gc
 import json
 import os
 import select
 import signal
 import socket
 import sys
+import threading
 from pathlib import Path
+from typing import NoReturn
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIZE = 1 << 20
@@ -30,6 +34,7 @@ def serve(path: str) -> None:
     import dmft.training.train  # noqa: F401 - imported for the forks
 
     assert cli
+    gc.freeze()  # who looks through an object in a fork copies its page
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # who watches a command is not waited for
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listener.bind(path)
@@ -74,6 +79,22 @@ def become(request: dict, files: list[int]) -> None:
     sys.argv = ["dmft", *request["arguments"]]
 
 
+def run() -> NoReturn:
+    """Be ``dmft`` to the end, but do not take every object of the packages apart at last."""
+    import cli
+
+    code: object = None
+    try:
+        cli.main()
+    except SystemExit as ended:
+        code = ended.code
+    threading._shutdown()  # type: ignore[attr-defined] # waits for threads, as the interpreter does
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
 def ask(path: str, arguments: list[str]) -> int:
     """Be a command: hand over what a process has, pass signals on, return the exit code."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -90,6 +111,4 @@ if __name__ == "__main__":
     if sys.argv[2:3] == ["--"]:
         sys.exit(ask(sys.argv[1], sys.argv[3:]))
     serve(sys.argv[1])
-    import cli
-
-    cli.main()
+    run()
