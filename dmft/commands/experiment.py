@@ -185,7 +185,7 @@ class RowProgress:
         self.folds: dict[str, str] = {}
         models: dict[tuple[object, ...], list[PlannedRow]] = {}
         for row in rows:
-            what = row.model, row.fusion, row.fusion_tokens, row.protocol.name, row.modalities
+            what = row.model_name, row.fusion, row.fusion_tokens, row.protocol.name, row.modalities
             models.setdefault((*what, row.seed, row.recipe), []).append(row)
         for of_model in models.values():
             for number, row in enumerate(of_model, start=1):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-OWN = ("fusion", "folds", "people", "calibration")
+OWN = ("models", "fusion", "folds", "people", "calibration")
 """Tables that the paper does not have."""
 
 
@@ -37,8 +37,9 @@ def tables(results: Path, only: tuple[str, ...], form: str, output: Path | None)
     """Print Tables 1 to 8 from the results in DIR, which 'dmft experiment' wrote.
 
     Each of our figures is a mean over folds and seeds with its spread over both. Tables without
-    any result of ours are named, with the experiment that makes them, and not printed. Four more
-    are written and printed when asked for: kinds of fusion, each fold, each person, calibration.
+    any result of ours are named, with the experiment that makes them, and not printed. Five more
+    are written and printed when asked for: every model (networks of your own too), kinds of fusion,
+    each fold, each person, calibration.
     """
     from dmft.experiments.results import RUNS_FOLDER, read_results
     from dmft.reports.published import load_published

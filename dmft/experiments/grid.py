@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dmft.models.config import require
+from dmft.own import MODEL, entry_points
 from pipeline.common.settings import parse_table, read_toml, shipped_names
 from pipeline.contract import ConfigError
 
@@ -28,7 +29,8 @@ class Grid:
     modalities: tuple[tuple[str, ...], ...]
     """Sets of modalities, as ``[["skeleton", "inertial"], ["inertial"]]``."""
     models: tuple[str, ...] = MODELS
-    """``teacher``, ``student`` (raw: on labels alone), ``distilled`` (trains its teachers too)."""
+    """``teacher``, ``student`` (raw: on labels alone), ``distilled`` (trains its teachers too), or
+    a network of your own, trained on labels, as ``my_package.gru:GruFusion``."""
     fusion: tuple[str, ...] = ("mid",)
     """How the teacher joins modalities: ``mid`` (tokens, paper 3.3), ``late`` (only the vote of
     Eq. (12)), ``none`` (each modality of a set alone). A student has no fusion but the vote."""
@@ -43,15 +45,19 @@ class Grid:
     set: tuple[str, ...] = ()
     """Changes to it, as ``training.epochs=20``."""
     set_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """More changes for one model alone: ``{ student = [...], distilled = [...] }``."""
+    """More changes for one model alone: ``{ student = [...], distilled = [...] }``; a name of your
+    own in quotes."""
 
     def __post_init__(self) -> None:
         for name in ("protocols", "modalities", "models", "fusion", "folds", "seeds"):
             values = getattr(self, name)
             require(bool(values), name, list(values), "at least one")
-        for name, known in (("models", MODELS), ("fusion", FUSIONS)):
-            for value in getattr(self, name):
-                require(value in known, name, value, f"one of {', '.join(known)}")
+        for model in self.models:
+            is_own = ":" in model or model in entry_points(MODEL)
+            wanted = f"one of {', '.join(MODELS)}, or a {MODEL.example}"
+            require(model in MODELS or is_own, "models", model, wanted)
+        for fusion in self.fusion:
+            require(fusion in FUSIONS, "fusion", fusion, f"one of {', '.join(FUSIONS)}")
         for names in self.modalities:
             wanted = "sets of at least one modality, each named once"
             require(
@@ -62,7 +68,8 @@ class Grid:
         for seed in self.seeds:
             require(0 <= seed < 2**63, "seeds", seed, "0 to 2^63 - 1")
         for name in self.set_for:
-            require(name in MODELS, "set_for", name, f"one of {', '.join(MODELS)}")
+            known = dict.fromkeys((*MODELS, *self.models))
+            require(name in known, "set_for", name, f"one of {', '.join(known)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,11 @@ class PlannedRow:
     """The user's own in the place of the teacher's or the student's; None for ours."""
 
     @property
+    def model_name(self) -> str:
+        """What people call its model: by its kind, or a network of the user's own by its class."""
+        return self.model if self.network is None else self.network.title
+
+    @property
     def folder(self) -> str:
         """Name of the run's folder."""
         return self.key[:FOLDER_DIGITS]
@@ -78,7 +83,9 @@ class PlannedRow:
         """What the row is in a few words."""
         fusion = f" {self.fusion}" + (f" F={self.fusion_tokens}" if self.fusion_tokens else "")
         what = "+".join(self.modalities)
-        return f"{self.model}{fusion}, {self.protocol.name} {self.fold}, {what}, seed {self.seed}"
+        return (
+            f"{self.model_name}{fusion}, {self.protocol.name} {self.fold}, {what}, seed {self.seed}"
+        )
 
 
 def plan_rows(
@@ -106,9 +113,11 @@ class _Planner:
     def __init__(self, grid: Grid, cache: Cache, device: str, may_share: bool) -> None:
         self.may_share = may_share
         self.grid, self.cache, self.device = grid, cache, device
-        changes = {m: (*grid.set, *grid.set_for.get(m, ())) for m in MODELS}
-        self.configs = {m: load_config(grid.config, changes[m]) for m in MODELS}
-        self.recipes = {m: " ".join((grid.config, *changes[m])) for m in MODELS}
+        self.own = _own_networks(grid.models)
+        models = (*MODELS, *self.own)
+        changes = {m: (*grid.set, *grid.set_for.get(m, ())) for m in models}
+        self.configs = {m: load_config(grid.config, changes[m]) for m in models}
+        self.recipes = {m: " ".join((grid.config, *changes[m])) for m in models}
         layers = self.configs["teacher"].teacher.fusion_layers
         wanted = "at least 1 for fusion 'mid'"
         require(layers > 0 or "mid" not in grid.fusion, "teacher.fusion_layers", layers, wanted)
@@ -140,6 +149,10 @@ class _Planner:
         def of(model: str, **what: Any) -> PlannedRow:
             return row(model=model, recipe=self.recipes[model], **what)
 
+        unfused = {"fusion": "none" if fusion == "none" else "late", "fusion_tokens": 0}
+        for name, network in self.own.items():
+            what = {"config": self.configs[name], "recipe": self.recipes[name], **unfused}
+            yield row(model="teacher", network=network, seed=seed, **what)
         for tokens in (self.grid.fusion_tokens if fusion == "mid" else ()) or (None,):
             config = self.configs["teacher"]
             changes = ["teacher.fusion_layers=0"] if fusion == "late" else []
@@ -153,7 +166,6 @@ class _Planner:
             if "teacher" in self.grid.models:
                 yield teacher(seed=seed)
             if "student" in self.grid.models:
-                unfused = {"fusion": "none" if fusion == "none" else "late", "fusion_tokens": 0}
                 yield of("student", config=self.configs["student"], seed=seed, **unfused)
             if "distilled" in self.grid.models:
                 config = self.configs["distilled"]
@@ -162,6 +174,21 @@ class _Planner:
                 yield from teachers
                 keys = tuple(each.key for each in teachers)
                 yield of("distilled", config=config, seed=seed, teachers=keys, **fused)
+
+
+def _own_networks(models: Sequence[str]) -> dict[str, Own]:
+    """Those of some models that are networks of the user's own, by their names.
+
+    Raises:
+        ConfigError: one is not to be found, or is no network.
+    """
+    names = [name for name in models if name not in MODELS]
+    if not names:
+        return {}
+    from dmft.models.own import find_own  # imports torch, which planning of ours does without
+
+    found = {name: find_own(name) for name in names}
+    return {name: network for name, network in found.items() if network is not None}
 
 
 def planned_row(

@@ -27,6 +27,7 @@ from dmft.evaluation.metrics import ModalityScores, read_metrics, values_of
 from dmft.evaluation.predictions import Predictions, read_predictions
 from dmft.evaluation.significance import calibration_error
 from dmft.experiments.plan import PlannedRow
+from dmft.own import Own
 from dmft.runs.files import from_sealed_json, to_sealed_json
 from dmft.runs.folder import METRICS_FILE, PREDICTIONS_FILE, read_info
 from pipeline.common.settings import parse_table, to_table
@@ -42,8 +43,8 @@ RUNS_FOLDER = "runs"
 RESULT_FORMAT = "dmft-result"
 RESULT_VERSION = 2
 ROW_FIELDS = (
-    *("key", "recipe", "model", "fusion", "fusion_tokens", "fold", "n_folds", "modalities"),
-    *("seed", "teachers"),
+    *("key", "recipe", "fusion", "fusion_tokens", "fold", "n_folds", "modalities"),
+    *("seed", "teachers", "network"),
 )
 """What a result has from the row that was planned."""
 
@@ -69,7 +70,7 @@ class Result:
     recipe: str
     """The configuration's name and the changes to it."""
     model: str
-    """teacher, student or distilled."""
+    """teacher, student or distilled, or what a network of the user's own is called."""
     fusion: str
     """none, late or mid."""
     fusion_tokens: int
@@ -126,6 +127,8 @@ class Result:
     """Whether the recordings are of nobody."""
     coverage: Coverage | None = None
     """How much of the published data set the cache holds; None where that is not known."""
+    network: Own | None = None
+    """The user's own; None for ours."""
     shared: Mapping[str, int] = field(default_factory=dict)
     """Modality to the test records of which some raw file is a training record's too."""
     seconds_per_epoch: float
@@ -264,6 +267,7 @@ def gather(
     measured = np.isin(predictions.records, ids[has_any])
     return Result(
         **{name: getattr(row, name) for name in ROW_FIELDS},
+        model=row.model_name,
         experiment=experiment,
         dataset=cache.spec.dataset,
         protocol=row.protocol.name,

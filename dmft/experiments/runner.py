@@ -162,7 +162,9 @@ class _Queue:
         alike = [
             row
             for row in others
-            if not self.deaths.keys() & {first.key, row.key} and _shape(row) == _shape(first)
+            if first.network is None  # of ours we know that they can be computed as one
+            and not self.deaths.keys() & {first.key, row.key}
+            and _shape(row) == _shape(first)
         ]
         taken = (first, *alike[: self.together - 1])
         keys = {row.key for row in taken}
@@ -185,7 +187,7 @@ class _Queue:
 
 def _shape(row: PlannedRow) -> tuple[object, ...]:
     """What rows that are computed as one have in common."""
-    return row.model, row.modalities, row.device, row.config
+    return row.model, row.network, row.modalities, row.device, row.config
 
 
 def _in_this_process(

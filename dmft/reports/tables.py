@@ -111,6 +111,10 @@ def _what(figure: PublishedFigure) -> str:
 def _labels(results: pd.DataFrame) -> list[str]:
     """What each result's recipe is called, told apart where names alone do not do it."""
     n_configs = results.groupby("recipe")["config_hash"].nunique()
+    sources = results["network"].map(
+        lambda own: "" if own is None else f"{own.name} {own.source_sha256}"
+    )
+    n_sources = sources.groupby(results["model"]).nunique()
     n_caches = results["cache_fingerprint"].nunique()
     labels = []
     for result in results.itertuples():
@@ -119,6 +123,9 @@ def _labels(results: pd.DataFrame) -> list[str]:
             parts.append(f"{len(result.teachers)} teachers")
         if n_configs[result.recipe] > 1:
             parts.append(f"configuration {result.config_hash[:LABEL_DIGITS]}")
+        if n_sources[result.model] > 1:
+            own = result.network
+            parts.append(f"{own.name} of source {own.source_sha256[:LABEL_DIGITS]}")
         if n_caches > 1:
             parts.append(f"cache {result.cache_fingerprint[:LABEL_DIGITS]}")
         labels.append(", ".join(parts))
@@ -191,7 +198,9 @@ def _own_tables(results: pd.DataFrame) -> Iterator[PaperTable]:
     fusion = teachers if (teachers["fusion"] != "mid").any() else teachers[:0]
     calibration = "Calibration error of the voted probabilities"
     errors = results.assign(what="", value=100 * results["calibration_error"])
+    beside = whole if whole["model"].nunique() > 1 else whole[:0]
     for name, title, unit, runs in (
+        ("models", "Every model", score, beside),
         ("fusion", "Fusion of the teacher", score, fusion),
         ("folds", "Each fold", score, _fold_runs(results)),
         ("people", "Each person", "accuracy, %", _person_runs(results)),
@@ -201,7 +210,7 @@ def _own_tables(results: pd.DataFrame) -> Iterator[PaperTable]:
             {
                 "protocol": protocol,
                 "modalities": modalities,
-                "method": f"{model}, fusion {fusion}",
+                "method": f"{model}, fusion {fusion}" if group["network"].isna().all() else model,
                 "fusion_tokens": tokens,
                 "what": what,
                 **UNPUBLISHED,

@@ -79,7 +79,11 @@ def finished(place, cache):
     [
         ("seeds = [0]", 'seeds = ["a"]', r"grids\[0\].seeds\[0\] is 'a'"),
         ("seeds = [0]", "seeds = []", r"seeds is \[\]: wanted at least one"),
-        ("seeds = [0]", 'models = ["tutor"]', "models is 'tutor': wanted one of teacher"),
+        (
+            "seeds = [0]",
+            'models = ["tutor"]',
+            "models is 'tutor': wanted one of teacher, .*or a class",
+        ),
         ("seeds = [0]", 'fusion = ["early"]', "fusion is 'early': wanted one of none"),
         ("seeds = [0]", "fusion_tokens = [0]", "fusion_tokens is 0: wanted positive"),
         ("seeds = [0]", "set_for = { tutor = [] }", "set_for is 'tutor': wanted one of"),
