@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from dmft.commands import options
 from pipeline.common.files import replacing
 
 SHOWN = 5
@@ -16,7 +17,7 @@ SHOWN = 5
 
 
 @click.command(short_help="Name records that deserve a look.")
-@click.argument("cache", metavar="CACHE", type=click.Path(path_type=Path))
+@click.argument("cache", metavar="CACHE", type=options.CACHE)
 @click.argument("runs", metavar="[RUN]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--protocol", help="A name or a file: near-duplicates and files across its folds.")
 @click.option(
@@ -30,7 +31,9 @@ SHOWN = 5
     "--kind",
     "kinds",
     multiple=True,
-    type=click.Choice(["near-duplicate", "shared-file", "label", "missed", "length", "range"]),
+    type=click.Choice(
+        ["near-duplicate", "cut", "shared-file", "label", "missed", "length", "range"]
+    ),
     help="Only these; repeatable.  [default: all]",
 )
 @click.option(
@@ -67,9 +70,10 @@ def audit(
 ) -> None:
     """Name records of CACHE that deserve a look before a result is believed.
 
-    Near-duplicates and raw files on both sides of the split of --protocol; lengths and values out
-    of the family of their class; and from the predictions of RUNs, which never saw these records:
-    labels that all of them contradict with confidence, and records that all of them miss.
+    Near-duplicates, halves of one trial and raw files on both sides of the split of --protocol;
+    lengths and values out of the family of their class; and from the predictions of RUNs, which
+    never saw these records: labels that all of them contradict with confidence, and records that
+    all of them miss. CACHE may be a URL: it is read where it lies.
 
     \b
       dmft audit utd.zarr runs/* --protocol utd-loso -o suspects.csv --html suspects.html

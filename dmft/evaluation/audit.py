@@ -1,14 +1,14 @@
 """Records that deserve a look: what the trainer's side can tell whoever made the recordings.
 
-Near-duplicates across a split, one raw file on both sides of it, labels that models which never saw
-the record agree against, records that every model misses, and lengths and values out of their
-class's family.
+Near-duplicates and halves of a trial across a split, one raw file on both sides of it, labels that
+models which never saw the record agree against, records that every model misses, and lengths and
+values out of their class's family.
 A suspicion is no proof: nothing is changed here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dmft.data import Cache
+from dmft.evaluation.cut_trials import cut_trials
 from dmft.evaluation.out_of_family import lengths_out_of_family, ranges_out_of_family
 from dmft.evaluation.predictions import read_predictions
+from dmft.evaluation.sides import parted_by, sides_of
 from dmft.evaluation.suspects import KINDS, Suspect, class_of
 from dmft.protocols import Fold
 from dmft.protocols.shared_files import shared_rows
@@ -51,18 +53,19 @@ def audit(
     """
     found = [
         *_near_duplicates(cache, folds, nearer_than),
+        *cut_trials(cache, folds),
         *_shared_files(cache, folds),
         *_by_predictions(cache, runs),
         *lengths_out_of_family(cache),
         *ranges_out_of_family(cache),
     ]
     order = {kind: place for place, kind in enumerate(KINDS)}
-    sign = {"near-duplicate": 1}
+    sign = {"near-duplicate": 1, "cut": 1}
     return sorted(found, key=lambda s: (order[s.kind], sign.get(s.kind, -1) * s.score, s.record))
 
 
 def _near_duplicates(cache: Cache, folds: Sequence[Fold], nearer_than: float) -> Iterator[Suspect]:
-    sides = {fold.name: _sides(fold, len(cache)) for fold in folds}
+    sides = sides_of(folds, len(cache))
     for column, name in enumerate(cache.modalities):
         rows = torch.nonzero(cache.present[:, column]).flatten()
         if len(rows) < 3:
@@ -71,7 +74,7 @@ def _near_duplicates(cache: Cache, folds: Sequence[Fold], nearer_than: float) ->
         pairs, typical = close_pairs(features, nearer_than)
         for one, other, distance in pairs:
             a, b = int(rows[one]), int(rows[other])
-            where = _split_by(sides, a, b)
+            where = parted_by(sides, a, b)
             if folds and not where:
                 continue
             yield Suspect(
@@ -135,19 +138,6 @@ def _nearest_on_all(features: Tensor, nearest: Tensor) -> float:
     own = torch.arange(0, len(features), every)
     distances[torch.arange(len(own)), own] = torch.inf
     return float(distances.min(1).values.median())
-
-
-def _sides(fold: Fold, n_records: int) -> NDArray[np.int8]:
-    """Minus one for training records, one for test records, 0 for others. Shapes: (N,)."""
-    sides = np.zeros(n_records, np.int8)
-    sides[np.asarray(fold.train)], sides[np.asarray(fold.test)] = -1, 1
-    return sides
-
-
-def _split_by(sides: Mapping[str, NDArray[np.int8]], one: int, other: int) -> str:
-    """The first fold that has two records on different sides."""
-    apart = (name for name, side in sides.items() if side[one] * side[other] < 0)
-    return next((f"fold {name}" for name in apart), "")
 
 
 def _shared_files(cache: Cache, folds: Sequence[Fold]) -> Iterator[Suspect]:

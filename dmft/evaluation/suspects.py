@@ -8,6 +8,7 @@ from dmft.data import Cache
 
 KINDS = {
     "near-duplicate": "Nearly the same patches as another record",
+    "cut": "Begins where another record of the person ends: one trial, cut in two",
     "shared-file": "Made of a raw file that a fold trains on",
     "label": "Models that never saw it agree on another class",
     "missed": "Every model that never saw it is wrong",
@@ -26,9 +27,9 @@ class Suspect:
     """One of :data:`KINDS`."""
     modality: str = ""
     score: float
-    """The smaller the likelier of a near-duplicate (its distance); else the larger."""
+    """The smaller the likelier of a near-duplicate and a cut (distances); else the larger."""
     other: str = ""
-    """The record that it is too near to."""
+    """The record that it is too near to, or that it goes on."""
     old_label: str
     """Class name, as the cache has it."""
     new_label: str = ""

@@ -67,6 +67,51 @@ def test_a_copy_with_noise_on_the_other_side_is_found_and_one_on_the_same_side_i
     assert audit(cache, folds, nearer_than=1e-6) == []
 
 
+@pytest.fixture
+def cut(tmp_path):
+    """A cache in which one trial is in two: a2_s2_t2 goes on where a2_s2_t1 ends."""
+    path = write_cache(tmp_path / "cut", noise=0.02)
+    group = zarr.open_group(str(path), mode="r+")
+    ids = list(group["record_id"][...])
+    first, second = (ids.index(each) for each in ("a2_s2_t1", "a2_s2_t2"))
+    for name in ("skeleton", "inertial"):
+        values = group[name][...]
+        whole, P = values[first].copy(), values.shape[1]
+        at = (np.arange(2 * P) + 0.5) / 2 - 0.5
+        twice = np.stack([np.interp(at, np.arange(P), feature) for feature in whole.T], axis=1)
+        values[first], values[second] = twice[:P], twice[P:]
+        group[name][...] = values
+    return seal(path)
+
+
+def test_a_trial_that_was_cut_in_two_is_found_where_a_fold_parts_it(cut):
+    cache = open_cache(cut)
+    found = [s for s in audit(cache) if s.kind == "cut"]
+    assert {(s.other, s.record) for s in found} == {("a2_s2_t1", "a2_s2_t2")}
+    assert "begins where a2_s2_t1 of the same person ends" in found[0].note
+    by_person = choose_folds(load_protocol("utd-loso"), cache, "all")
+    assert "cut" not in {s.kind for s in audit(cache, by_person)}
+    trial = np.asarray(cache.columns["trial"])
+    by_trial = replace(
+        by_person[0],
+        name="2",
+        train=np.flatnonzero(trial != 2).tolist(),
+        test=np.flatnonzero(trial == 2).tolist(),
+    )
+    parted = {s.note for s in audit(cache, [by_trial]) if s.kind == "cut"}
+    assert parted == {"on the two sides of fold 2; begins where a2_s2_t1 of the same person ends"}
+
+
+def test_a_cache_elsewhere_is_audited_where_it_lies(cut, tmp_path, monkeypatch):
+    monkeypatch.setenv("DMFT_CHUNKS", str(tmp_path / "chunks"))
+    fsspec = pytest.importorskip("fsspec")
+    fsspec.filesystem("memory").put(str(cut), "/audited.zarr", recursive=True)
+    done = CliRunner().invoke(command, ["memory://audited.zarr", "--kind", "cut", "--json"])
+    fsspec.filesystem("memory").rm("/audited.zarr", recursive=True)
+    assert done.exit_code == 0, done.output
+    assert {each["record"] for each in json.loads(done.stdout)} == {"a2_s2_t2"}
+
+
 def test_one_file_on_both_sides_is_found(path):
     cache = open_cache(path)
     files = [f"{row:016}" for row in range(len(cache))]
