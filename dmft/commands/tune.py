@@ -120,7 +120,8 @@ def tune(
 
     if teacher is not None and model == "teacher":
         raise click.UsageError("--teacher goes with a student, or a model of your own: --model")
-    kind, network = options.kind_of(model or ("teacher" if teacher is None else "student"))
+    model = model or ("teacher" if teacher is None else "student")
+    kind, network = options.kind_of(model)
     if teacher is not None:
         kind = "distilled"
     rules, base = load_protocol(protocol), shipped_base(config or "default")
@@ -171,43 +172,69 @@ def tune(
         click.echo("\nStopped. Nothing is lost: run the same command to go on.", err=True)
         sys.exit(130)
     lines = [tuning_text(each) for each in found]
-    lines.append(_next(cache, protocol, teacher, found, out, on=on, fold=fold, n_folds=len(names)))
+    chosen_for = "--fold all" if fold == "all" else found[0].fold
+    if on == "all":
+        chosen_for = "--on all"
+    lines.append(
+        next_commands(
+            *(cache, protocol, out),
+            chosen_for=chosen_for,
+            n_folds=len(names),
+            how=[] if modalities is None else ["--modalities", modalities],
+            model=model,
+            teacher=teacher,
+        )
+    )
     tables = [each.table() for each in found]
     table = {each["fold"]: each for each in tables} if len(tables) > 1 else tables[0]
     options.print_or_write(table, "\n".join(lines), as_json=as_json)
 
 
-def _next(
+def next_commands(
     cache: Path,
     protocol: str,
-    teacher: str | None,
-    found: Sequence[Tuning],
     out: Path,
     *,
-    on: str,
-    fold: str | None,
+    chosen_for: str,
     n_folds: int,
+    how: Sequence[str],
+    model: str,
+    teacher: str | None,
 ) -> str:
-    """What to do with it, and what not."""
+    """What to do with what was chosen, and what not.
+
+    Args:
+        cache: What it was chosen on.
+        protocol: By its rule.
+        out: The search's folder.
+        chosen_for: A fold's name; ``--fold all`` or ``--on all``.
+        n_folds: Of the protocol.
+        how: Options that a training is to have as well.
+        model: What ``--model`` named.
+        teacher: What ``--teacher`` named.
+    """
     from dmft.tuning.teachers import is_run
 
-    one = f"--fold {found[0].fold}"
-    which = "--on all" if on == "all" else "--fold all" if fold == "all" else one
-    chosen = out if on != "all" and fold == "all" else out / "config.toml"
-    lines, next_one = [], "Next:"
-    if on != "all" and fold != "all" and n_folds > 1:
-        lines.append(
-            f"Chosen for 1 of {n_folds} folds, {found[0].fold}: people of the other folds' test "
-            "sides were looked at, so it is for this fold alone. --fold all chooses for each."
-        )
-    train = f"dmft train {cache} --protocol {protocol} {which}"
+    lines, which, chosen = [], chosen_for, out / "config.toml"
+    if chosen_for == "--fold all":
+        chosen = out
+    elif chosen_for != "--on all":
+        which = f"--fold {chosen_for}"
+        if n_folds > 1:
+            lines.append(
+                f"Chosen for 1 of {n_folds} folds, {chosen_for}: people of the other folds' test "
+                "sides were looked at, so it is for this fold alone. --fold all chooses for each."
+            )
+    train = " ".join(("dmft train", str(cache), "--protocol", protocol, which, *how))
     if teacher is None:
-        return "\n".join((*lines, f"Next: {train} --config {chosen} --out tuned-run"))
+        own = "" if model == "teacher" else f" --model {model}"
+        return "\n".join((*lines, f"Next: {train}{own} --config {chosen} --out {out}-run"))
+    next_one, own = "Next:", "" if model == "student" else f" --model {model}"
     if not is_run(Path(teacher)):
-        lines.append(f"Next: {train} --config {teacher} --out teacher")
-        teacher, next_one = "teacher", "then:"
-    distill = f"dmft distill {cache} --teacher {teacher} --config {chosen} --out tuned-student"
-    return "\n".join((*lines, f"{next_one} {distill}"))
+        lines.append(f"Next: {train} --config {teacher} --out {out}-teacher")
+        teacher, next_one = f"{out}-teacher", "then:"
+    distill = f"dmft distill {cache} --teacher {teacher}{own}"
+    return "\n".join((*lines, f"{next_one} {distill} --config {chosen} --out {out}-student"))
 
 
 def tuning_text(found: Tuning) -> str:

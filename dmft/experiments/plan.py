@@ -1,6 +1,6 @@
 """From an experiment to its rows: one row is one training of one model on one fold.
 
-A row's key is the identity of the run that it makes (``RunInfo.identity``): everything that
+A row's key is the identity of the run that it makes (``RunSpec.identity``): everything that
 decides the weights and nothing else. Rows that two grids, or two files, share are done once.
 """
 

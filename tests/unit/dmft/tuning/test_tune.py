@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import zarr
 from click.testing import CliRunner
 
 import dmft
-from dmft.commands.tune import TrialProgress, tune
+from dmft.commands.tune import TrialProgress, next_commands, tune
 from dmft.config import RunConfig, config_text
 from dmft.experiments import PlannedRow
 from dmft.tuning.found import TRIALS_FILE
@@ -27,7 +28,7 @@ TINY = {
     "encoder": {"width": 16, "feed_forward": 16},
     "student.width": 0,
     "doubt.epochs": 0,
-    "training.epochs": 4,
+    "training.epochs": 2,
     "training.batch_size": 8,
 }
 SPACE = {
@@ -172,6 +173,38 @@ def test_what_cannot_teach_in_a_search_is_refused(place, tmp_path, tmp_path_fact
         ],
     )
     assert (done.exit_code, "--teacher goes with a student" in done.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            {"chosen_for": "subject-1", "model": "student"},
+            "Chosen for 1 of 3 folds, subject-1: .*\nNext: dmft train c.zarr --protocol p --fold "
+            "subject-1 --model student --config t/config.toml --out t-run$",
+        ),
+        (
+            {"chosen_for": "--on all", "how": ["--modalities", "inertial"]},
+            "^Next: dmft train c.zarr --protocol p --on all --modalities inertial --config "
+            "t/config.toml --out t-run$",
+        ),
+        (
+            {"chosen_for": "--fold all", "model": "student", "teacher": "default"},
+            "^Next: dmft train c.zarr --protocol p --fold all --config default --out t-teacher\n"
+            "then: dmft distill c.zarr --teacher t-teacher --config t --out t-student$",
+        ),
+        (
+            {"chosen_for": "--fold all", "model": "my:Gru", "teacher": "RUN"},
+            "^Next: dmft distill c.zarr --teacher .* --model my:Gru --config t --out t-student$",
+        ),
+    ],
+)
+def test_what_is_next_trains_what_was_tuned(tmp_path_factory, asked, said):
+    usual = {"n_folds": 3, "how": [], "model": "teacher", "teacher": None}
+    if asked.get("teacher") == "RUN":
+        asked = {**asked, "teacher": str(shared_place(tmp_path_factory).run)}
+    told = next_commands(Path("c.zarr"), "p", Path("t"), **{**usual, **asked})
+    assert re.search(said, told), told
 
 
 def test_another_search_in_the_same_folder_is_refused(place, found):
