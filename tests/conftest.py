@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests import object_store
+from tests import object_store, warm
 
 
 def pytest_collection_finish() -> None:
@@ -31,3 +32,10 @@ def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in object_store.environment(s3_endpoint).items():
         monkeypatch.setenv(name, value)
     return f"s3://{object_store.BUCKET}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def warm_dmft(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The program ``dmft``, which need not import its packages: see :mod:`tests.warm`."""
+    with warm.serving(tmp_path_factory.mktemp("warm")) as program:
+        yield program

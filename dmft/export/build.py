@@ -156,7 +156,7 @@ def write_graphs(
     program = _trace(run)
     _write_onnx(program, info, folder / GRAPH_FILE)
     if int8:
-        _quantise(folder / GRAPH_FILE, folder / INT8_FILE, info)
+        quantise(folder / GRAPH_FILE, folder / INT8_FILE, info)
     if archive:
         # An archive would keep the examples as a pickle.
         program._example_inputs = None
@@ -237,7 +237,7 @@ def _add_metadata(model: Any, info: ExportInfo) -> None:
     onnx.helper.set_model_props(model, facts)
 
 
-def _quantise(source: Path, path: Path, info: ExportInfo) -> None:
+def quantise(source: Path, path: Path, info: ExportInfo) -> None:
     """Write a graph with 8-bit weights, one scale a column; activations are scaled as they come.
 
     One bit of the range is left unused, because sums of products saturate on processors without

@@ -16,11 +16,10 @@ import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL_CHUNKS = """
-import sys
 import pipeline.cache.writer
 pipeline.cache.writer.MAX_CHUNK_RECORDS = 2
 import cli
-cli.main(sys.argv[1:])
+cli.main()
 """
 """The command line with two records a chunk, so that few records make many commits."""
 

@@ -15,12 +15,10 @@ import importlib.util
 import io
 import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import time
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -103,23 +101,6 @@ def is_run(page: Path) -> bool:
     return page.read_text().startswith(RUN)
 
 
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder with a ``dmft`` that need not import its packages."""
-    folder = tmp_path_factory.mktemp("warm")
-    script, address = Path(__file__).with_name("warm.py"), folder / "socket"
-    command = [sys.executable, "-S", "-I", str(script), str(address), "--"]
-    (folder / "dmft").write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
-    (folder / "dmft").chmod(0o755)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen([sys.executable, script, address], env=environment) as server:
-        while not address.exists():
-            assert server.poll() is None
-            time.sleep(0.1)
-        yield folder
-        server.kill()
-
-
 def run_shell(code: str, folder: Path, started: list[int], *binaries: Path) -> tuple[bool, str]:
     """Run one block as a person would paste it, stopping at the first failure.
 
@@ -171,11 +152,11 @@ def run_python(block: Block, code: str, namespace: dict[str, object]) -> tuple[b
 
 @pytest.mark.parametrize("page", [p for p in PAGES if is_run(p)], ids=name_of)
 def test_every_block_of_a_page_runs_in_an_empty_folder(
-    page: Path, tmp_path: Path, started: list[int], warm: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, tmp_path: Path, started: list[int], warm_dmft: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HOME", str(tmp_path))  # what `datasets` keeps goes with the page
-    binaries = () if name_of(page) in AS_INSTALLED else (warm,)
+    binaries = () if name_of(page) in AS_INSTALLED else (warm_dmft.parent,)
     namespace: dict[str, object] = {"__name__": "__docs__"}
     smaller = SMALLER.findall(page.read_text())
     used: set[str] = set()

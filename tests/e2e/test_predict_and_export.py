@@ -7,11 +7,10 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import textwrap
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,11 +40,10 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shared_export(tmp_path_factory)
 
 
-def start(*arguments: object, **pipes: object) -> subprocess.Popen[str]:
+def start(program: Path, *arguments: object, **pipes: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "cli.py"), *map(str, arguments)],
+        [program, *map(str, arguments)],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -53,13 +51,24 @@ def start(*arguments: object, **pipes: object) -> subprocess.Popen[str]:
     )
 
 
-def dmft(*arguments: object) -> subprocess.CompletedProcess[str]:
-    process = start(*arguments)
-    out, err = process.communicate(timeout=300)
-    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_predict_says_from_raw_files_what_evaluate_says_from_the_cache(place: Place) -> None:
+@pytest.fixture
+def dmft(warm_dmft: Path) -> Run:
+    """Runs a command to its end."""
+
+    def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+        process = start(warm_dmft, *arguments)
+        out, err = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    return run
+
+
+def test_predict_says_from_raw_files_what_evaluate_says_from_the_cache(
+    place: Place, dmft: Run
+) -> None:
     done = dmft("predict", place.run, "--raw", place.raw, "--json")
     assert done.returncode == 0, done.stderr
     found = {each["recording"]: each for each in json.loads(done.stdout)["recordings"]}
@@ -74,7 +83,7 @@ def test_predict_says_from_raw_files_what_evaluate_says_from_the_cache(place: Pl
 
 
 def test_a_broken_file_is_named_the_others_are_answered_and_the_exit_code_is_1(
-    place: Place, tmp_path: Path
+    place: Place, dmft: Run, tmp_path: Path
 ) -> None:
     broken = tmp_path / "a1_s1_t1_skeleton.mat"
     broken.write_bytes(b"not a recording")
@@ -88,7 +97,7 @@ def test_a_broken_file_is_named_the_others_are_answered_and_the_exit_code_is_1(
     assert f"{tmp_path.name}/a1_s1_t1: no answer, none of its files could be read" in done.stdout
 
 
-def test_wrong_use_of_predict_exits_2(place: Place) -> None:
+def test_wrong_use_of_predict_exits_2(place: Place, dmft: Run) -> None:
     for arguments, said in (
         ([], "Name files, or a raw tree with --raw"),
         (["--follow", "x.jsonl"], "--follow goes with --sliding"),
@@ -101,7 +110,7 @@ def test_wrong_use_of_predict_exits_2(place: Place) -> None:
         assert said in done.stderr
 
 
-def test_a_tampered_run_is_refused_by_name(place: Place, tmp_path: Path) -> None:
+def test_a_tampered_run_is_refused_by_name(place: Place, dmft: Run, tmp_path: Path) -> None:
     run = Path(shutil.copytree(place.run, tmp_path / "run"))
     content = bytearray((run / "model.safetensors").read_bytes())
     content[-1] ^= 1
@@ -134,8 +143,12 @@ def lines_of(process: subprocess.Popen[str]) -> Iterator[dict[str, object]]:
         yield json.loads(line)
 
 
-def test_a_pipe_is_answered_while_it_is_open(exported: Path, rows: list[str]) -> None:
-    process = start("predict", exported, "--sliding", "-", "--json", stdin=subprocess.PIPE)
+def test_a_pipe_is_answered_while_it_is_open(
+    exported: Path, rows: list[str], warm_dmft: Path
+) -> None:
+    process = start(
+        warm_dmft, "predict", exported, "--sliding", "-", "--json", stdin=subprocess.PIPE
+    )
     assert process.stdin is not None
     try:
         process.stdin.writelines(rows[: len(rows) // 2])
@@ -159,12 +172,12 @@ def test_a_pipe_is_answered_while_it_is_open(exported: Path, rows: list[str]) ->
 
 
 def test_a_growing_file_is_followed_until_it_is_idle(
-    exported: Path, rows: list[str], tmp_path: Path
+    exported: Path, rows: list[str], tmp_path: Path, warm_dmft: Path
 ) -> None:
     path = tmp_path / "live.jsonl"
     path.write_text("".join(rows[: len(rows) // 2]))
     arguments = ("predict", exported, "--sliding", path, "--follow", "--idle", "3", "--json")
-    process = start(*arguments)
+    process = start(warm_dmft, *arguments)
     try:
         lines = lines_of(process)
         first = next(lines)
@@ -180,7 +193,9 @@ def test_a_growing_file_is_followed_until_it_is_idle(
     assert max(float(str(each["end_s"])) for each in rest) > 9
 
 
-def test_a_long_recording_in_files_gives_a_timeline(exported: Path, tmp_path: Path) -> None:
+def test_a_long_recording_in_files_gives_a_timeline(
+    exported: Path, dmft: Run, tmp_path: Path
+) -> None:
     raw = write_raw(tmp_path, record_ids(1), n_frames=300)
     done = dmft("predict", exported, "--sliding", raw / path_of("a1_s1_t1", "skeleton"))
     assert done.returncode == 0, done.stderr

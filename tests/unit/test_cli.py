@@ -143,9 +143,11 @@ def test_wrong_use_exits_2_and_says_what_is_wrong(arguments: list[str], said: st
     ids=" ".join,
 )
 def test_a_users_error_is_one_line_without_a_traceback(
-    arguments: list[str], tmp_path: Path
+    arguments: list[str], tmp_path: Path, warm_dmft: Path
 ) -> None:
-    done = run(*arguments, cwd=tmp_path)
+    done = subprocess.run(
+        [warm_dmft, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 2
     assert done.stdout == ""
     lines = done.stderr.splitlines()

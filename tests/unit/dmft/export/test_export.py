@@ -13,7 +13,7 @@ import torch
 
 from dmft.config import load_config
 from dmft.data import open_cache
-from dmft.export.build import check_agreement, describe, export, gather_records, write_graphs
+from dmft.export.build import check_agreement, export, gather_records, quantise
 from dmft.export.folder import (
     ARCHIVE_FILE,
     CARD_FILE,
@@ -29,7 +29,7 @@ from dmft.runs.trained import load_run
 from dmft.training.train import train
 from pipeline.contract import ConfigError, ContractError
 from tests.factories import write_cache
-from tests.trained import shared_export, shared_place, train_on
+from tests.trained import shared_export, shared_place
 
 
 @pytest.fixture(scope="module")
@@ -102,14 +102,6 @@ def test_what_an_absent_modality_holds_changes_nothing(of_kind, column):
         assert (first[1][1, column] == 0).all()
         assert first[2][1, column] == 0
         assert (first[2][0] > 0).all()
-
-
-def test_the_sum_rule_is_exported_as_well(trained, tmp_path):
-    train_on(trained, tmp_path / "run", 'voting.rule="sum"')
-    info = export(tmp_path / "run", tmp_path / "out", int8=False)
-    assert info.voting == "sum"
-    assert info.figures[GRAPH_FILE]["same_top1"] == 1
-    assert INT8_FILE not in info.files
 
 
 def test_an_export_says_what_it_is_inside_the_graph_and_beside_it(trained, whole):
@@ -227,12 +219,17 @@ def test_a_graph_that_disagrees_is_refused():
         check_agreement({"largest_difference": 0.0, "same_top1": 0.0}, wanted)
 
 
-def test_a_student_of_the_default_configuration_is_small_enough_for_a_device(trained, tmp_path):
-    config = load_config("default", ["training.epochs=1"])
+def test_a_default_student_that_sums_is_exported_alone_and_small_enough_for_a_device(
+    trained, tmp_path
+):
+    config = load_config("default", ["training.epochs=1", 'voting.rule="sum"'])
     cache = open_cache(trained.cache, ["skeleton", "inertial"])
     protocol = str(trained.cache.with_name("one-out.toml"))
     train(cache, protocol, tmp_path / "run", kind="student", config=config, device="cpu")
-    run = load_run(tmp_path / "run")
-    write_graphs(run, describe(run), tmp_path, int8=True, archive=False)
-    assert (tmp_path / GRAPH_FILE).stat().st_size < 5e6
+    info = export(tmp_path / "run", tmp_path / "out", int8=False)
+    assert info.voting == "sum"
+    assert info.figures[GRAPH_FILE]["same_top1"] == 1
+    assert INT8_FILE not in info.files
+    quantise(tmp_path / "out" / GRAPH_FILE, tmp_path / INT8_FILE, info)
+    assert (tmp_path / "out" / GRAPH_FILE).stat().st_size < 5e6
     assert (tmp_path / INT8_FILE).stat().st_size < 2e6

@@ -1,22 +1,28 @@
-"""``dmft`` with its packages imported beforehand, for pages of many short commands.
+"""``dmft`` with its packages imported beforehand, for tests of many short commands.
 
-Half of what a short command costs is the import of PyTorch. Here one process imports everything
-and is forked for each command: same arguments, folder, environment, files, signals and exit code.
-The tutorial and the README run the installed command, so that what a fork hides is seen there.
+Nearly all of what a short command costs is the import of PyTorch. Here one process imports
+everything and is forked for each command: same arguments, folder, environment, files, signals and
+exit code. The tutorial, the README and the tests of kills run the command as it is, so that what a
+fork hides is seen there.
 
-    python tests/e2e/warm.py SOCKET                     serves
-    python -S -I tests/e2e/warm.py SOCKET -- ARGUMENTS  is a command
+    python tests/warm.py SOCKET                     serves
+    python -S -I tests/warm.py SOCKET -- ARGUMENTS  is a command
 """
 
 import atexit
+import contextlib
 import gc
 import json
 import os
 import select
+import shlex
 import signal
 import socket
+import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -105,6 +111,22 @@ def ask(path: str, arguments: list[str]) -> int:
     socket.send_fds(connection, [json.dumps(request).encode()], [0, 1, 2])
     code = connection.recv(1)
     return code[0] if code else 1
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[Path]:
+    """Serve from a new process for a while; gives the program ``dmft`` that asks it."""
+    root, program, address = Path(__file__).parents[1], folder / "dmft", folder / "socket"
+    command = [sys.executable, "-S", "-I", __file__, str(address), "--"]
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    program.chmod(0o755)
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([sys.executable, __file__, address], env=environment) as server:
+        while not address.exists():
+            assert server.poll() is None
+            time.sleep(0.1)
+        yield program
+        server.kill()
 
 
 if __name__ == "__main__":
