@@ -83,7 +83,7 @@ def distill(
     from contextlib import closing
 
     from dmft.commands.memory import open_within
-    from dmft.commands.show import ProgressCallback, figures_text, held_out_lines
+    from dmft.commands.show import ProgressCallback, figures_text, held_out_lines, stage_lines
     from dmft.config import RunConfig, change_config
     from dmft.models.own import find_own
     from dmft.runs.folder import fold_folders, read_info
@@ -129,7 +129,7 @@ def distill(
             callback=callback,
         )
     click.echo(figures_text(figures))
-    for line in held_out_lines(out) if validate else ():
+    for line in (*(held_out_lines(out) if validate else ()), *stage_lines(out)):
         click.echo(line)
     next_command = "evaluate" if figures.n_records else "export"
     click.echo(f"Next: dmft {next_command} {out}")

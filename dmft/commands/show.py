@@ -8,6 +8,7 @@ from pathlib import Path
 from dmft.evaluation.metrics import RunMetrics, majority_share
 from dmft.runs.folder import fold_folders, read_info
 from dmft.training import EpochReport
+from dmft.training.stages import ADVICE, read_stages
 from pipeline.common.progress_bar import ProgressBar
 
 LINES_A_FOLD = 5
@@ -111,6 +112,15 @@ def held_out_lines(run: Path) -> Iterator[str]:
             f"  held out of {info.spec.fold.name}: {whom}, {scores.n_records} records, accuracy "
             f"{scores.accuracy:.2%} after epoch {scores.epoch}, the {which}"
         )
+
+
+def stage_lines(run: Path) -> Iterator[str]:
+    """Where the time of a run's training went; nothing of a run that says nothing of it."""
+    report = read_stages(run)
+    if report.stages:
+        first, *table = report.said(ADVICE)
+        yield f"  training {first}"
+        yield from (f"  {line}" for line in table)
 
 
 def worst_confusions(metrics: RunMetrics, n: int = 3) -> list[str]:

@@ -76,7 +76,7 @@ def train(
     from contextlib import closing
 
     from dmft.commands.memory import open_within
-    from dmft.commands.show import ProgressCallback, figures_text, held_out_lines
+    from dmft.commands.show import ProgressCallback, figures_text, held_out_lines, stage_lines
     from dmft.config import RunConfig
     from dmft.models.own import find_own
     from dmft.protocols import fold_rules, load_protocol
@@ -123,7 +123,7 @@ def train(
             callback=callback,
         )
     click.echo(figures_text(figures))
-    for line in held_out_lines(out) if validate else ():
+    for line in (*(held_out_lines(out) if validate else ()), *stage_lines(out)):
         click.echo(line)
     if on == "all":
         click.echo(f"Next: dmft export {out} -o {out}-exported")

@@ -20,9 +20,12 @@ from dmft.data.memory import size_text
 from dmft.data.out_of_core import StoredPatches
 from dmft.data.prefetch import read_ahead
 from dmft.data.shuffle import ShuffleBuffer, epoch_order
+from pipeline.common.stages import Meter
 from pipeline.contract import ConfigError
 
 BATCHES_AHEAD = 4
+READING = "reading"
+"""The stage that takes records out of memory, or reads them in a thread of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,21 +77,29 @@ class BatchSource:
         """Where batches lie."""
         return self.labels.device
 
-    def batches(self, seed: int, epoch: int, size: int) -> Iterator[StoredBatch]:
+    def batches(
+        self, seed: int, epoch: int, size: int, meter: Meter | None = None
+    ) -> Iterator[StoredBatch]:
         """Yield every record once, ``size`` a batch, in the order of (seed, epoch).
+
+        What it does is measured by ``meter`` as :data:`READING`.
 
         Raises:
             ContractError: a chunk is damaged, or a present record is not finite.
         """
         order = epoch_order(self.rows, self.shuffle_buffer, seed, epoch)
+        meter = meter or Meter()
         gathered: Iterator[tuple[Tensor, dict[str, Tensor]]]
         if self.block_records:
-            gathered = read_ahead(self._gather(order, size), BATCHES_AHEAD)
+            meter.loops = {READING: (READING, 1)}
+            read = meter.made(READING, self._gather(order, size), lambda batch: len(batch[0]))
+            gathered = read_ahead(read, BATCHES_AHEAD)
         else:
-            gathered = (
+            taken = (
                 (rows, {name: stored[rows] for name, stored in self.patches.items()})
                 for rows in torch.split(order.to(self.device), size)
             )
+            gathered = meter.made(READING, taken, lambda batch: len(batch[0]))
         for rows, patches in gathered:
             rows = rows.to(self.device)
             yield StoredBatch(

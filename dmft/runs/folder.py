@@ -6,6 +6,7 @@
     checkpoint.safetensors  only while training   predictions.json  the votes behind them
     robustness.json    figures with failing modalities, where they were measured
     calibration.json   how sure is sure enough, and held-out.json what that was learnt from
+    stages.json        where the time of training went
 
 A run of several folds is a folder of such folders, ``fold-NAME``, with a ``folds.json``.
 """
@@ -29,6 +30,7 @@ CHECKPOINT_FILE, EPOCHS_FILE = "checkpoint.safetensors", "epochs.jsonl"
 METRICS_FILE, PREDICTIONS_FILE = "metrics.json", "predictions.json"
 ROBUSTNESS_FILE = "robustness.json"
 CALIBRATION_FILE, HELD_OUT_FILE = "calibration.json", "held-out.json"
+STAGES_FILE = "stages.json"
 MOST_PROBLEMS = 4
 """Lines that are said of a damaged file; one of an older version has a problem in every figure."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,17 @@ from dmft.training.log import EpochReport, RunLogger
 from dmft.training.losses import Objective, soft_targets
 from dmft.training.own_parts import Augmentation, Draws
 from dmft.training.schedule import learning_rate
+from dmft.training.stages import (
+    AUGMENTING,
+    BACKWARD,
+    DOUBT,
+    EVALUATING,
+    FORWARD,
+    KEEPING,
+    UPDATING,
+    TrainingStages,
+    wait_for_gpu,
+)
 from dmft.training.validation import HeldOut
 from pipeline.contract import ContractError
 
@@ -83,6 +94,9 @@ class Learner:
     held_out: HeldOut | None = None
     """Training people who are looked at after each epoch; None for nobody."""
 
+    stages: TrainingStages = field(default_factory=TrainingStages)
+    """Measures where the time goes."""
+
     @property
     def has_ended(self) -> bool:
         """Whether all epochs are done, or enough of them without a better one."""
@@ -116,14 +130,19 @@ class Learner:
         transfer = Augmenter(config=config.transfer, seed=transfer_seed, epoch=epoch)
         self.total, self.n_correct = (torch.zeros((), device=self.source.device) for _ in range(2))
         self.model.train()
-        stored_batches = self.source.batches(self.seed, epoch, config.training.batch_size)
+        meter, smoothing = self.stages.meter, config.training.label_smoothing
+        stored_batches = self.source.batches(self.seed, epoch, config.training.batch_size, meter)
+        if self.source.block_records:  # a thread reads: here one waits for it
+            stored_batches = meter.pulled(AUGMENTING, stored_batches)
         for number, stored in enumerate(stored_batches, start=epoch * self.n_steps):
-            set_dropout_keys(self.model, derive_seed(self.seed, number, "dropout"))
-            blend_seed = derive_seed(self.seed, number, "mixup")
-            batch = self.make_batch(stored, augmenter, config.training.label_smoothing, blend_seed)
-            if self.second_view:
-                blend_seed = derive_seed(self.seed, number, "transfer")
-                batch = batch.with_unlabelled(self.make_batch(stored, transfer, 0.0, blend_seed))
+            with meter.busy(AUGMENTING, len(stored.labels)):
+                set_dropout_keys(self.model, derive_seed(self.seed, number, "dropout"))
+                blend_seed = derive_seed(self.seed, number, "mixup")
+                batch = self.make_batch(stored, augmenter, smoothing, blend_seed)
+                if self.second_view:
+                    blend_seed = derive_seed(self.seed, number, "transfer")
+                    second = self.make_batch(stored, transfer, 0.0, blend_seed)
+                    batch = batch.with_unlabelled(second)
             yield Step(number=number, batch=batch, labels=stored.labels)
 
     def make_batch(
@@ -167,7 +186,8 @@ class Learner:
         Raises:
             ContractError: the loss is no longer finite.
         """
-        n_records = self.source.n_records
+        n_records, stages = self.source.n_records, self.stages
+        stages.seconds += seconds
         mean_loss = float(self.total) / n_records
         if not math.isfinite(mean_loss):
             raise ContractError(
@@ -175,7 +195,10 @@ class Learner:
                 "Lower training.learning_rate or set training.clip_norm, in a new folder."
             )
         self.state.done += 1
-        seen = self._look() if self.held_out is not None else None
+        seen = None
+        if self.held_out is not None:
+            with stages.behind(EVALUATING, len(self.held_out.rows)):
+                seen = self._look()
         if self.logger is not None:
             report = EpochReport(
                 epoch=self.state.done,
@@ -187,7 +210,8 @@ class Learner:
                 val_accuracy=None if seen is None else seen.accuracy,
                 val_macro_f1=None if seen is None else seen.macro_f1,
             )
-            self.logger.epoch(report, self.state)
+            with stages.behind(KEEPING):
+                self.logger.epoch(report, self.state)
 
     def _look(self) -> HeldOutScores:
         """Measure what the model would be now on those who are held out; keep it if it is best."""
@@ -222,7 +246,8 @@ class Learner:
             self.model.load_state_dict(self.state.best)
         elif self.config.training.average_decay > 0:
             self._take_average()
-        learn_reliability(self.model, self.source, self.transform, self.config, self.seed)
+        with self.stages.behind(DOUBT):
+            learn_reliability(self.model, self.source, self.transform, self.config, self.seed)
 
 
 def fit(learner: Learner) -> None:
@@ -232,14 +257,20 @@ def fit(learner: Learner) -> None:
         ContractError: what was kept is of another run, or the loss is no longer finite.
     """
     learner.begin()
+    meter = learner.stages.meter
     with deterministic():
         while not learner.has_ended:
             began = time.perf_counter()
             for step in learner.steps():
-                answer = answer_of(learner.model(step.batch.features, step.batch.present))
-                loss = learner.objective(answer, step.batch)
-                learner.state.optimizer.zero_grad()
-                torch.autograd.backward(loss)
-                learner.learn(step, answer, loss)
+                n_records = len(step.batch.present)
+                with meter.busy(FORWARD, n_records):
+                    answer = answer_of(learner.model(step.batch.features, step.batch.present))
+                    loss = learner.objective(answer, step.batch)
+                with meter.busy(BACKWARD, n_records):
+                    learner.state.optimizer.zero_grad()
+                    torch.autograd.backward(loss)
+                with meter.busy(UPDATING, n_records):
+                    learner.learn(step, answer, loss)
+            wait_for_gpu(learner.source.device, meter)
             learner.end_epoch(time.perf_counter() - began)
     learner.finish()

@@ -25,6 +25,8 @@ from dmft.models import Answer, answer_of
 from dmft.models.layers import SelfAttention
 from dmft.training.device import deterministic
 from dmft.training.loop import Learner, Step, fit
+from dmft.training.stages import BACKWARD, FORWARD, UPDATING, wait_for_gpu
+from pipeline.common.stages import Meter
 from pipeline.contract import ContractError
 
 
@@ -143,9 +145,17 @@ def fit_together(learners: Sequence[Learner]) -> list[ContractError | None]:
                 and not learner.has_ended
             ]
             began = time.perf_counter()
-            _run_epoch(stack, learners, running)
+            joint = Meter()
+            _run_epoch(stack, learners, running, joint)
+            wait_for_gpu(learners[0].source.device, joint)
             share = (time.perf_counter() - began) / max(len(running), 1)
             for position in running:
+                for stage in joint.report(share).stages:
+                    learners[position].stages.meter.add(
+                        stage.name,
+                        busy_s=stage.busy_s / len(running),
+                        n_items=learners[position].source.n_records,
+                    )
                 try:
                     learners[position].end_epoch(share)
                 except ContractError as error:
@@ -164,19 +174,27 @@ def _alone(learner: Learner) -> ContractError | None:
     return None
 
 
-def _run_epoch(stack: Stack, learners: Sequence[Learner], running: Sequence[int]) -> None:
+def _run_epoch(
+    stack: Stack, learners: Sequence[Learner], running: Sequence[int], joint: Meter
+) -> None:
+    """Train all for one epoch; ``joint`` measures what is done for all of them at once."""
     epochs = [learners[position].steps() for position in running]
     for next_steps in itertools.zip_longest(*epochs):
         steps = {p: step for p, step in zip(running, next_steps, strict=True) if step is not None}
-        answers = stack(*_side_by_side(steps, len(learners)))
-        own = {
-            p: Answer(answers.logits[p], answers.reliability[p]).at(slice(len(step.batch.present)))
-            for p, step in steps.items()
-        }
-        losses = {p: learners[p].objective(own[p], step.batch) for p, step in steps.items()}
-        stack.backward(torch.stack(list(losses.values())).sum())
+        with joint.busy(FORWARD):
+            answers = stack(*_side_by_side(steps, len(learners)))
+            own = {
+                p: Answer(answers.logits[p], answers.reliability[p]).at(
+                    slice(len(step.batch.present))
+                )
+                for p, step in steps.items()
+            }
+            losses = {p: learners[p].objective(own[p], step.batch) for p, step in steps.items()}
+        with joint.busy(BACKWARD):
+            stack.backward(torch.stack(list(losses.values())).sum())
         for position, step in steps.items():
-            learners[position].learn(step, own[position], losses[position])
+            with learners[position].stages.meter.busy(UPDATING, len(step.batch.present)):
+                learners[position].learn(step, own[position], losses[position])
 
 
 def _side_by_side(steps: Mapping[int, Step], n_models: int) -> tuple[dict[str, Tensor], Tensor]:

@@ -38,7 +38,7 @@ from dmft.runs.folder import (
     claim_folds,
     write_info,
 )
-from dmft.runs.spec import RunOutcome
+from dmft.runs.spec import HeldOutScores, RunOutcome
 from dmft.runs.trained import build_model, load_run, save_model
 from dmft.training.device import resolve_device
 from dmft.training.final import ON
@@ -46,6 +46,7 @@ from dmft.training.log import Callback, RunLogger
 from dmft.training.loop import Learner
 from dmft.training.own_parts import find_augment, find_loss
 from dmft.training.plan import Training, plan_training
+from dmft.training.stages import EVALUATING
 from dmft.training.together import fit_together
 from dmft.training.validation import HeldOut
 from pipeline.common.settings import to_table
@@ -200,7 +201,17 @@ def train_together(trainings: Sequence[Training]) -> list[RunMetrics | ContractE
     for position, learner in begun.items():
         if failures[position] is None:
             _complete(trainings[position], learner)
-    return [failures.get(i) or _metrics(training) for i, training in enumerate(trainings)]
+    ended: list[RunMetrics | ContractError] = []
+    for position, training in enumerate(trainings):
+        why = failures.get(position)
+        if why is not None or position not in begun:
+            ended.append(why or _metrics(training))
+            continue
+        stages = begun[position].stages
+        with stages.behind(EVALUATING, len(training.fold.test)):
+            ended.append(_metrics(training))
+        stages.write(training.folder)
+    return ended
 
 
 def _learner(training: Training) -> Learner:
@@ -286,12 +297,18 @@ def _complete(training: Training, learner: Learner) -> None:
         seconds_per_epoch=logger.seconds_per_epoch,
         model_sha256=file_sha256(saved),
         epochs_sha256=file_sha256(training.folder / EPOCHS_FILE),
-        held_out=None
-        if learner.held_out is None
-        else learner.held_out.measure(model, learner.kept_epoch),
+        held_out=_held_out_scores(learner),
     )
+    learner.stages.write(training.folder)
     write_info(training.folder, dataclasses.replace(training.info, outcome=outcome))
     logger.checkpoint.unlink(missing_ok=True)
+
+
+def _held_out_scores(learner: Learner) -> HeldOutScores | None:
+    if learner.held_out is None:
+        return None
+    with learner.stages.behind(EVALUATING, len(learner.held_out.rows)):
+        return learner.held_out.measure(learner.model, learner.kept_epoch)
 
 
 def _metrics(training: Training) -> RunMetrics:

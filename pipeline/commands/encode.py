@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 PEOPLE = ("subject", "person", "participant", "patient", "child", "user", "who")
 """What the column is called that protocols mostly go by."""
-TABLE_AFTER_S = 5.0
-"""An encode that is quicker says in one sentence what bound it; ``--json`` always says it all."""
 
 
 @click.command()
@@ -251,15 +249,7 @@ def _as_json(summary: Summary, seconds: float) -> dict[str, Any]:
         "encoded_now": summary.plan.n_pending,
         "seconds": round(seconds, 3),
         "fingerprint": summary.spec.fingerprint,
-        "stages": {
-            name: {
-                "seconds": round(report.seconds, 3),
-                "bound_by": report.bound_by.name if report.bound_by else None,
-                "says": report.sentence(ADVICE),
-                "stages": report.rows(),
-            }
-            for name, report in summary.stages.items()
-        },
+        "stages": {name: report.to_json(ADVICE) for name, report in summary.stages.items()},
         "failures": [
             {
                 "record": record_id,
@@ -283,10 +273,7 @@ def _print(summary: Summary, seconds: float, out: str) -> None:
             f"{spec.n_features}) {spec.dtype}"
         )
     for name, report in summary.stages.items():
-        click.echo(f"{name} was {report.sentence(ADVICE)}")
-        if report.seconds >= TABLE_AFTER_S:
-            for line in report.lines():
-                click.echo(f"  {line}")
+        click.echo(f"{name} " + "\n".join(report.said(ADVICE)))
     for line in failure_lines(summary.failures):
         click.echo(f"failed: {line}", err=True)
     n_failed, n_tried = len(summary.failures), summary.plan.n_pending

@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 
+TABLE_AFTER_S = 5.0
+"""What is quicker is said in one sentence; for machines all is said always."""
 MAIN = "main"
 """The loop of a stage of which nothing else is said; it has one thread."""
 
@@ -115,6 +117,7 @@ class StageReport:
         return [
             {
                 "stage": stage.name,
+                "loop": stage.loop,
                 "threads": stage.n_threads,
                 "busy": round(self.busy(stage), 4),
                 "waits_for_input": round(self._share(stage.input_s, stage), 4),
@@ -124,6 +127,40 @@ class StageReport:
             }
             for stage in self.stages
         ]
+
+    def to_json(self, advice: Mapping[str, str]) -> dict[str, Any]:
+        """For machines: the seconds, what bounds it, the sentence and the table."""
+        return {
+            "seconds": round(self.seconds, 3),
+            "bound_by": self.bound_by.name if self.bound_by else None,
+            "says": self.sentence(advice),
+            "stages": self.rows(),
+        }
+
+    @classmethod
+    def of_json(cls, content: Mapping[str, Any]) -> StageReport:
+        """The same again, but for what was rounded off."""
+        seconds, stages = float(content["seconds"]), []
+        for row in content["stages"]:
+            each = seconds * row["threads"]
+            stages.append(
+                Stage(
+                    name=row["stage"],
+                    loop=row["loop"],
+                    n_threads=row["threads"],
+                    busy_s=row["busy"] * each,
+                    input_s=row["waits_for_input"] * each,
+                    output_s=row["waits_for_output"] * each,
+                    n_items=row["items"],
+                )
+            )
+        return cls(seconds=seconds, stages=tuple(stages))
+
+    def said(self, advice: Mapping[str, str]) -> Iterator[str]:
+        """For people: what bounds it, and the table where it took long enough to matter."""
+        yield f"was {self.sentence(advice)}"
+        if self.seconds >= TABLE_AFTER_S:
+            yield from (f"  {line}" for line in self.lines())
 
     def lines(self) -> Iterator[str]:
         """The same for people."""

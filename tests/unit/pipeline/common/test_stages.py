@@ -49,6 +49,7 @@ def test_a_table_has_shares_of_the_time_of_a_stages_threads():
     row = report(DECODE).rows()[0]
     assert row == {
         "stage": "decoding",
+        "loop": "decoding",
         "threads": 4,
         "busy": 0.775,
         "waits_for_input": 0.05,
