@@ -176,6 +176,12 @@ def write_owned(
     return written
 
 
+def is_held(objects: Objects) -> bool | None:
+    """Whether somebody holds a cache; None where nothing here tells: see :data:`WATCH_S`."""
+    holder = Holder.read(objects, max(_claims(objects), default=0))
+    return holder.is_running if holder else None
+
+
 def _take(objects: Objects) -> Claim:
     mine, claims = Holder.this(), _claims(objects)
     newest = max(claims, default=0)

@@ -1,7 +1,8 @@
 """How far an encode is, for those who look from outside while it runs.
 
 Whoever holds a cache leaves a small object in it every few seconds (:mod:`pipeline.cache.lock`);
-whoever asks adds what the ledgers say. When the object has grown old, no encode is running.
+whoever asks adds what the ledgers say. On the holder's machine its process tells whether an encode
+is running, however slow its records are; elsewhere none is when the object has grown old.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.cache.checksums import PROGRESS
+from pipeline.cache.lock import WATCH_S, is_held
 from pipeline.cache.verify import count_states
 from pipeline.cache.writer import CacheStore
 
-STALE_AFTER_S = 15.0
 RECENT_S = 60.0
 """Over which the rate is taken: what came before may have been records of another kind."""
 FEWEST = 5
@@ -69,7 +70,9 @@ def read_status(location: str) -> dict[str, Any]:
         n_pending = store.spec.n_records - sum(counts.values())
         modalities[name] = {"done": counts.pop("present"), **counts, "pending": n_pending}
     note = json.loads(store.objects.read(PROGRESS) or b"{}")
-    running = bool(note) and time.time() - note["written_at"] < STALE_AFTER_S
+    running = is_held(store.objects)
+    if running is None:
+        running = bool(note) and time.time() - note["written_at"] < WATCH_S
     n_recent = note.get("n_recent", 0)  # nothing yet, while it plans
     rate = n_recent / max(note["recent_s"], 1e-9) if running and n_recent else 0.0
     waiting = {name: count for name, count in modalities.items() if count["pending"]}
