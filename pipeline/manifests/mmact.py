@@ -8,7 +8,7 @@ trial; the sensors that the person wears belong to all of its views and have no 
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
+from functools import lru_cache
 
 from pipeline.contract import ContractError
 from pipeline.manifests.place import Place
@@ -52,12 +52,12 @@ def place(path: str, classes: tuple[str, ...] = MMACT_CLASSES) -> Place | None:
     Raises:
         ContractError: a name that is almost a recording's.
     """
-    *folders, name = PurePosixPath(path).parts
+    *folders, name = (part for part in path.split("/") if part not in ("", "."))
     modality, stream = _source(name.lower(), [folder.lower() for folder in folders])
     levels: dict[str, int] = {}
     for folder in folders:
-        if match := LEVEL.fullmatch(folder):
-            level, number = match[1].lower(), int(match[2])
+        if said := _level(folder):
+            level, number = said
             if levels.setdefault(level, number) != number:
                 raise ContractError(
                     f"{path} is {level} {levels[level]} and {number}: wanted one folder of each"
@@ -70,7 +70,7 @@ def place(path: str, classes: tuple[str, ...] = MMACT_CLASSES) -> Place | None:
             f"{path} has no folder that names its {' and '.join(missing)}: wanted "
             f"{'/'.join(f'{level}N' for level in wanted)} in any order, N from 1"
         )
-    activity = PurePosixPath(name).stem.lower()
+    activity = name.rpartition(".")[0].lower()
     if activity not in MMACT_CLASSES:
         raise ContractError(
             f"{path} is of the activity {activity!r}: wanted one of {', '.join(MMACT_CLASSES)}"
@@ -89,6 +89,13 @@ def place(path: str, classes: tuple[str, ...] = MMACT_CLASSES) -> Place | None:
         trial=(subject, scene, session, label),
         view=camera,
     )
+
+
+@lru_cache(maxsize=4096)  # few folders, and many files in each
+def _level(folder: str) -> tuple[str, int] | None:
+    """Which part of the recording a folder says, and its number."""
+    match = LEVEL.fullmatch(folder)
+    return (match[1].lower(), int(match[2])) if match else None
 
 
 def _source(name: str, folders: list[str]) -> tuple[str | None, str]:

@@ -7,6 +7,7 @@ size: ``mmact-clips.csv`` with the columns subject, camera, scene, session, file
 from __future__ import annotations
 
 import csv
+from functools import lru_cache
 from pathlib import Path
 
 from pipeline.common.settings import shipped_folder
@@ -38,6 +39,7 @@ def is_shipped(file: Path) -> bool:
     return file.resolve().is_relative_to(shipped_folder().resolve())
 
 
+@lru_cache(maxsize=3)  # MMAct's takes seconds, and a manifest never changes
 def shipped_manifest(dataset: str, n_classes: int | None = None) -> Manifest:
     """The manifest of a published data set.
 
