@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Teach a run when to say that it does not know.")
-@click.argument("run", type=options.PATH)
+@click.argument("run", type=options.RUN)
 @click.option(
     "--coverage",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -34,6 +34,21 @@ class CachePath(click.Path):
         return super().convert(f"/{rest.lstrip('/')}" if separator else value, param, ctx)
 
 
+class RunPath(click.Path):
+    """A run: its folder, or the URL of where it was published, from which it is brought here."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the folder, or the one that it was brought into."""
+        scheme, separator, rest = str(value).partition("://")
+        if not separator or scheme == "file" or ctx.resilient_parsing:
+            return super().convert(f"/{rest.lstrip('/')}" if separator else value, param, ctx)
+        from dmft.runs.published import brought_run
+        from pipeline.common.progress_bar import ProgressBar
+
+        with ProgressBar() as bar:
+            return brought_run(str(value), bar.follow("fetching", "objects"))
+
+
 class ShippedName(click.Path):
     """The name of what ships in a folder of ``data_manifests``, or a file; Tab offers both."""
 
@@ -76,6 +91,7 @@ class Setting(click.types.StringParamType):
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 SEED = click.IntRange(0, 2**63 - 1)
 CACHE = CachePath(path_type=Path)
+RUN = RunPath(path_type=Path)
 
 protocol = click.option(
     "--protocol",

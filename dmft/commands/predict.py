@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dmft.commands import options
+
 if TYPE_CHECKING:
     from dmft.recognise.live import Row
     from dmft.recognise.predict import Prediction
@@ -23,7 +25,7 @@ SHOWN_PROBLEMS = 5
 
 
 @click.command(short_help="Raw recordings to activities.")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=options.RUN)
 @click.argument("files", nargs=-1)
 @click.option(
     "--raw",

@@ -13,8 +13,10 @@ from pathlib import Path
 from dmft.data.coverage import comparable
 from dmft.evaluation.averages import mean_of_folds
 from dmft.evaluation.calibration import read_calibration
+from dmft.evaluation.fault_scores import INTACT, read_faults, suite_scores
 from dmft.evaluation.metrics import Matrix, RunMetrics, majority_share, read_metrics
 from dmft.evaluation.significance import bootstrap_macro_f1, wilson
+from dmft.reports.compare import mean_faults
 from dmft.reports.format import METRIC_NAMES, count, hits_of, interval, percent
 from dmft.runs.folder import FOLDS_FILE, METRICS_FILE, fold_folders, read_info
 from dmft.runs.in_words import trained_on
@@ -49,11 +51,12 @@ def run_card(folder: Path) -> str:
         _purpose(infos, several=several),
         _data(infos),
         _figures(infos, metrics),
+        _failing(folders, infos),
         _limits(infos[0], metrics, is_calibrated=None not in calibrated),
         _use(infos, several=several),
         _origin(infos),
     )
-    return "\n".join(line for part in parts for line in (*part, ""))
+    return "\n".join(line for part in map(list, parts) if part for line in (*part, ""))
 
 
 def _head(info: RunInfo) -> Iterator[str]:
@@ -168,6 +171,28 @@ def _figures(infos: Sequence[RunInfo], metrics: RunMetrics | None) -> Iterator[s
         for subset in metrics.missing_modalities:
             names = ", ".join(subset.modalities)
             yield f"| {names} | {percent(subset.accuracy)} | {percent(subset.macro_f1)} |"
+
+
+def _failing(folders: Sequence[Path], infos: Sequence[RunInfo]) -> Iterator[str]:
+    """What is left with a modality at fault, where ``dmft robustness`` has measured it."""
+    measured = [read_faults(each, info) for each, info in zip(folders, infos, strict=True)]
+    if not (means := mean_faults(measured)):
+        return
+    metric = infos[0].source.protocol.metric
+    learnt_from = infos[0].spec.config.doubt.faults if infos[0].spec.config.doubt.epochs else ()
+    yield from (
+        "## Failing modalities",
+        "",
+        f"The {METRIC_NAMES[metric]} on the same records with one modality at fault, a mean over "
+        "modalities and sizes of the fault; with none at fault it is "
+        f"{percent(means[INTACT].score(metric))}.",
+        "",
+        f"| fault | {METRIC_NAMES[metric]} | met in training |",
+        "| --- | --: | --- |",
+    )
+    for family, score in suite_scores(means, metric, learnt_from).families.items():
+        met = "yes" if family in learnt_from else "no"
+        yield f"| {family} | {percent(score)} | {met} |"
 
 
 def _plain(name: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -223,8 +223,12 @@ def faulty_modalities(run: Measured) -> Iterator[tuple[str, Scores]]:
 
 def fault_means(setting: Setting) -> dict[str, FaultScores]:
     """Scores by fault, means over folds and runs; empty where not all of them were measured."""
-    measured = [fold.faults for run in setting.whole for fold in run.folds]
-    if not all(measured):
+    return mean_faults([fold.faults for run in setting.whole for fold in run.folds])
+
+
+def mean_faults(measured: Sequence[Mapping[str, FaultScores]]) -> dict[str, FaultScores]:
+    """Means of what several models score by fault; empty where not all of them were measured."""
+    if not measured or not all(measured):
         return {}
     names = [name for name in measured[0] if all(name in faults for faults in measured)]
     return {name: mean_scores([faults[name] for faults in measured]) for name in names}

@@ -1,6 +1,7 @@
 """A run is brought elsewhere whole and finished, and answers there as here."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from cli import dmft
 from dmft.data import open_cache
+from dmft.evaluation.fault_scores import INTACT, FaultScores, SavedFaults
 from dmft.evaluation.metrics import read_metrics
 from dmft.evaluation.significance import wilson
 from dmft.notebook import load
@@ -17,10 +19,25 @@ from dmft.protocols import FoldRule
 from dmft.protocols.folds import EVERY_RECORD
 from dmft.reports.card import MARK, run_card
 from dmft.reports.format import hits_of, interval, percent
+from dmft.runs.files import write_json
 from dmft.runs.folder import read_info, write_info
 from dmft.runs.published import run_checksums
 from dmft.runs.trained import load_run
+from pipeline.common.settings import to_table
 from pipeline.contract import ContractError
+
+
+def fault_scores(accuracy):
+    return FaultScores(
+        accuracy=accuracy,
+        macro_f1=accuracy,
+        n_records=4,
+        confidence=0.5,
+        answered={},
+        wrong={"0.5": 0.1},
+        reliability={},
+        by_severity={},
+    )
 
 
 @pytest.fixture
@@ -63,6 +80,14 @@ def test_its_card_says_what_it_is_for_what_it_reached_and_what_is_not_known(run,
     assert "Probabilities are not calibrated" in card
     assert read_info(run).finished.model_sha256 in card
     assert str(run) not in card
+    assert "## Failing modalities" not in card
+    saved = {INTACT: fault_scores(0.9), "frozen skeleton": fault_scores(0.5)}
+    info = read_info(run)
+    faults = SavedFaults(model_sha256=info.finished.model_sha256, faults=saved)
+    write_json(run / "robustness.json", to_table(faults))
+    card = run_card(run)
+    assert "with none at fault it is 90.00 %." in card
+    assert re.search(r"\n\| frozen \| 50\.00 % \| (yes|no) \|\n", card)
     everyone = replace(read_info(run).spec, fold=FoldRule(name=EVERY_RECORD, train={}, test={}))
     write_info(run, replace(read_info(run), spec=everyone))
     assert "None: no record was left to measure it on." in run_card(run)
@@ -107,7 +132,6 @@ def test_it_is_loaded_from_where_it_was_published(run, place, tmp_path, monkeypa
 
 
 def test_several_folds_come_with_what_names_them(run, tmp_path):
-    from dmft.runs.files import write_json
 
     folds = tmp_path / "folds"
     shutil.copytree(run, folds / "fold-a")
