@@ -31,6 +31,8 @@ READERS = {
     ".zip": "images",
 }  # fmt: skip
 """Ending to the reader of such files."""
+_RATE = re.compile(r"(?<![0-9.])([1-9][0-9]{0,3}) ?hz(?![a-z])", re.IGNORECASE)
+"""A rate in a path, as in ``wrist_32Hz``."""
 GUESS = "# ?"
 """Marks a line of a draft as one."""
 MAX_FILES = 20_000
@@ -69,7 +71,8 @@ def draft(
     groups: dict[tuple[str, int], list[str]] = {}
     for path in sorted(paths)[:MAX_FILES]:
         pure = PurePosixPath(path)
-        if pure.suffix.lower() in READERS and not pure.name.startswith("."):
+        is_read = pure.suffix.lower() in READERS and not pure.name.startswith(".")
+        if is_read and path.isprintable():  # what is not cannot stand in a description
             groups.setdefault((pure.suffix.lower(), len(pure.parts)), []).append(path)
     groups = {key: those for key, those in groups.items() if len(those) > 1}
     lines.append("")
@@ -186,6 +189,10 @@ def _of_files(reader: str, paths: Sequence[str], look: Look) -> list[str]:
     if kind == "series":
         lines += [remark] if (remark := codes_of_text(content)) else []
         lines += ['unit = ""  # ? such as "g", with the factor that makes it that', "factor = 1.0"]
+    named = _RATE.search(paths[0])
+    if named is not None:
+        rate = f"rate_hz = {named[1]}  # ? by the name of {paths[0][: named.end()]}"
+        lines = [rate if line.startswith("rate_hz = ") else line for line in lines]
     return [*lines, ""]
 
 

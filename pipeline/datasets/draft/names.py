@@ -20,6 +20,7 @@ _CALLED = {
 }  # fmt: skip
 """Letters before a number to what the number probably is."""
 _NUMBERED = re.compile(r"([A-Za-z]+)([0-9]+)")
+_BRACKETED = re.compile(r"\(([0-9]+)\)")
 _MARK = "\0"
 _DATE = re.compile(r"(?<![A-Za-z0-9])[0-9]+(?:[-_. T][0-9]+){2,}(?![A-Za-z0-9])")
 _AROUND = re.compile(rf"(.*?)([-_ .]*)({_MARK})([-_ .]*)(.*)")
@@ -165,6 +166,8 @@ def _folder(names: list[str]) -> list[list[str]]:
 
 
 def _form(text: str) -> str:
+    if _BRACKETED.fullmatch(text):
+        return "1"
     return "1" if text.isdecimal() else "a1" if _NUMBERED.fullmatch(text) else "a"
 
 
@@ -198,6 +201,8 @@ def _field(texts: list[str], is_label: bool, used: dict[str, int]) -> str:
         (prefix,) = prefixes
         name = _free(_CALLED.get(prefix.lower(), prefix.lower()), used)
         return f"{prefix}{{{name}:d}}"
+    if all(map(_BRACKETED.fullmatch, texts)):  # as systems number copies: walk (2).txt
+        return f"({{{_free('number', used)}:d}})"
     if all(text.isdecimal() for text in texts):
         return f"{{{_free('number', used)}:d}}"
     if all(numbered) and all(len(prefix) <= 2 for prefix in prefixes):

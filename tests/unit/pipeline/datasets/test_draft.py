@@ -50,11 +50,17 @@ def test_modalities_are_told_apart_by_the_end_of_names(tmp_path: Path) -> None:
     assert made.modalities["wrist"].reading.streams["wrist"].columns == ("x", "y")
 
 
-@pytest.mark.parametrize("names", [(), ("a.csv",), ("x.doc", "y.doc"), ("a.csv", "b.csv", "ö.csv")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        (), ("a.csv",), ("x.doc", "y.doc"), ("a.csv", "b.csv", "ö.csv"),
+        ("a\n1.csv", "b\n2.csv"), ("w\udce4lk_1.csv", "w\udce4lk_2.csv"),
+    ],
+)  # fmt: skip
 def test_a_draft_of_anything_is_toml(tmp_path: Path, names: tuple[str, ...]) -> None:
     for name in names:
         (tmp_path / name).write_bytes(b"\xff\x00;'\"\n")
-    assert tomllib.loads(drafted(tmp_path))["name"]
+    assert tomllib.loads(drafted(tmp_path).encode().decode())["name"]
 
 
 def test_a_label_of_one_or_two_words_is_the_part_that_varies(tmp_path: Path) -> None:
@@ -86,6 +92,21 @@ def test_a_few_labels_of_one_word_among_many_of_two_are_no_other_files(tmp_path:
     manifest = list_described(made, listed, RawTree(tmp_path), where="it", jobs=1).manifest
     assert manifest.classes == ("Walk", "brush_teeth", "climb_stairs")
     assert set(manifest.description["values"]["subject"]) == {"f0", "f1", "f2", "f3"}
+
+
+def test_numbers_in_brackets_and_a_rate_in_a_name_are_understood(tmp_path: Path) -> None:
+    folder = tmp_path / "Wrist 32Hz"
+    folder.mkdir()
+    for n, name in enumerate(("Walk", "Brush Teeth", "Sit down-chair") * 2):
+        (folder / f"p{n % 3:02d} {name} ({n + 1}).dat").write_text("1,2,3,\n4,5,6,\n")
+    text = drafted(tmp_path)
+    made = parse_description(tomllib.loads(text), where="the draft")
+    pattern = "Wrist 32Hz/p{subject:d} {label} ({number:d}).dat"
+    assert made.modalities["sensor"].patterns["sensor"] == pattern
+    assert made.modalities["sensor"].reading.streams["sensor"].rate_hz == 32
+    assert "rate_hz = 32  # ? by the name of Wrist 32Hz\n" in text
+    listed, _ = list_tree(made, RawTree(tmp_path))
+    assert {each.label for each in listed} == {"Walk", "Brush Teeth", "Sit down-chair"}
 
 
 def test_dates_before_a_label_do_not_run_into_it(tmp_path: Path) -> None:
