@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from dmft.commands import options
+from dmft.commands import kinds
 from pipeline.common.files import replacing
 
 SHOWN = 5
@@ -17,7 +17,7 @@ SHOWN = 5
 
 
 @click.command(short_help="Name records that deserve a look.")
-@click.argument("cache", metavar="CACHE", type=options.CACHE)
+@click.argument("cache", metavar="CACHE", type=kinds.CACHE)
 @click.argument("runs", metavar="[RUN]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--protocol", help="A name or a file: near-duplicates and files across its folds.")
 @click.option(

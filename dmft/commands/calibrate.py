@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dmft.commands import options
+from dmft.commands import kinds, options
 from dmft.commands.memory import memory_option, trust_option
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Teach a run when to say that it does not know.")
-@click.argument("run", type=options.RUN)
+@click.argument("run", type=kinds.RUN)
 @click.option(
     "--coverage",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import click
 
-from dmft.commands import options
+from dmft.commands import kinds, options
 from dmft.commands.memory import memory_option, trust_option
 
 
 @click.command(short_help="Distil a trained teacher into a student.")
-@click.argument("cache", type=options.CACHE)
+@click.argument("cache", type=kinds.CACHE)
 @click.option(
     "--teacher",
     "teachers",
     required=True,
     multiple=True,
-    type=options.PATH,
+    type=kinds.PATH,
     help="A teacher's run folder; given several times, they answer in turn: their mean is taught, "
     "at the price of one.",
 )
@@ -30,7 +30,7 @@ from dmft.commands.memory import memory_option, trust_option
 )
 @click.option(
     "--figures-of",
-    type=options.PATH,
+    type=kinds.PATH,
     help="Of a teacher on every record: the run of all folds whose figures say what to expect.",
 )
 @options.run_folder
@@ -42,7 +42,7 @@ from dmft.commands.memory import memory_option, trust_option
 @click.option("--temperature", type=float, help="temp of Eq. (13). [default: the configuration's]")
 @click.option("--hard-weight", type=float, help="w_CS of Eq. (15). [default: the configuration's]")
 @click.option(
-    "--seed", type=options.SEED, help="Source of everything random. [default: the teacher's]"
+    "--seed", type=kinds.SEED, help="Source of everything random. [default: the teacher's]"
 )
 @options.configuration("the teacher's")
 @options.changes("As student.layers=2; repeatable.")

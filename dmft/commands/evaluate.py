@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from dmft.commands import options
+from dmft.commands import kinds, options
 from dmft.commands.memory import memory_option, say_residency, trust_option
 
 
 @click.command(short_help="Measure a run on its test fold.")
-@click.argument("run", type=options.RUN)
+@click.argument("run", type=kinds.RUN)
 @options.measured_cache("Measure on this cache. [default: the one that the run was trained on]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, confusion matrix included.")
 @options.json_output

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dmft.commands import options
+from dmft.commands import kinds, options
 from dmft.commands.memory import trust_option
 from pipeline.common.cores import n_cores
 from pipeline.common.progress_bar import ProgressBar
@@ -32,11 +32,11 @@ def parse_together(context: click.Context, parameter: click.Parameter, text: str
 
 
 @click.command(short_help="Train a whole grid of models, resumably.")
-@click.argument("file", metavar="FILE", required=False, type=options.ShippedName("experiments"))
-@click.option("--cache", type=options.CACHE, help="The feature cache.  [required]")
+@click.argument("file", metavar="FILE", required=False, type=kinds.ShippedName("experiments"))
+@click.option("--cache", type=kinds.CACHE, help="The feature cache.  [required]")
 @click.option(
     "--out",
-    type=options.PATH,
+    type=kinds.PATH,
     help="Folder of results; several experiments may share one.  [required]",
 )
 @click.option(
@@ -69,14 +69,14 @@ def parse_together(context: click.Context, parameter: click.Parameter, text: str
     "--protocol",
     "protocols",
     multiple=True,
-    type=options.ShippedName("protocols"),
+    type=kinds.ShippedName("protocols"),
     metavar="NAME",
     help="Only this protocol of the file's; repeatable. [default: all]",
 )
 @click.option("--seeds", help="Instead of the file's, separated by commas.")
 @click.option(
     "--config",
-    type=options.ShippedName("configs"),
+    type=kinds.ShippedName("configs"),
     metavar="NAME|FILE",
     help="Instead of the file's: default, paper, paper-sizes, or a TOML file.",
 )

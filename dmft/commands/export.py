@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from dmft.commands import options
+from dmft.commands import kinds
 from dmft.commands.memory import trust_option
 
 
 @click.command(short_help="A run as ONNX, to use without PyTorch.")
-@click.argument("run", type=options.RUN)
+@click.argument("run", type=kinds.RUN)
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), help="The export's folder."
 )

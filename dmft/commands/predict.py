@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dmft.commands import options
+from dmft.commands import kinds
 
 if TYPE_CHECKING:
     from dmft.recognise.live import Row
@@ -25,7 +25,7 @@ SHOWN_PROBLEMS = 5
 
 
 @click.command(short_help="Raw recordings to activities.")
-@click.argument("run", type=options.RUN)
+@click.argument("run", type=kinds.RUN)
 @click.argument("files", nargs=-1)
 @click.option(
     "--raw",

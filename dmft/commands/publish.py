@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dmft.commands import options
+from dmft.commands import kinds, options
 from pipeline.common.every_command import Destination
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def publish(source: str, destination: str, replace: bool, as_json: bool) -> None
 
 @click.command(short_help="Bring a published cache or run into a folder, verified.")
 @click.argument("source")
-@click.argument("out", type=options.PATH, cls=Destination)
+@click.argument("out", type=kinds.PATH, cls=Destination)
 @options.json
 def fetch(source: str, out: Path, as_json: bool) -> None:
     """Bring SOURCE, a published cache or run, into the folder OUT.

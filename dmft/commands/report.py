@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dmft.commands import options
+from dmft.commands import kinds
 
 
 @click.command(short_help="Show runs on one page, to read in a browser or to send.")
@@ -21,7 +21,7 @@ from dmft.commands import options
 )
 @click.option(
     "--cache",
-    type=options.CACHE,
+    type=kinds.CACHE,
     help="Where the runs' cache is now. [default: where it was; the report needs none]",
 )
 @click.option(

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from dmft.commands import options
+from dmft.commands import kinds
 
 FORMATS = ("table", "csv", "json")
 
 
 @click.command(short_help="List runs by what they are, and choose some.")
-@click.argument("folders", nargs=-1, required=True, type=options.PATH)
+@click.argument("folders", nargs=-1, required=True, type=kinds.PATH)
 @click.option(
     "--where",
     metavar="CONDITION",

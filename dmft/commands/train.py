@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from dmft.commands import options
+from dmft.commands import kinds, options
 from dmft.commands.memory import memory_option, trust_option
 
 
@@ -23,7 +23,7 @@ from dmft.commands.memory import memory_option, trust_option
 @options.validation
 @click.option(
     "--figures-of",
-    type=options.PATH,
+    type=kinds.PATH,
     help="With --on all: the run of all folds whose figures say what to expect.",
 )
 @options.loss

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dmft.commands import options
+from dmft.commands import kinds, options
 from dmft.commands.memory import trust_option
 from pipeline.common.cores import n_cores
 from pipeline.common.progress_bar import ProgressBar
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 @click.option(
     "--space",
     required=True,
-    type=options.PATH,
+    type=kinds.PATH,
     metavar="FILE",
     help="TOML: keys of --set, each with a list of values or { low = .., high = .. }.",
 )
-@click.option("-o", "--out", required=True, type=options.PATH, help="The search's folder.")
+@click.option("-o", "--out", required=True, type=kinds.PATH, help="The search's folder.")
 @options.what_is_trained(
     on_all="all: choose by every record, for 'dmft train --on all'; no figure is left to quote.",
     model=options.model(
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--teacher",
-    type=options.ShippedName("configs"),
+    type=kinds.ShippedName("configs"),
     metavar="NAME|FILE|RUN",
     help="Choose settings of a distilled student, whose teachers are of this configuration, or of "
     "that of a run. They are trained anew without those held out.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from dmft.commands import options
+from dmft.commands import kinds
 
 
 def offered(kind: click.ParamType, incomplete: str) -> list[str]:
@@ -15,10 +15,10 @@ def offered(kind: click.ParamType, incomplete: str) -> list[str]:
 
 def test_shipped_names_are_offered_then_files():
     names = ["utd-50-50", "utd-loso", "utd-one-in", "utd-two-out"]
-    assert offered(options.ShippedName("protocols"), "utd") == [*names, "utd"]
-    assert "table-1" in offered(options.ShippedName("experiments"), "")
+    assert offered(kinds.ShippedName("protocols"), "utd") == [*names, "utd"]
+    assert "table-1" in offered(kinds.ShippedName("experiments"), "")
 
 
 def test_the_keys_of_settings_are_offered():
-    assert offered(options.Setting(), "training.e") == ["training.epochs="]
-    assert "distill.temperature=" in offered(options.Setting(), "distill")
+    assert offered(kinds.Setting(), "training.e") == ["training.epochs="]
+    assert "distill.temperature=" in offered(kinds.Setting(), "distill")
