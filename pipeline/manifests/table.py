@@ -6,6 +6,7 @@ modality or a stream, and all others as attributes. Cells are texts; an empty on
 
 from __future__ import annotations
 
+import csv
 import re
 import zipfile
 from collections.abc import Sequence
@@ -213,9 +214,12 @@ def read_trials(trials: Path) -> pd.DataFrame:
     ending = trials.suffix.lower()
     try:
         if ending in (".csv", ".tsv", ".txt"):
+            separator = "," if ending == ".csv" else "\t"
+            with trials.open(encoding="utf-8-sig", newline="") as file:
+                _check_width(trials, next(csv.reader(file, delimiter=separator), []))
             table = pd.read_csv(
                 trials,
-                sep="," if ending == ".csv" else "\t",
+                sep=separator,
                 header=None,
                 dtype=str,
                 na_filter=False,
@@ -237,19 +241,23 @@ def read_trials(trials: Path) -> pd.DataFrame:
             f"{trials} needs a package that is not installed ({error.name or error}): pip install "
             "'dmft[tables]', or save it as .csv"
         ) from error
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, csv.Error, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or error
         raise ContractError(f"{trials} cannot be read: {reason}") from error
     if not len(cells):
         raise ContractError(f"{trials} is empty: wanted a header and a row a record")
     header = [str(name).strip() for name in cells[0]]
-    if len(header) > MAX_COLUMNS:
-        raise ContractError(f"{trials} has {len(header)} columns: wanted at most {MAX_COLUMNS}")
+    _check_width(trials, header)
     if twice := sorted({name for name in header if name and header.count(name) > 1}):
         raise ContractError(f"{trials} has the columns {twice} twice: wanted each name once")
     made = pd.DataFrame(list(cells[1:]), columns=pd.Index(header), dtype=object)
     made = made.loc[:, [bool(name) for name in header]]
     return made.apply(lambda column: column.map(str.strip))
+
+
+def _check_width(trials: Path, header: Sequence[str]) -> None:
+    if len(header) > MAX_COLUMNS:
+        raise ContractError(f"{trials} has {len(header)} columns: wanted at most {MAX_COLUMNS}")
 
 
 def _texts(rows: Sequence[Sequence[Any]]) -> list[list[str]]:
