@@ -28,4 +28,4 @@ ONE_THREAD: Mapping[str, str] = MappingProxyType(
 """Of every numerical library, as Dask sets it: a core has a worker."""
 OF_SIGNALS = ("distributed", "pipeline.encode.worker", "zarr")
 OF_FRAMES = (*OF_SIGNALS, "torch", "torchvision", "av", "pipeline.encoders.frames")
-"""Nothing of a GPU is touched by importing these."""
+"""Importing these starts no thread and touches no GPU."""

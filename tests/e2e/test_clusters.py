@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import forkserver
 
+import psutil
 import pytest
 from distributed import get_worker
 
 from pipeline.cache.verify import verify
 from pipeline.cache.writer import CacheStore
+from pipeline.common.spawning import forking
 from pipeline.contract import ConfigError
 from pipeline.encode.dask_run import ATTRIBUTE, EncoderPlugin, cluster, run_tasks
 from pipeline.encode.job import worker_settings
@@ -85,10 +90,23 @@ def test_a_cpu_worker_has_one_thread_whatever_the_number_of_workers(tree, tmp_pa
 def test_frames_have_the_same_bits_whatever_the_number_of_workers(tmp_path):
     raw = write_raw(tmp_path / "raw", record_ids(3), ("depth",), n_frames=5)
     config = EncodingConfig(depth=DepthEncoding(**SMALL_FRAMES))
+    n_threads = []
+
+    @contextmanager
+    def watched(*what):
+        with forking(*what) as method:
+            yield method
+            if method == "forkserver":  # which has imported PyTorch and Dask
+                server = psutil.Process(forkserver._forkserver._forkserver_pid)
+                n_threads.append(server.num_threads())
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.cache.writer.MAX_CHUNK_RECORDS", 1)
         encode_here(raw, tmp_path / "here", config=config)
+        patch.setattr("pipeline.encode.job.forking", watched)
         encode_here(raw, tmp_path / "two", config=config, n_workers=2)
+    if sys.platform == "linux":
+        assert n_threads == [1], "threads, of OpenMP or BLAS, would not survive the fork"
     assert_same_arrays(arrays_of(tmp_path / "here"), arrays_of(tmp_path / "two"))
 
 

@@ -15,7 +15,6 @@ import pytest
 
 import pipeline.common.spawning as spawning_module
 from pipeline.common.spawning import each_done, forking, quicker_here
-from pipeline.encode.processes import OF_FRAMES, ONE_THREAD
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -98,19 +97,3 @@ def test_processes_are_forked_from_one_that_has_imported_and_goes_with_the_block
         assert server.num_threads() == 1, "threads would not survive a fork"
     assert not server.is_running()
     assert not multiprocessing.active_children()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems spawn")
-def test_what_workers_import_beforehand_is_there_and_starts_no_thread():
-    """OpenMP's and BLAS's would be broken by the fork, and nothing of a GPU may be begun."""
-    code = f"""
-import importlib, os, sys
-for name in {OF_FRAMES!r}: importlib.import_module(name)
-torch = sys.modules.get("torch")
-print(len(os.listdir("/proc/self/task")), torch is not None and torch.cuda.is_initialized())
-"""
-    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == ["1", "False"]
