@@ -61,9 +61,11 @@ def calibrate(
     from dmft.evaluation.predictions import read_predictions
     from dmft.runs.folder import PREDICTIONS_FILE, fold_folders, read_info
     from dmft.training.calibrate import calibrate as learn
+    from dmft.training.device import resolve_device
     from pipeline.common.progress_bar import ProgressBar
     from pipeline.common.settings import to_table
 
+    device = resolve_device(device).type
     caches = RunCaches(cache_path, memory=memory_budget(memory, device), trust=trust)
     tables, lines = {}, []
     for folder in fold_folders(run):

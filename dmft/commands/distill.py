@@ -82,19 +82,10 @@ def distill(
     """
     from contextlib import closing
 
-    from dmft.commands.memory import open_within
-    from dmft.commands.show import ProgressCallback, figures_text, held_out_lines, stage_lines
     from dmft.config import RunConfig, change_config
-    from dmft.models.own import find_own
     from dmft.runs.folder import fold_folders, read_info
-    from dmft.training.distill import distill as run
-    from dmft.training.own_parts import find_augment, find_loss, own_callback
-    from dmft.training.trackers import Callbacks, log_to
 
     own = None if model == "student" else model
-    find_own(own)  # before the cache is read
-    find_loss(loss)
-    find_augment(augment)
     folders = fold_folders(teachers[0])
     first = read_info(folders[0]).spec
     all_changes = (
@@ -107,6 +98,19 @@ def distill(
     if print_config:
         options.print_settings(settings, config or "default")
         return
+    # PyTorch from here on, so that a wrong word is not answered seconds later.
+    from dmft.commands.memory import open_within
+    from dmft.commands.show import ProgressCallback, figures_text, held_out_lines, stage_lines
+    from dmft.models.own import find_own
+    from dmft.training.device import resolve_device
+    from dmft.training.distill import distill as run
+    from dmft.training.own_parts import find_augment, find_loss, own_callback
+    from dmft.training.trackers import Callbacks, log_to
+
+    device = resolve_device(device).type
+    find_own(own)  # before the cache is read
+    find_loss(loss)
+    find_augment(augment)
     logged = settings if isinstance(settings, RunConfig) else None
     opened = open_within(cache, first.modalities, memory, device, trust=trust)
     progress = ProgressCallback(len(folders))

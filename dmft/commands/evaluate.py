@@ -34,9 +34,11 @@ def evaluate(
     from dmft.commands.show import figures_text
     from dmft.data import memory_budget
     from dmft.evaluation.evaluate import evaluate as measure
+    from dmft.training.device import resolve_device
     from pipeline.common.progress_bar import ProgressBar
     from pipeline.common.settings import to_table
 
+    device = resolve_device(device).type
     budget = memory_budget(memory, device)
     with ProgressBar() as bar:
         metrics = measure(

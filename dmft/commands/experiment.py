@@ -119,6 +119,7 @@ def experiment(
     assert cache is not None
     from dmft.data.cache import open_columns
     from dmft.experiments.grid import override
+    from dmft.training.device import resolve_device
 
     asked = override(
         load_experiment(file),
@@ -128,6 +129,7 @@ def experiment(
         modalities=modalities,
         protocols=protocols,
     )
+    device = resolve_device(device).type
     rows = plan_rows(asked, open_columns(cache, trust=trust), device, may_share=not forbid_shared)
     if only_list:
         for row in rows:

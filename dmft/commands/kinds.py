@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,13 @@ class CachePath(click.Path):
                 path = mirror_of(str(value), bar.follow("opening", "objects"))
             click.echo(said(path), err=True)
             return path
-        return super().convert(f"/{rest.lstrip('/')}" if separator else value, param, ctx)
+        named = f"/{rest.lstrip('/')}" if separator else value
+        here = Path(os.fsdecode(super().convert(named, param, ctx)))
+        if not ctx.resilient_parsing:
+            from dmft.data.absent import refuse_absent
+
+            refuse_absent(here)  # before anything imports PyTorch
+        return here
 
 
 class RunPath(click.Path):
@@ -33,7 +40,13 @@ class RunPath(click.Path):
         """Return the folder, or the one that it was brought into."""
         scheme, separator, rest = str(value).partition("://")
         if not separator or scheme == "file" or ctx.resilient_parsing:
-            return super().convert(f"/{rest.lstrip('/')}" if separator else value, param, ctx)
+            named = f"/{rest.lstrip('/')}" if separator else value
+            here = Path(os.fsdecode(super().convert(named, param, ctx)))
+            if not ctx.resilient_parsing and not here.exists():
+                from dmft.runs.folder import fold_folders
+
+                fold_folders(here)  # says so before anything imports PyTorch
+            return here
         from dmft.runs.published import brought_run
         from pipeline.common.progress_bar import ProgressBar
 

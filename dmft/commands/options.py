@@ -184,21 +184,12 @@ def measured_cache(help_text: str) -> Callable[[Any], Any]:
 
 
 def device(what: str) -> Callable[[Any], Any]:
-    """``--device``, where to do ``what``; the command gets ``cpu`` or ``cuda``."""
-
-    def resolved(context: click.Context, _: click.Parameter, name: str) -> str:
-        if context.resilient_parsing:  # completion asks for no device
-            return name
-        from dmft.training.device import resolve_device
-
-        return resolve_device(name).type
-
+    """``--device``, where to do ``what``: a name for ``resolve_device``."""
     return click.option(
         "--device",
         type=click.Choice(["auto", "cpu", "cuda"]),
         default="auto",
         show_default=True,
-        callback=resolved,
         help=f"Where to {what}; auto takes a GPU where there is one.",
     )
 

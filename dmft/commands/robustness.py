@@ -50,8 +50,10 @@ def robustness(
     from dmft.data import memory_budget
     from dmft.evaluation.robustness import robustness as measure
     from dmft.experiments.compare import run_folders
+    from dmft.training.device import resolve_device
     from pipeline.common.settings import to_table
 
+    device = resolve_device(device).type
     budget = memory_budget(memory, device)
     reports = {}
     for run in runs:

@@ -75,14 +75,8 @@ def train(
     """
     from contextlib import closing
 
-    from dmft.commands.memory import open_within
-    from dmft.commands.show import ProgressCallback, figures_text, held_out_lines, stage_lines
     from dmft.config import RunConfig
-    from dmft.models.own import find_own
     from dmft.protocols import fold_rules, load_protocol
-    from dmft.training.own_parts import find_augment, find_loss, own_callback
-    from dmft.training.trackers import Callbacks, log_to
-    from dmft.training.train import train as run
     from pipeline.common.words import listed
 
     if figures_of is not None and on != "all":
@@ -92,6 +86,16 @@ def train(
     if print_config:
         options.print_settings(settings, config)
         return
+    # PyTorch from here on, so that a wrong word is not answered seconds later.
+    from dmft.commands.memory import open_within
+    from dmft.commands.show import ProgressCallback, figures_text, held_out_lines, stage_lines
+    from dmft.models.own import find_own
+    from dmft.training.device import resolve_device
+    from dmft.training.own_parts import find_augment, find_loss, own_callback
+    from dmft.training.trackers import Callbacks, log_to
+    from dmft.training.train import train as run
+
+    device = resolve_device(device).type
     find_own(network)  # before the cache is read
     find_loss(loss)
     find_augment(augment)

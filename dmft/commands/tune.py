@@ -111,11 +111,7 @@ def tune(
       dmft train CACHE --protocol utd-50-50 --config tuned/config.toml --out teacher
     """
     from dmft.config import load_config, shipped_base
-    from dmft.data.cache import open_columns
-    from dmft.experiments.plan import described
     from dmft.protocols import fold_rules, load_protocol
-    from dmft.runs.folder import claim_folds
-    from dmft.tuning.search import tune as search
     from pipeline.common.words import listed
 
     if teacher is not None and model == "teacher":
@@ -132,6 +128,14 @@ def tune(
             raise click.UsageError("--print-config with --teacher: name a --config too")
         options.print_settings(start, config or "default")
         return
+    # PyTorch from here on, so that a wrong word is not answered seconds later.
+    from dmft.data.cache import open_columns
+    from dmft.experiments.plan import described
+    from dmft.runs.folder import claim_folds
+    from dmft.training.device import resolve_device
+    from dmft.tuning.search import tune as search
+
+    device = resolve_device(device).type
     columns = open_columns(cache, trust=trust)
     opened = described(columns, listed(modalities or "") or tuple(columns.spec.modalities))
     names = [rule.name for rule in fold_rules(rules, opened)]

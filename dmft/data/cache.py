@@ -23,6 +23,7 @@ from torch import Tensor
 from zarr.errors import BaseZarrError
 
 from dmft.data import views
+from dmft.data.absent import refuse_absent
 from dmft.data.integrity import check_table, chunk_checksums, read_checksums
 from dmft.data.mirror import find_mirror, is_elsewhere, mirror_of
 from dmft.data.out_of_core import StoredPatches
@@ -332,8 +333,7 @@ def _spec_of(group: zarr.Group, path: Path) -> CacheSpec:
 
 
 def _open_group(path: Path) -> zarr.Group:
-    if not path.exists():
-        raise ContractError(f"{path} does not exist. Make a cache with 'dmft encode'.")
+    refuse_absent(path)
     _check_codecs(path)
     try:
         return zarr.open_group(str(path), mode="r", zarr_format=3)

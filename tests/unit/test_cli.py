@@ -118,7 +118,7 @@ def test_the_version_is_printed() -> None:
         (["cache", "fly"], "No such command 'fly'"),
         (["train", "--fly"], "No such option"),
         (["encode"], "Missing argument 'MANIFEST'"),
-        (["train", "cache.zarr", "--out", "run"], "Missing option '--protocol'"),
+        (["train", ".", "--out", "run"], "Missing option '--protocol'"),
         (["synth", "utd-mhad", "raw", "--actions", "28"], "28 is not in the range"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -199,6 +199,27 @@ def test_help_and_the_trainers_commands_do_without_the_extra(package: str) -> No
     for arguments in (["--help"], ["train", "--help"], ["evaluate", "--help"]):
         done = run(*arguments, before=blocking(package))
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("train nowhere --protocol utd-loso --out run", "nowhere does not exist"),
+        ("train . --protocol utd-lso --out run", "did you mean 'utd-loso'?"),
+        ("train . --protocol utd-loso --set a.b=1 --out run", "a is not a setting"),
+        ("distill . --teacher nowhere --out run", "nowhere is not a run"),
+        ("tune . --protocol utd-lso --space s.toml --out run", "did you mean 'utd-loso'?"),
+        ("evaluate nowhere", "nowhere is not a run"),
+        ("experiment table-1 --cache nowhere --out run", "nowhere does not exist"),
+    ],
+)
+def test_a_wrong_word_is_refused_before_seconds_go_into_pytorch(
+    arguments: str, said: str, tmp_path: Path
+) -> None:
+    done = run(*arguments.split(), before=blocking("torch"), cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "torch" not in done.stderr
 
 
 def test_a_bug_is_not_dressed_up_as_a_users_error() -> None:
