@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 JOBS ?= 2
 DEMO ?= demo
+INSTALL ?=
 # Every fourth frame, small, through a small network: nearly all of the demo's work was films.
 SMALL_FILMS := $(foreach m,rgb depth,--set $m.network=resnet18 --set $m.image_size=112 --set $m.every=4)
 
@@ -21,7 +22,7 @@ $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 found: install one, or make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet $(INSTALL) --editable '.[dev]'
 	touch $@
 
 demo: $(READY)
