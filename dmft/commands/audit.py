@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from dmft.commands import kinds
+from dmft.evaluation.suspects import KINDS
 from pipeline.common.files import replacing
 
 SHOWN = 5
@@ -31,9 +32,7 @@ SHOWN = 5
     "--kind",
     "kinds",
     multiple=True,
-    type=click.Choice(
-        ["near-duplicate", "cut", "shared-file", "label", "missed", "length", "range"]
-    ),
+    type=click.Choice(list(KINDS)),
     help="Only these; repeatable.  [default: all]",
 )
 @click.option(

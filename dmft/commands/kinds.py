@@ -10,48 +10,65 @@ import click
 from click.shell_completion import CompletionItem
 
 
-class CachePath(click.Path):
-    """A cache: its path, a ``file://`` URL, or the URL of one that is read where it lies."""
+class Place(click.Path):
+    """What lies here, by its path or a ``file://`` URL, or elsewhere, by another URL."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return the path, or that of the folder which stands for a cache elsewhere."""
+        """Return the path here, of something that is there, or of what stands for it."""
         scheme, separator, rest = str(value).partition("://")
         if separator and scheme != "file" and not ctx.resilient_parsing:
-            from dmft.data.mirror import mirror_of, said
-            from pipeline.common.progress_bar import ProgressBar
-
-            with ProgressBar() as bar:
-                path = mirror_of(str(value), bar.follow("opening", "objects"))
-            click.echo(said(path), err=True)
-            return path
+            return self.brought(str(value))
         named = f"/{rest.lstrip('/')}" if separator else value
         here = Path(os.fsdecode(super().convert(named, param, ctx)))
-        if not ctx.resilient_parsing:
-            from dmft.data.absent import refuse_absent
-
-            refuse_absent(here)  # before anything imports PyTorch
+        if not here.exists() and not ctx.resilient_parsing:
+            self.refuse_absent(here)  # before anything imports PyTorch
         return here
 
+    def brought(self, url: str) -> Path:
+        """Return the folder that stands here for what lies elsewhere."""
+        raise NotImplementedError
 
-class RunPath(click.Path):
-    """A run: its folder, or the URL of where it was published, from which it is brought here."""
+    def refuse_absent(self, path: Path) -> None:
+        """Say that nothing is there, and what was wanted."""
+        raise NotImplementedError
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return the folder, or the one that it was brought into."""
-        scheme, separator, rest = str(value).partition("://")
-        if not separator or scheme == "file" or ctx.resilient_parsing:
-            named = f"/{rest.lstrip('/')}" if separator else value
-            here = Path(os.fsdecode(super().convert(named, param, ctx)))
-            if not ctx.resilient_parsing and not here.exists():
-                from dmft.runs.folder import fold_folders
 
-                fold_folders(here)  # says so before anything imports PyTorch
-            return here
+class CachePath(Place):
+    """A cache; one that lies elsewhere is read there."""
+
+    def brought(self, url: str) -> Path:
+        """Return the folder that keeps what has been read of it."""
+        from dmft.data.mirror import mirror_of, said
+        from pipeline.common.progress_bar import ProgressBar
+
+        with ProgressBar() as bar:
+            path = mirror_of(url, bar.follow("opening", "objects"))
+        click.echo(said(path), err=True)
+        return path
+
+    def refuse_absent(self, path: Path) -> None:
+        """Say how a cache is made."""
+        from dmft.data.absent import refuse_absent
+
+        refuse_absent(path)
+
+
+class RunPath(Place):
+    """A run; one that was published elsewhere is brought here."""
+
+    def brought(self, url: str) -> Path:
+        """Return the folder that it was brought into."""
         from dmft.runs.published import brought_run
         from pipeline.common.progress_bar import ProgressBar
 
         with ProgressBar() as bar:
-            return brought_run(str(value), bar.follow("fetching", "objects"))
+            return brought_run(url, bar.follow("fetching", "objects"))
+
+    def refuse_absent(self, path: Path) -> None:
+        """Say what a run is."""
+        from dmft.runs.folder import fold_folders
+
+        fold_folders(path)
 
 
 class ShippedName(click.Path):

@@ -20,7 +20,7 @@ from dmft.data import Cache
 from dmft.evaluation.cut_trials import cut_trials
 from dmft.evaluation.out_of_family import lengths_out_of_family, ranges_out_of_family
 from dmft.evaluation.predictions import read_predictions
-from dmft.evaluation.sides import parted_by, sides_of
+from dmft.evaluation.sides import parted, sides_of
 from dmft.evaluation.suspects import KINDS, Suspect, class_of
 from dmft.protocols import Fold
 from dmft.protocols.shared_files import shared_rows
@@ -74,8 +74,7 @@ def _near_duplicates(cache: Cache, folds: Sequence[Fold], nearer_than: float) ->
         pairs, typical = close_pairs(features, nearer_than)
         for one, other, distance in pairs:
             a, b = int(rows[one]), int(rows[other])
-            where = parted_by(sides, a, b)
-            if folds and not where:
+            if (where := parted(sides, a, b)) is None:
                 continue
             yield Suspect(
                 record=cache.record_ids[b],
@@ -84,8 +83,7 @@ def _near_duplicates(cache: Cache, folds: Sequence[Fold], nearer_than: float) ->
                 score=distance / typical if typical else 0.0,
                 other=cache.record_ids[a],
                 old_label=class_of(cache, b),
-                note=(f"on the two sides of {where}; " if where else "")
-                + f"{cache.record_ids[a]} is {class_of(cache, a)}",
+                note=f"{where}{cache.record_ids[a]} is {class_of(cache, a)}",
             )
 
 

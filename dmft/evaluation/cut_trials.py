@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from dmft.data import Cache
-from dmft.evaluation.sides import parted_by, sides_of
+from dmft.evaluation.sides import parted, sides_of
 from dmft.evaluation.suspects import Suspect, class_of
 from dmft.protocols import Fold
 
@@ -48,8 +48,7 @@ def cut_trials(cache: Cache, folds: Sequence[Fold]) -> Iterator[Suspect]:
             is_joined &= people[rows][:, None] == people[rows][None, :]
             for i, j in np.argwhere(is_joined).tolist():
                 a, b = int(rows[i]), int(rows[j])
-                where = parted_by(sides, a, b)
-                if folds and not where:
+                if (where := parted(sides, a, b)) is None:
                     continue
                 yield Suspect(
                     record=cache.record_ids[b],
@@ -58,8 +57,7 @@ def cut_trials(cache: Cache, folds: Sequence[Fold]) -> Iterator[Suspect]:
                     score=float(parts[i, j]),
                     other=cache.record_ids[a],
                     old_label=class_of(cache, b),
-                    note=(f"on the two sides of {where}; " if where else "")
-                    + f"begins where {cache.record_ids[a]} of the same person ends",
+                    note=f"{where}begins where {cache.record_ids[a]} of the same person ends",
                 )
 
 

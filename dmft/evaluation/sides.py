@@ -18,10 +18,15 @@ def sides_of(folds: Sequence[Fold], n_records: int) -> Sides:
     return {fold.name: _sides(fold, n_records) for fold in folds}
 
 
-def parted_by(sides: Sides, one: int, other: int) -> str:
-    """The first fold that has two records on different sides; empty where none has."""
+def parted(sides: Sides, one: int, other: int) -> str | None:
+    """What a note begins with of two records that a fold has on different sides: the first such.
+
+    None where no fold has; nothing to say where there are no folds at all.
+    """
+    if not sides:
+        return ""
     apart = (name for name, side in sides.items() if side[one] * side[other] < 0)
-    return next((f"fold {name}" for name in apart), "")
+    return next((f"on the two sides of fold {name}; " for name in apart), None)
 
 
 def _sides(fold: Fold, n_records: int) -> NDArray[np.int8]:

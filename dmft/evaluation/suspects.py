@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from dmft.data import Cache
+if TYPE_CHECKING:
+    from dmft.data import Cache
 
 KINDS = {
     "near-duplicate": "Nearly the same patches as another record",
