@@ -217,7 +217,7 @@ def next_commands(
         model: What ``--model`` named.
         teacher: What ``--teacher`` named.
     """
-    from dmft.tuning.teachers import is_run
+    from dmft.runs.folder import is_run
 
     lines, which, chosen = [], chosen_for, out / "config.toml"
     if chosen_for == "--fold all":

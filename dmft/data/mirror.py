@@ -21,7 +21,7 @@ from pathlib import Path
 
 from dmft.data.memory import parse_size
 from pipeline.common.checksums import Checksums
-from pipeline.common.files import replacing
+from pipeline.common.files import kept_here, replacing
 from pipeline.common.publishing import fetch, read_listing
 from pipeline.common.stores import open_store
 from pipeline.contract import ConfigError, ContractError
@@ -176,6 +176,5 @@ def _room() -> _Room:
         limit = parse_size(text)
     except ConfigError as error:
         raise ConfigError(f"{SIZE_VARIABLE}: {error}") from error
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(os.environ.get(FOLDER_VARIABLE) or Path(base) / "dmft" / "chunks").absolute()
+    folder = kept_here(FOLDER_VARIABLE, "chunks")
     return _rooms.setdefault((folder, limit), _Room(folder, limit))

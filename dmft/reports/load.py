@@ -31,6 +31,7 @@ from dmft.runs.folder import (
     PREDICTIONS_FILE,
     RUN_FILE,
     fold_folders,
+    is_run,
     read_info,
 )
 from dmft.runs.spec import KINDS, RunInfo
@@ -151,7 +152,7 @@ def _rank(info: RunInfo, settings: Sequence[str]) -> tuple[Any, ...]:
 
 def _find_runs(top: Path) -> Iterator[Path]:
     """Run folders in and below a folder, in the order of their names."""
-    if (top / RUN_FILE).exists() or (top / FOLDS_FILE).exists():
+    if is_run(top):
         yield top
         return
     for below in sorted(top.iterdir()):

@@ -153,6 +153,11 @@ def refuse_occupied(folder: Path) -> None:
         )
 
 
+def is_run(folder: Path) -> bool:
+    """Whether it is the folder of a run, of one fold or of several."""
+    return (folder / RUN_FILE).exists() or (folder / FOLDS_FILE).exists()
+
+
 def fold_folders(folder: Path) -> tuple[Path, ...]:
     """Return the folder of each fold: itself, where it is one run.
 

@@ -7,15 +7,14 @@ the checksums of all of it, so that the same is brought once.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dmft.runs.files import file_sha256
-from dmft.runs.folder import FOLDS_FILE, MODEL_FILE, RUN_FILE, fold_folders, read_info
+from dmft.runs.folder import MODEL_FILE, fold_folders, is_run, read_info
 from pipeline.common.checksums import SUMS_FILE, Checksums
-from pipeline.common.files import PARTIAL
+from pipeline.common.files import PARTIAL, kept_here
 from pipeline.common.publishing import Listing, fetch, read_listing
 from pipeline.common.stores import Folder, open_store, served_at
 from pipeline.contract import ContractError
@@ -70,11 +69,9 @@ def brought_run(url: str, on_progress: Callable[[int, int], None] = lambda *_: N
     if listing is None or listing.kind != "run":
         what = "nothing is published there" if listing is None else f"a {listing.kind} lies there"
         raise ContractError(f"{url} is no run ({what}): wanted what 'dmft publish RUN' brought")
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    runs = Path(os.environ.get(FOLDER_VARIABLE) or Path(base) / "dmft" / "runs")
-    folder = runs / hashlib.sha256(listing.content).hexdigest()[:32]
-    if (folder / RUN_FILE).exists() or (folder / FOLDS_FILE).exists():
-        return folder  # they come last; since then it may have been measured
+    folder = kept_here(FOLDER_VARIABLE, "runs") / hashlib.sha256(listing.content).hexdigest()[:32]
+    if is_run(folder):
+        return folder  # what makes it one comes last; since then it may have been measured
     done = fetch(store, folder, on_progress=on_progress)
     if done.damaged:
         raise ContractError(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dmft.config import Configuration, RunConfig, config_of_fold, make_config
 from dmft.own import Own
-from dmft.runs.folder import FOLDS_FILE, RUN_FILE, fold_folders, read_info
+from dmft.runs.folder import fold_folders, is_run, read_info
 from pipeline.contract import ConfigError
 
 SHARED = ("modality", "teacher")
@@ -71,8 +71,3 @@ def refuse_shared(settings: Iterable[str]) -> None:
                 f"the space has {key}, which is the teacher's, and that is the same in all trials: "
                 "choose it by a search with --model teacher"
             )
-
-
-def is_run(folder: Path) -> bool:
-    """Whether it is the folder of a run, of one fold or of several."""
-    return (folder / RUN_FILE).exists() or (folder / FOLDS_FILE).exists()

@@ -49,6 +49,17 @@ def sweep_partial(folder: Path) -> None:
             partial.unlink(missing_ok=True)
 
 
+def kept_here(variable: str, name: str) -> Path:
+    """The folder in which this user keeps copies of what lies elsewhere.
+
+    Args:
+        variable: Of the environment; what it names goes first.
+        name: Of the folder in the user's own, where the variable says nothing.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get(variable) or Path(base) / "dmft" / name).absolute()
+
+
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it that are missing, and have their names on the disk."""
     missing = []
