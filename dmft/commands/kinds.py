@@ -36,6 +36,12 @@ class Place(click.Path):
 class CachePath(Place):
     """A cache; one that lies elsewhere is read there."""
 
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the path here; whoever asks for the configuration alone needs no cache."""
+        if ctx.params.get("print_config"):
+            return Path(os.fsdecode(value))
+        return super().convert(value, param, ctx)
+
     def brought(self, url: str) -> Path:
         """Return the folder that keeps what has been read of it."""
         from dmft.data.mirror import mirror_of, said

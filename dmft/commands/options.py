@@ -83,6 +83,7 @@ callbacks = click.option(
 print_config = click.option(
     "--print-config",
     is_flag=True,
+    is_eager=True,  # known before the cache is looked for
     help="Print what --config and --set come to, as a file that --config takes, and stop.",
 )
 json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
