@@ -30,6 +30,7 @@ from pipeline.common.settings import (
     read_toml,
     shipped_names,
     to_table,
+    toml_text,
 )
 from pipeline.contract import ConfigError
 
@@ -363,14 +364,14 @@ def config_text(config: RunConfig, base: str) -> str:
     <BLANKLINE>
     """
     there = flatten(to_table(load_config(base)))
-    sections: dict[str, list[str]] = {}
-    for dotted, value in flatten(to_table(config)).items():
-        if there.get(dotted) != value or dotted not in there:
-            section, _, key = dotted.rpartition(".")
-            sections.setdefault(section, []).append(f"{key} = {json.dumps(value)}")
-    parts = [f"base = {json.dumps(base)}"]
-    parts += ["\n".join((f"[{section}]", *lines)) for section, lines in sections.items()]
-    return "\n\n".join(parts) + "\n"
+    settings = flatten(to_table(config))
+    changed = {
+        dotted: value
+        for dotted, value in settings.items()
+        if dotted not in there or there[dotted] != value
+    }
+    head = f"base = {json.dumps(base)}\n"
+    return f"{head}\n{toml_text(changed)}" if changed else head
 
 
 def shipped_base(config: str | Path) -> str:

@@ -43,7 +43,7 @@ The same thing is spelt the same everywhere:
   search that is there already is gone on with.
 - `--json` prints for machines. `-q` says nothing but results and errors, `-v` says more.
 - `--print-config` prints what `--config` and `--set` come to, where one configuration is
-  trained."""
+  trained or encoded by, as a file that `--config` takes."""
 
 
 # -- the command line ------------------------------------------------------------------------------

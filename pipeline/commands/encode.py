@@ -15,7 +15,7 @@ import click
 
 from pipeline.commands.failures import failure_lines
 from pipeline.common.progress_bar import ProgressBar
-from pipeline.common.settings import read_toml, shipped_names
+from pipeline.common.settings import flatten, read_toml, shipped_names, to_table, toml_text
 from pipeline.common.words import listed
 from pipeline.encoders.stage_names import ADVICE
 
@@ -55,6 +55,11 @@ PEOPLE = ("subject", "person", "participant", "patient", "child", "user", "who")
     multiple=True,
     metavar="KEY=VALUE",
     help="One setting of --config, as rgb.every=2; repeatable.",
+)
+@click.option(
+    "--print-config",
+    is_flag=True,
+    help="Print what --config and --set come to, as a file that --config takes, and stop.",
 )
 @click.option(
     "--weights",
@@ -125,6 +130,7 @@ def encode(
     modalities: str,
     config: str | None,
     changes: tuple[str, ...],
+    print_config: bool,
     dry_run: bool,
     measure: bool,
     as_json: bool,
@@ -158,6 +164,10 @@ def encode(
         modalities=listed(modalities),
         **options,
     )
+    if print_config:
+        sections = {m: to_table(asked.config.of(m)) for m in asked.modalities or wanted.modalities}
+        click.echo(toml_text(flatten(sections)), nl=False)
+        return
     if measure and not dry_run:
         raise click.UsageError("--measure goes with --dry-run")
     if dry_run:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.resources
 import itertools
+import json
 import tomllib
 import types
 import typing
@@ -159,6 +160,26 @@ def flatten(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         name = f"{prefix}{key}"
         flat |= flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
     return flat
+
+
+def toml_text(settings: Mapping[str, Any]) -> str:
+    """Settings by dotted name as the text of a TOML file; what is None is left out.
+
+    >>> print(toml_text({"depth.every": 2, "depth.network": "onnx", "skeleton.window": 4}))
+    [depth]
+    every = 2
+    network = "onnx"
+    <BLANKLINE>
+    [skeleton]
+    window = 4
+    <BLANKLINE>
+    """
+    sections: dict[str, list[str]] = {}
+    for dotted, value in settings.items():
+        section, _, key = dotted.rpartition(".")
+        if value is not None:
+            sections.setdefault(section, []).append(f"{key} = {json.dumps(value)}")
+    return "\n\n".join("\n".join((f"[{name}]", *lines)) for name, lines in sections.items()) + "\n"
 
 
 def _nested(dotted: str, value: Any) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from cli import COMMANDS, dmft
 from dmft.config import load_config
 from pipeline.common.every_command import OUTPUT, Destination, alike
 from pipeline.common.progress_bar import ProgressBar
+from pipeline.encoders.config import load_config as load_encoding
+from tests.fabricate import record_ids, save_manifest_of, write_raw
 
 
 def leaves(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
@@ -30,8 +32,8 @@ FROM_ONE_PLACE_TO_ANOTHER = {
     *("synth utd-mhad", "synth mmact"),
 }
 """Commands whose last argument is where to; all others name what they write by an option."""
-TRAINING = {"train", "distill", "tune"}
-NOT_ONE_CONFIGURATION = {"encode", "experiment"}
+ONE_CONFIGURATION = {"encode", "train", "distill", "tune"}
+A_CONFIGURATION_A_GRID = {"experiment"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -51,8 +53,8 @@ def test_what_all_commands_have_has_one_spelling(name):
         for opt in ("--force", "--json", "--print-config", "--trust"):
             assert opt not in options or options[opt].is_flag, f"{path} {opt}"
         if "--config" in options:
-            assert ("--print-config" in options) == (path in TRAINING), path
-            assert path in TRAINING | NOT_ONE_CONFIGURATION
+            assert ("--print-config" in options) == (path in ONE_CONFIGURATION), path
+            assert path in ONE_CONFIGURATION | A_CONFIGURATION_A_GRID
 
 
 @pytest.mark.parametrize(
@@ -119,3 +121,19 @@ def test_a_configuration_that_is_printed_is_one_that_is_read(tmp_path: Path):
     (tmp_path / "c.toml").write_text(done.stdout)
     assert load_config(tmp_path / "c.toml") == load_config("default", ["training.epochs=7"])
     assert 'base = "default"' in done.stdout
+
+
+def test_an_encoding_that_is_printed_is_one_that_is_read(tmp_path: Path):
+    write_raw(tmp_path / "raw", record_ids(1), ["skeleton", "depth"])
+    manifest = save_manifest_of(tmp_path / "raw", tmp_path / "m.jsonl")
+    asked = ["encode", str(manifest), f"--raw={tmp_path / 'raw'}", f"--out={tmp_path / 'x.zarr'}"]
+    changed = [*asked, "--config=paper", "--set=depth.every=2", "--print-config"]
+    done = CliRunner().invoke(dmft, changed, catch_exceptions=False)
+    (tmp_path / "c.toml").write_text(done.stdout)
+    told = load_encoding(tmp_path / "c.toml")
+    wanted = load_encoding("paper", ["depth.every=2"])
+    assert [told.of(name) for name in ("skeleton", "depth")] == [
+        wanted.of(name) for name in ("skeleton", "depth")
+    ]
+    assert told.of("inertial") != wanted.of("inertial"), "what the manifest has, and no more"
+    assert not (tmp_path / "x.zarr").exists()
