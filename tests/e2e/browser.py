@@ -152,3 +152,19 @@ def _port(file: Path, process: subprocess.Popen[bytes]) -> str:
             return file.read_text().splitlines()[0]
         time.sleep(0.05)
     raise TimeoutError(f"the browser opened no port in {SECONDS:g} s")
+
+
+NAMELESS = (
+    "[...document.querySelectorAll('button, select, input, svg[role=img]')].filter(e =>"
+    " !(e.getAttribute('aria-label') || e.textContent || (e.labels && e.labels.length)))"
+    ".map(e => e.outerHTML.slice(0, 80))"
+)
+"""Script that lists the controls without a name."""
+
+
+def assert_content(browser: Browser, page: Path) -> None:
+    """Nothing complained, and nothing but the page itself was asked for."""
+    browser.run("new Promise(done => setTimeout(done, 50))")
+    assert browser.complaints == []
+    asked = {address for address in browser.requests if not address.startswith("data:")}
+    assert asked <= {page.resolve().as_uri()}

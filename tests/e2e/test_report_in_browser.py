@@ -1,79 +1,19 @@
-"""The report and the view of a cache in a real browser: sorted, switched, saved, no complaint."""
+"""The report in a real browser: sorted, switched, saved, no complaint."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dmft.config import load_config
-from dmft.data import open_cache
-from dmft.evaluation.robustness import robustness
 from dmft.reports.load import load_runs
 from dmft.reports.page.html import write_report
-from dmft.runs.folder import fold_folders
-from dmft.training.distill import distill
-from dmft.training.train import train
-from pipeline.view import write_view
-from tests.e2e.browser import Browser, find_browser, started
-from tests.fabricate import encode_here, record_ids, write_raw
-from tests.factories import write_cache
-from tests.trained import built_once
+from tests.e2e.browser import NAMELESS, Browser, assert_content
 
-CHROMIUM = find_browser()
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-
-SMALL = ("encoder.width=8", "encoder.feed_forward=8", "training.epochs=2")
 FIRST_COLUMN = (
     "[...document.querySelectorAll('#runs-table tbody tr')].map(r => r.cells[0].innerText)"
 )
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    assert CHROMIUM is not None
-    with started(CHROMIUM, tmp_path_factory.mktemp("profile")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of :func:`write_runs_and_report`, built once for all test processes."""
-    return built_once(tmp_path_factory, "report-in-browser", write_runs_and_report) / "report.html"
-
-
-def write_runs_and_report(folder: Path) -> None:
-    """Write a teacher, a raw student of two seeds and a distilled one, on 27 classes."""
-    write_cache(folder / "cache.zarr", n_subjects=2, n_classes=27, n_trials=1, noise=1.5)
-    (folder / "p.toml").write_text('name = "p"\n[leave_one_out]\nattribute = "subject"\n')
-    cache, runs = open_cache(folder / "cache.zarr"), folder / "runs"
-    config, protocol = load_config("default", SMALL), str(folder / "p.toml")
-    for kind in ("teacher", "student"):
-        train(cache, protocol, runs / kind, kind=kind, config=config, fold="all", device="cpu")
-    train(cache, protocol, runs / "seed-1", kind="student", config=config, seed=1, device="cpu")
-    distill(cache, [runs / "teacher"], runs / "distilled", config=config, device="cpu")
-    robustness(fold_folders(runs / "distilled"), save=True)
-    write_report(load_runs([runs])[0], folder / "report.html", inside=True)
-
-
-@pytest.fixture(scope="module")
-def view(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("view")
-    raw = write_raw(folder / "raw", record_ids(8))
-    write_raw(raw, record_ids(1), ["depth", "rgb"])
-    encode_here(raw, folder / "c.zarr", modalities=("skeleton", "inertial"))
-    write_view(str(folder / "c.zarr"), folder / "view.html", raw=raw)
-    return folder / "view.html"
-
-
-def assert_content(browser: Browser, page: Path) -> None:
-    """Nothing complained, and nothing but the page itself was asked for."""
-    browser.run("new Promise(done => setTimeout(done, 50))")
-    assert browser.complaints == []
-    asked = {address for address in browser.requests if not address.startswith("data:")}
-    assert asked <= {page.resolve().as_uri()}
 
 
 def test_the_report_opens_quickly_and_draws_every_figure(browser: Browser, report: Path) -> None:
@@ -430,47 +370,9 @@ def test_nothing_but_tables_and_figures_is_wider_than_the_window(
         assert_content(browser, page)
 
 
-def test_every_control_has_a_name(browser: Browser, report: Path, view: Path) -> None:
-    for page in (report, view):
-        browser.open(page)
-        nameless = browser.run(
-            "[...document.querySelectorAll('button, select, input, svg[role=img]')].filter(e =>"
-            " !(e.getAttribute('aria-label') || e.textContent || (e.labels && e.labels.length)))"
-            ".map(e => e.outerHTML.slice(0, 80))"
-        )
-        assert nameless == []
-
-
-def test_the_view_plays_a_skeleton_and_changes_the_record(browser: Browser, view: Path) -> None:
-    browser.open(view)
-    about = "document.querySelector('#drawn p').innerText"
-    first = browser.run(about)
-    patch = "document.querySelector('#drawn input[type=range]').value"
-    before = browser.run(patch)
-    browser.run("new Promise(done => setTimeout(done, 400))")
-    assert browser.run(patch) != before
-    browser.run(
-        "{const s = document.getElementById('record');"
-        "s.value = '1'; s.dispatchEvent(new Event('change'))}"
-    )
-    assert browser.run(about) != first
-    assert browser.run("document.querySelectorAll('#drawn svg').length") == 4
-    assert_content(browser, view)
-
-
-def test_the_view_shows_frames_of_raw_recordings(browser: Browser, view: Path) -> None:
-    browser.open(view, width=400)
-    browser.run(
-        "{const s = document.getElementById('record');"
-        f"s.value = found.records.findIndex(r => r.id === {record_ids(1)[0]!r});"
-        "s.dispatchEvent(new Event('change'))}"
-    )
-    images = (
-        "Promise.all([...document.querySelectorAll('#drawn img')].map(i => i.decode().then(() => "
-    )
-    assert browser.run(f"{images} i.naturalWidth)))") == [160] * 12
-    assert browser.run("document.documentElement.scrollWidth") <= 400
-    assert_content(browser, view)
+def test_every_control_has_a_name(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    assert browser.run(NAMELESS) == []
 
 
 def test_on_paper_tables_keep_their_headings_and_controls_go(

@@ -8,10 +8,12 @@ import pytest
 
 from dmft.evaluation.significance import (
     bootstrap_interval,
+    bootstrap_macro_f1,
     calibration_error,
     mcnemar,
     mcnemar_p,
     paired_test,
+    wilson,
 )
 from pipeline.contract import ConfigError
 
@@ -93,3 +95,31 @@ def test_calibration_error_is_the_distance_of_confidence_from_accuracy():
     assert calibration_error(np.zeros((0, 3)), np.zeros(0, dtype=int)) == 0.0
     with pytest.raises(ConfigError, match="probabilities are of 2 records, labels of 3"):
         calibration_error(np.ones((2, 2)), np.zeros(3, dtype=int))
+
+
+@pytest.mark.parametrize(
+    ("n_hits", "n", "low", "high"),
+    [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962), (0, 0, 0.0, 1.0)],
+)
+def test_wilsons_interval_is_the_published_one(n_hits, n, low, high):
+    assert wilson(n_hits, n) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_a_proportion_above_one_is_refused():
+    with pytest.raises(ValueError, match="7 hits of 5"):
+        wilson(7, 5)
+
+
+def test_the_bootstrap_surrounds_the_macro_f1_and_repeats_itself():
+    matrix = [[8, 2], [1, 9]]
+    low, high = bootstrap_macro_f1(matrix)
+    assert low < 0.8496 < high
+    assert (low, high) == bootstrap_macro_f1(matrix)
+    assert bootstrap_macro_f1([[5, 0], [0, 5]]) == (1.0, 1.0)
+    assert bootstrap_macro_f1([[0]]) == (0.0, 1.0)
+
+
+def test_mcnemars_test_is_exact_and_goes_on_for_many():
+    assert mcnemar_p(0, 5) == pytest.approx(2 / 32)
+    assert mcnemar_p(3, 3) == 1
+    assert mcnemar_p(450, 549) == pytest.approx(mcnemar_p(451, 549), abs=3e-4)

@@ -1,4 +1,4 @@
-"""Experiments: what a file may say, its rows, doing them once, and the results file."""
+"""Experiments: the rows of a file, doing them once, and the results file."""
 
 import dataclasses
 import json
@@ -7,10 +7,7 @@ import signal
 import time
 
 import pytest
-from click.testing import CliRunner
 
-from cli import dmft
-from dmft.commands.experiment import RowProgress
 from dmft.data import open_cache
 from dmft.experiments import (
     RESULTS_FILE,
@@ -18,43 +15,17 @@ from dmft.experiments import (
     load_results,
     plan_rows,
     run_experiment,
-    shipped_experiments,
 )
-from dmft.experiments.grid import override
 from dmft.experiments.pool import Pool
 from dmft.experiments.results import append_result
 from dmft.experiments.task import Task, do_rows
 from dmft.runs.files import to_sealed_json
 from dmft.training.train import train
-from pipeline.contract import ConfigError, ContractError, Presence
+from pipeline.contract import ConfigError, ContractError
 from tests.factories import write_cache
+from tests.unit.dmft.experiments.conftest import HEAD
 
 CPU = "cpu"
-HEAD = """
-name = "small"
-[[grids]]
-protocols = ["p.toml"]
-modalities = [["skeleton", "inertial"]]
-folds = ["0"]
-seeds = [0]
-set = ["encoder.width=16", "training.epochs=1"]
-"""
-PROTOCOL = 'name = "p"\n[leave_one_out]\nattribute = "subject"\n'
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("experiments")
-    absent = {"a1_s1_t1/skeleton": Presence.ABSENT, "a1_s1_t1/inertial": Presence.ABSENT}
-    write_cache(folder / "c.zarr", n_subjects=2, n_classes=3, n_trials=2, absent=absent)
-    (folder / "p.toml").write_text(PROTOCOL)
-    (folder / "e.toml").write_text(HEAD)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def cache(place):
-    return open_cache(place / "c.zarr", ["inertial"])
 
 
 def rows_of(place, cache, text="", seeds=(0,)):
@@ -69,80 +40,6 @@ def finished(place, cache):
     out = place / "finished"
     outcome = run_experiment(rows, place / "c.zarr", out, experiment="small", n_workers=0)
     return rows, out, outcome
-
-
-# -- the file --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "found"),
-    [
-        ("seeds = [0]", 'seeds = ["a"]', r"grids\[0\].seeds\[0\] is 'a'"),
-        ("seeds = [0]", "seeds = []", r"seeds is \[\]: wanted at least one"),
-        (
-            "seeds = [0]",
-            'models = ["tutor"]',
-            "models is 'tutor': wanted one of teacher, .*or a class",
-        ),
-        ("seeds = [0]", 'fusion = ["early"]', "fusion is 'early': wanted one of none"),
-        ("seeds = [0]", "fusion_tokens = [0]", "fusion_tokens is 0: wanted positive"),
-        ("seeds = [0]", "set_for = { tutor = [] }", "set_for is 'tutor': wanted one of"),
-        ("seeds = [0]", "sedes = [0]", r"grids\[0\].sedes is not a setting"),
-        ('["skeleton", "inertial"]', '["rgb", "rgb"]', r"modalities is \['rgb', 'rgb'\]"),
-        ("[[grids]]", "[[grid]]", "grid is not a setting"),
-        ("seeds = [0]", "seeds = [", "e2.toml is not valid TOML"),
-    ],
-)
-def test_a_wrong_experiment_is_refused_with_what_was_found(place, old, new, found):
-    (place / "e2.toml").write_text(HEAD.replace(old, new))
-    with pytest.raises(ConfigError, match=found):
-        load_experiment(str(place / "e2.toml"))
-
-
-def test_an_experiment_without_grids_is_refused(place):
-    (place / "e3.toml").write_text('name = "none"\ngrids = []\n')
-    with pytest.raises(ConfigError, match=r"grids is \[\]: wanted at least one"):
-        load_experiment(str(place / "e3.toml"))
-
-
-def test_an_unknown_experiment_names_the_shipped_ones():
-    with pytest.raises(
-        ConfigError, match=r"experiment 'table-0' is neither a file nor one of .*tab"
-    ):
-        load_experiment("table-0")
-
-
-@pytest.mark.parametrize("name", shipped_experiments())
-def test_shipped_experiments_are_valid_and_described(name):
-    found = load_experiment(name)
-    assert found.name == name
-    assert found.description
-
-
-def test_every_table_of_the_paper_has_a_shipped_experiment():
-    for table in range(1, 9):
-        names = [n for n in shipped_experiments() if n.split("-")[:2] == ["table", str(table)]]
-        assert names, f"Table {table}"
-
-
-def test_seeds_configuration_and_settings_can_be_given_beside_the_file(place):
-    asked = load_experiment(str(place / "e.toml"))
-    other = override(asked, seeds="3,4", config="paper", changes=("training.epochs=2",)).grids[0]
-    assert other.seeds == (3, 4)
-    assert other.config == "paper"
-    assert other.set[-1] == "training.epochs=2"
-    with pytest.raises(ConfigError, match="--seeds '1,x': wanted whole numbers"):
-        override(asked, seeds="1,x")
-
-
-def test_a_part_of_a_file_can_be_chosen():
-    asked = load_experiment("table-5-utd")
-    (grid,) = override(asked, modalities=("inertial,skeleton",)).grids
-    assert (grid.protocols, grid.modalities) == (("utd-50-50",), (("skeleton", "inertial"),))
-    (grid,) = override(asked, protocols=("utd-loso",), modalities=("rgb,skeleton",)).grids
-    assert (grid.protocols, grid.modalities) == (("utd-loso",), (("rgb", "skeleton"),))
-    with pytest.raises(ConfigError, match=r"nothing for modalities \['depth'\].*utd-loso rgb,skel"):
-        override(asked, modalities=("depth",))
 
 
 # -- the rows --------------------------------------------------------------------------------------
@@ -415,98 +312,3 @@ def test_a_result_with_a_wrong_field_is_refused(finished, tmp_path):
 def test_a_folder_without_results_is_refused(tmp_path):
     with pytest.raises(ContractError, match=r"results.jsonl does not exist: wanted a folder"):
         load_results(tmp_path)
-
-
-# -- the command -----------------------------------------------------------------------------------
-
-
-def invoke(*arguments):
-    return CliRunner().invoke(dmft, [str(each) for each in arguments])
-
-
-def test_the_command_lists_does_and_does_nothing_twice(place, tmp_path):
-    common = ["experiment", place / "e.toml", "--cache", place / "c.zarr", "--device", "cpu"]
-    listed = invoke(*common, "--list")
-    assert listed.exit_code == 0
-    assert len(listed.stdout.splitlines()) == 3
-    out = tmp_path / "out"
-    done = invoke(*common, "--out", out, "--workers", 0, "--seeds", "5")
-    assert done.exit_code == 0
-    assert "[3/3] distilled mid F=4, p subject-1, skeleton+inertial, seed 5: acc" in done.stderr
-    begun = [line for line in done.stderr.splitlines() if line.startswith("begun: ")]
-    assert len(begun) == 3, "before the first of them has ended"
-    assert done.stderr.index(begun[0]) < done.stderr.index("[1/3]")
-    assert done.stdout.endswith(
-        f"3 trained, 0 finished before, 0 failed.\nNext: dmft tables {out}\n"
-    )
-    again = invoke(*common, "--out", out, "--workers", 0, "--seeds", "5")
-    assert "3 rows are finished already, 0 are left." in again.stderr
-    assert "0 trained, 3 finished before" in again.stdout
-
-
-def test_a_row_that_begins_says_which_fold_of_how_many_it_is(place, capsys):
-    rows = plan_rows(load_experiment(str(place / "e.toml")), open_cache(place / "c.zarr"), "cpu")
-    second = dataclasses.replace(rows[0], fold="subject-2", key="f" * 64)
-    progress = RowProgress([*rows, second])
-    progress.start([second], n_found=3)
-    progress.epoch(second, 0)
-    progress.epoch(second, 1)
-    said = capsys.readouterr().err
-    assert said.count("begun: ") == 1
-    assert f"begun: {second.title}, fold 2 of 2\n" in said
-
-
-def test_without_a_file_the_command_names_the_shipped_experiments():
-    shown = invoke("experiment")
-    assert shown.exit_code == 0
-    assert len(shown.stdout.splitlines()) == len(shipped_experiments())
-
-
-@pytest.mark.parametrize("missing", ["--cache", "--out"])
-def test_the_command_says_which_option_is_missing(place, missing):
-    given = {"--cache": place / "c.zarr", "--out": place / "x"}
-    del given[missing]
-    shown = invoke("experiment", place / "e.toml", *[a for pair in given.items() for a in pair])
-    assert shown.exit_code == 2
-    assert f"{missing} is missing" in shown.stderr
-
-
-def test_ctrl_c_says_how_to_go_on(place, tmp_path, monkeypatch):
-    def interrupted(*arguments, **options):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("dmft.experiments.run_experiment", interrupted)
-    shown = invoke("experiment", place / "e.toml", "--cache", place / "c.zarr", "--out", tmp_path)
-    assert shown.exit_code == 130
-    assert "Stopped with 0 of 3 rows finished. Nothing is lost: run the same" in shown.stderr
-
-
-@pytest.mark.parametrize(("given", "wanted"), [("auto", 1), ("off", 1), ("3", 3)])
-def test_the_command_says_how_many_are_computed_as_one(place, tmp_path, monkeypatch, given, wanted):
-    seen = {}
-
-    def look(*arguments, **options):
-        seen.update(options)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("dmft.experiments.run_experiment", look)
-    common = ["experiment", place / "e.toml", "--cache", place / "c.zarr", "--out", tmp_path]
-    invoke(*common, "--device", "cpu", "--together", given)
-    assert seen["together"] == wanted
-
-
-@pytest.mark.parametrize("given", ["0", "-1", "many"])
-def test_a_wrong_number_to_compute_as_one_is_refused(place, tmp_path, given):
-    shown = invoke("experiment", place / "e.toml", "--cache", place / "c.zarr", "--together", given)
-    assert shown.exit_code == 2
-    assert f"'{given}': wanted auto, off or a positive number" in shown.stderr
-
-
-def test_failed_rows_give_exit_code_1(place, tmp_path):
-    options = ["--set", "training.learning_rate=1e30", "--workers", 0, "--device", "cpu"]
-    options += ["--set", "training.clip_norm=0", "--set", "encoder.norm=post", "--epochs", 2]
-    shown = invoke(
-        "experiment", place / "e.toml", "--cache", place / "c.zarr", "--out", tmp_path, *options
-    )
-    assert shown.exit_code == 1
-    assert "FAILED" in shown.stderr

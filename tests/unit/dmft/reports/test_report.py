@@ -14,44 +14,16 @@ import pytest
 from click.testing import CliRunner
 
 from cli import dmft
-from dmft.config import load_config
-from dmft.data import open_cache
 from dmft.evaluation.calibration import Calibration, set_scores
-from dmft.evaluation.significance import bootstrap_macro_f1, mcnemar_p, wilson
-from dmft.reports.compare import kinds_compared, settings_of
-from dmft.reports.format import hits_of, interval
+from dmft.reports.compare import settings_of
 from dmft.reports.load import load_runs
 from dmft.reports.names import run_names, short_names
 from dmft.reports.page.html import render_report
-from dmft.reports.published import load_published
 from dmft.reports.sure import sets_compared
 from dmft.runs.files import write_json
 from dmft.runs.folder import read_info, write_info
 from dmft.runs.spec import Validation
-from dmft.training.distill import distill
-from dmft.training.train import train
 from pipeline.contract import ContractError
-from tests.factories import write_cache
-
-SMALL = ("encoder.width=8", "encoder.feed_forward=8", "training.epochs=2")
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """Runs of a teacher, a raw and a distilled student, and the teacher's folds apart."""
-    folder = tmp_path_factory.mktemp("report")
-    write_cache(folder / "cache.zarr", n_subjects=2, n_classes=3, n_trials=2)
-    (folder / "p.toml").write_text('name = "p"\n[leave_one_out]\nattribute = "subject"\n')
-    cache = open_cache(folder / "cache.zarr")
-    how = {"config": load_config("default", SMALL), "device": "cpu"}
-    protocol, runs = str(folder / "p.toml"), folder / "runs"
-    train(cache, protocol, runs / "teacher", fold="all", **how)
-    train(cache, protocol, runs / "student", fold="all", kind="student", **how)
-    train(cache, protocol, runs / "student-1", fold="all", kind="student", seed=1, **how)
-    distill(cache, [runs / "teacher"], runs / "distilled", **how)
-    for fold in ("subject-1", "subject-2"):
-        shutil.copytree(runs / "teacher" / f"fold-{fold}", folder / "apart" / f"only-{fold}")
-    return folder
 
 
 class Page(HTMLParser):
@@ -342,94 +314,6 @@ def test_the_command_exits_1_where_a_run_could_not_be_shown(place, tmp_path):
     assert "has no figures yet" in (tmp_path / "r.html").read_text()
 
 
-def as_if_of(run, protocol, **teacher):
-    """The run, as if its protocol were another one, and its teacher had other settings."""
-    folds = []
-    for fold in run.folds:
-        config = replace(
-            fold.info.spec.config, teacher=replace(fold.info.spec.config.teacher, **teacher)
-        )
-        source = replace(
-            fold.info.source, protocol=replace(fold.info.source.protocol, name=protocol)
-        )
-        folds.append(
-            replace(
-                fold,
-                info=replace(fold.info, source=source, spec=replace(fold.info.spec, config=config)),
-            )
-        )
-    return replace(run, folds=tuple(folds))
-
-
-def published_rows(*runs):
-    """Cells of the section's table, by what they are of."""
-    section = render_report(runs).partition('id="published"')[2].partition("<h2")[0]
-    rows = re.findall(r"<tr><td>(.*?)</tr>", section, re.S)
-    cells = [[re.sub("<.*?>", "", cell) for cell in row.split("</td>")] for row in rows]
-    return [row[:-1] for row in cells]
-
-
-def test_published_figures_stand_beside_ours_where_all_that_decides_is_the_same(place):
-    teacher, student = (load_runs([place / "runs" / kind])[0][0] for kind in ("teacher", "student"))
-    shown = published_rows(as_if_of(teacher, "utd-50-50"))
-    known = {
-        figure.value: (figure.fusion_tokens, figure.note)
-        for figure in load_published().figures
-        if (figure.protocol, figure.model, figure.measure) == ("utd-50-50", "teacher", "score")
-        and set(figure.modalities) == {"skeleton", "inertial"}
-    }
-    assert {tokens for tokens, _ in known.values()} == {0, 2, 4, 8, 16}
-    of_four = {value: note for value, (tokens, note) in known.items() if tokens in (0, 4)}
-    assert {float(row[3].split()[0]) for row in shown} == set(of_four)
-    for row in shown:
-        value, ours = float(row[3].split()[0]), 100 * teacher.metrics.accuracy
-        assert row[1] == "overall"
-        assert float(row[4].split()[0]) == pytest.approx(ours, abs=0.005)
-        assert row[5] == "–", "these recordings are not those of the published figures"
-        assert row[6:9] == ["1", "2", "12"]
-        assert "of 8 people" in row[9]
-        assert of_four[value] in row[10]
-    assert published_rows(teacher) == []
-    (sixteen,) = published_rows(as_if_of(teacher, "utd-50-50", fusion_tokens=16))
-    assert known[float(sixteen[3].split()[0])][0] == 16
-    assert published_rows(as_if_of(teacher, "utd-50-50", fusion_layers=0)) == []
-    assert published_rows(as_if_of(teacher, "utd-loso")) == [], "there it is of other modalities"
-    assert len(published_rows(as_if_of(student, "utd-50-50", fusion_tokens=16))) == 1
-
-
-def test_seeds_of_a_setting_are_one_published_row_with_their_spread(place):
-    both = [load_runs([place / "runs" / name])[0][0] for name in ("student", "student-1")]
-    rows = published_rows(*(as_if_of(run, "utd-50-50") for run in both))
-    (overall,) = [row for row in rows if row[1] == "overall"]
-    assert overall[6] == "2"
-    assert overall[4].endswith("(2)")
-    assert " ± " in overall[4]
-
-
-def test_the_headline_of_several_seeds_has_their_spread_and_an_interval(place):
-    runs, _ = load_runs([place / "runs"])
-    cards = re.findall(r'class="sure">(.*?)<', render_report(runs))
-    assert len(cards) == 3
-    assert [card.count("95 % interval ") for card in cards] == [1, 1, 1]
-    (student,) = [card for card in cards if "2 seeds" in card]
-    both = [wilson(*hits_of(run.metrics.confusion)) for run in runs if "student" in run.name]
-    assert len(both) == 2
-    means = tuple(sum(bounds) / 2 for bounds in zip(*both, strict=True))
-    assert student.endswith(f"over seeds; 95 % interval {interval(means)}, mean over seeds")
-    begun = [replace(r, folds=r.folds[:1]) if r.name == "student-1" else r for r in runs]
-    page = render_report(begun)
-    (card,) = re.findall(r'class="sure">(.*?left out.*?)<', page)
-    whole = next(run for run in begun if run.name == "student")
-    assert card.endswith(
-        f"one seed; 95 % interval {interval(wilson(*hits_of(whole.metrics.confusion)))}; "
-        "left out: seed 1 lacks 1 of 2 folds"
-    )
-    (setting,) = [each for each in settings_of(begun) if each.left_out]
-    assert setting.scores == [whole.metrics.quoted]
-    (row,) = kinds_compared(settings_of(begun))
-    assert row["scores"]["student"] == [whole.metrics.quoted]
-
-
 def test_forty_runs_of_27_classes_stay_a_small_page(place, monkeypatch):
     (run,), _ = load_runs([place / "runs/teacher"])
     names = tuple(f"an_action_called_{k}" for k in range(27))
@@ -452,31 +336,3 @@ def test_forty_runs_of_27_classes_stay_a_small_page(place, monkeypatch):
     )
     many = [replace(run, name=f"run-{n}", folds=folds, metrics=metrics) for n in range(40)]
     assert len(render_report(many)) < 3_000_000
-
-
-@pytest.mark.parametrize(
-    ("n_hits", "n", "low", "high"),
-    [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962), (0, 0, 0.0, 1.0)],
-)
-def test_wilsons_interval_is_the_published_one(n_hits, n, low, high):
-    assert wilson(n_hits, n) == pytest.approx((low, high), abs=1e-4)
-
-
-def test_a_proportion_above_one_is_refused():
-    with pytest.raises(ValueError, match="7 hits of 5"):
-        wilson(7, 5)
-
-
-def test_the_bootstrap_surrounds_the_macro_f1_and_repeats_itself():
-    matrix = [[8, 2], [1, 9]]
-    low, high = bootstrap_macro_f1(matrix)
-    assert low < 0.8496 < high
-    assert (low, high) == bootstrap_macro_f1(matrix)
-    assert bootstrap_macro_f1([[5, 0], [0, 5]]) == (1.0, 1.0)
-    assert bootstrap_macro_f1([[0]]) == (0.0, 1.0)
-
-
-def test_mcnemars_test_is_exact_and_goes_on_for_many():
-    assert mcnemar_p(0, 5) == pytest.approx(2 / 32)
-    assert mcnemar_p(3, 3) == 1
-    assert mcnemar_p(450, 549) == pytest.approx(mcnemar_p(451, 549), abs=3e-4)
