@@ -56,3 +56,10 @@ def test_the_view_shows_frames_of_raw_recordings(browser: Browser, view: Path) -
 def test_every_control_of_the_view_has_a_name(browser: Browser, view: Path) -> None:
     browser.open(view)
     assert browser.run(NAMELESS) == []
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_the_view_is_no_wider_than_the_window(browser: Browser, view: Path, width: int) -> None:
+    browser.open(view, width=width)
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    assert_content(browser, view)
