@@ -65,8 +65,8 @@ PEOPLE = ("subject", "person", "participant", "patient", "child", "user", "who")
     "--weights",
     default="imagenet",
     show_default=True,
-    help="Of the network for frames: imagenet, a .safetensors, .pth or .onnx FILE, or random:SEED; "
-    "by modality as rgb=imagenet,depth=FILE.",
+    help="Of the network for frames: imagenet, a .safetensors, .pth, .onnx or .pt2 FILE, or "
+    "random:SEED; by modality as rgb=imagenet,depth=FILE.",
 )
 @click.option(
     "--device",

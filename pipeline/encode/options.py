@@ -21,8 +21,7 @@ from pipeline.encoders import weights
 from pipeline.encoders.config import EncodingConfig, FramesEncoding, ModalityEncoding
 from pipeline.encoders.described import check_body, own_encodings
 from pipeline.encoders.kinds import WEIGHTS, kind_noted, kind_of, to_note
-from pipeline.encoders.networks import width_of
-from pipeline.encoders.onnx_network import ONNX
+from pipeline.encoders.networks import OWN, width_of
 from pipeline.manifests import Manifest
 from pipeline.readers.plugins import with_plugins
 from pipeline.readers.registry import modalities_of, readable
@@ -158,7 +157,7 @@ def set_up(
         if isinstance(encoding, FramesEncoding) and encoding.dtype == "auto":
             # What it meant when the cache was begun: going on elsewhere must not start anew.
             meant = stored[name].encoding.get("dtype") if name in stored else None
-            best: Any = "float32" if encoding.network == ONNX else _best_dtype(device)
+            best: Any = "float32" if encoding.network in OWN else _best_dtype(device)
             encodings[name] = replace(encoding, dtype=meant or best)
     return Setup(
         manifest=manifest,

@@ -121,8 +121,9 @@ class FramesEncoding(ModalityEncoding):
     network: str = "resnet50"
     """Any of torchvision's classification networks by name, without its last layer; some take one
     ``image_size`` only, and ``--weights`` are to be this network's, for each modality its own where
-    they differ: ``--weights rgb=imagenet,depth=FILE``. Or ``onnx``: a graph of your own, named by
-    ``--weights FILE.onnx``, from pictures (n, 3, size, size) to a vector or a map each."""
+    they differ: ``--weights rgb=imagenet,depth=FILE``. Or ``onnx`` or ``pt2``, an exported
+    program: a network of your own, named by ``--weights FILE.onnx`` or ``FILE.pt2``, from pictures
+    (n, 3, size, size) to a vector or a map each."""
     mean: tuple[float, ...] = IMAGENET_MEAN
     """Of red, green and blue from 0 to 1, as the network was trained: taken away."""
     std: tuple[float, ...] = IMAGENET_STD

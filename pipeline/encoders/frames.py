@@ -28,8 +28,8 @@ from torchvision.transforms.v2.functional import resize
 from pipeline.common.stages import Meter
 from pipeline.contract import RecordingError
 from pipeline.encoders.config import IMAGENET_MEAN, IMAGENET_STD, FramesEncoding
-from pipeline.encoders.networks import RESNET50, empty_network, without_last_layer
-from pipeline.encoders.onnx_network import ONNX, onnx_network
+from pipeline.encoders.networks import OWN, RESNET50, empty_network, without_last_layer
+from pipeline.encoders.own_network import own_network
 from pipeline.encoders.stage_names import NETWORK, POOLING, RESIZING
 from pipeline.encoders.transfers import Returning, Transfers
 from pipeline.encoders.weights import Weights
@@ -71,21 +71,23 @@ class FrameNetwork:
         Args:
             weights: Parameters and buffers.
             device: Where the arithmetic runs.
-            dtype: Its precision.
+            dtype: Its precision; a network of the user's own has single precision.
             batch: Frames a forward pass; None takes the device's measured best.
             mean: Of the pictures that it was trained on, by colour.
             std: Likewise.
         """
         self.device = device
-        self.dtype = getattr(torch, dtype)
+        is_own = weights.network in OWN
+        self.dtype = torch.float32 if is_own else getattr(torch, dtype)
         self.batch = batch or (256 if device.type == "cuda" else 16)
         self._is_resnet50 = weights.network == RESNET50
-        self._graph = onnx_network(weights.path) if weights.network == ONNX else None
-        self.trunk: nn.Module = nn.Identity()
-        if self._graph is None:
+        self.trunk: nn.Module
+        if is_own:  # its steps were written down for the layout and the types that it has
+            self.trunk = own_network(weights.path, weights.network).to(device)
+        else:
             self.trunk = _fold(weights) if self._is_resnet50 else _headless(weights)
-        self.trunk = self.trunk.to(device, self.dtype)
-        self.trunk.to(memory_format=torch.channels_last)
+            self.trunk = self.trunk.to(device, self.dtype)
+            self.trunk.to(memory_format=torch.channels_last)
         self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
         self._std = torch.tensor(std, device=device).view(1, 3, 1, 1)
         self.transfers = Transfers(device)
@@ -117,8 +119,6 @@ class FrameNetwork:
         Shapes: images (batch, 3, size, size) as :meth:`prepare` makes them; returns
         (batch, D) float32.
         """
-        if self._graph is not None:
-            return torch.from_numpy(self._graph(images.float().cpu().contiguous().numpy()))
         features: Tensor = self.trunk(images)
         return features.float().mean(dim=(2, 3)) if self._is_resnet50 else features.float()
 

@@ -11,15 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pipeline.contract import ConfigError
-from pipeline.encoders.onnx_network import ONNX, onnx_network
 
 if TYPE_CHECKING:
     from torch import nn
 
 RESNET50 = "resnet50"
+OWN = ("onnx", "pt2")
+"""What networks from a file of the user's own are called in the settings."""
 
 
 def check_network(name: str) -> None:
@@ -37,7 +36,7 @@ def check_network(name: str) -> None:
         alike = difflib.get_close_matches(name, known, n=6, cutoff=0.4) or known[:6]
         raise ConfigError(
             f"network is {name!r}: wanted one of torchvision's {len(known)} classification "
-            f"networks or onnx, such as {', '.join(alike)}"
+            f"networks, {' or '.join(OWN)}, such as {', '.join(alike)}"
         )
 
 
@@ -85,7 +84,7 @@ def without_last_layer(network: nn.Module, name: str) -> nn.Module:
 
 @lru_cache(maxsize=16)
 def width_of(name: str, image_size: int, weights: str = "") -> int:
-    """Length of a frame's vector; nothing is computed but of a graph, which is in ``weights``.
+    """Length of a frame's vector; nothing is computed but of a network in the file ``weights``.
 
     Example:
         >>> width_of("resnet18", 224)
@@ -98,9 +97,12 @@ def width_of(name: str, image_size: int, weights: str = "") -> int:
 
     if name == RESNET50:
         return 2048
-    if name == ONNX:
-        black = np.zeros((1, 3, image_size, image_size), np.float32)
-        return int(onnx_network(str(Path(weights).absolute()))(black).shape[1])
+    if name in OWN:
+        from pipeline.encoders.own_network import own_network
+
+        with torch.inference_mode():
+            black = torch.zeros(1, 3, image_size, image_size)
+            return int(own_network(str(Path(weights).absolute()), name)(black).shape[1])
     with torch.device("meta"):
         network = without_last_layer(empty_network(name), name)
         try:

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.contract import ConfigError
-from pipeline.encoders.networks import RESNET50, empty_network, last_layer
-from pipeline.encoders.onnx_network import ONNX, onnx_network
+from pipeline.encoders.networks import OWN, RESNET50, empty_network, last_layer
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +36,7 @@ class Weights:
     network: str = RESNET50
     """Whose they are."""
     path: str = ""
-    """Of a graph that holds its weights itself."""
+    """Of a network that is a file of the user's own and holds its weights itself."""
 
 
 def weights_by_modality(asked: str) -> dict[str, str]:
@@ -84,20 +83,19 @@ def load_weights(name: str, network: str = RESNET50) -> Weights:
 
     Args:
         name: ``imagenet`` (torchvision's best of that network, downloaded once), ``random:SEED``,
-            or the path of a ``.safetensors`` or ``.pth`` file.
+            or the path of a ``.safetensors`` or ``.pth`` file; of ``onnx`` and ``pt2`` of a file
+            that is the network, too.
         network: Whose weights, as torchvision calls it.
 
     Raises:
         ConfigError: no such weights, no connection to fetch them, or not that network's.
     """
-    if network == ONNX:
-        graph = onnx_network(str(Path(name).absolute()))
+    if network in OWN:
+        from pipeline.encoders.own_network import own_network
+
+        own = own_network(str(Path(name).absolute()), network)
         return Weights(
-            name=graph.path.name,
-            state={},
-            sha256=graph.sha256,
-            network=network,
-            path=str(graph.path),
+            name=own.path.name, state={}, sha256=own.sha256, network=network, path=str(own.path)
         )
     import torch
 
@@ -110,11 +108,10 @@ def load_weights(name: str, network: str = RESNET50) -> Weights:
             state = empty_network(network).state_dict()
     elif name.startswith("random"):
         raise ConfigError(f"weights {name!r}: wanted random:SEED with a whole number, as random:0")
-    elif name.endswith(".pt2"):
+    elif (own_kind := Path(name).suffix[1:]) in OWN:
         raise ConfigError(
-            f"weights {name!r} are an exported program: PyTorch opens those by unpickling, which "
-            "may run what a file carries, so they are not opened here. Save the same network with "
-            'torch.onnx.export(program, (), "net.onnx"), and set network = "onnx"'
+            f"weights {name!r} are a network of their own: set network = {own_kind!r} of the "
+            f"modality, as --set rgb.network={own_kind}"
         )
     else:
         state = _from_file(Path(name))
@@ -131,7 +128,7 @@ def load_weights(name: str, network: str = RESNET50) -> Weights:
 
 def to_download(name: str, network: str) -> str:
     """Where weights would be downloaded from; empty where they are here, or are no download."""
-    if name != USUAL or network == ONNX:
+    if name != USUAL or network in OWN:
         return ""
     import torch
     from torchvision.models import get_model_weights

@@ -107,10 +107,3 @@ def test_a_file_that_would_run_code_is_refused_unrun(tmp_path):
     with pytest.raises(ConfigError, match=r"hostile\.pth. are neither safetensors"):
         load_weights(str(path))
     assert not ran.exists()
-
-
-def test_an_exported_program_is_not_unpickled():
-    with pytest.raises(
-        ConfigError, match=r"'net\.pt2' are an exported program: PyTorch opens those"
-    ):
-        load_weights("net.pt2")
