@@ -175,6 +175,9 @@ class EncodingConfig:
     (:mod:`pipeline.encoders.kinds`), its default what a configuration changes.
     """
 
+    _described = frozenset[str]()
+    """Sections that a description says the defaults of."""
+
     rgb: ColourEncoding = ColourEncoding()
     depth: DepthEncoding = DepthEncoding()
     skeleton: SkeletonEncoding = SkeletonEncoding()
@@ -199,21 +202,36 @@ class EncodingConfig:
         return encoding
 
     def with_own(self, own: Mapping[str, ModalityEncoding]) -> EncodingConfig:
-        """The same with a section for each modality of a described data set, where it lacks one.
+        """The same with a section for each modality of a described data set, as described.
 
-        A section of the same name and kind stays as it is.
+        What a configuration says of such a section comes before what the description says: one
+        that was made with a description's sections keeps them, as does one of the same kind that is
+        not as it is by default.
 
         Example:
             >>> EncodingConfig().with_own({"wrist": SeriesEncoding(patches=64)}).of("wrist").patches
             64
+            >>> EncodingConfig().with_own({"depth": DepthEncoding(near_mm=300)}).depth.near_mm
+            300
         """
         kept = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
-        new = {n: e for n, e in own.items() if type(kept.get(n)) is not type(e)}
+        usual = EncodingConfig()
+        new = {
+            name: encoding
+            for name, encoding in own.items()
+            if name not in self._described
+            and (type(kept.get(name)) is not type(encoding) or kept[name] == getattr(usual, name))
+        }
         if not new:
             return self
         sections = [(name, type(encoding), encoding) for name, encoding in new.items()]
         kind = dataclasses.make_dataclass(
-            "EncodingConfig", sections, bases=(type(self),), frozen=True, kw_only=True
+            "EncodingConfig",
+            sections,
+            bases=(type(self),),
+            namespace={"_described": self._described | set(own)},
+            frozen=True,
+            kw_only=True,
         )
         made: EncodingConfig = kind(**{**kept, **new})
         return made

@@ -114,3 +114,17 @@ def test_a_setting_of_the_command_line_lies_over_the_file(tmp_path):
 def test_a_wrong_setting_of_the_command_line_is_named():
     with pytest.raises(ConfigError, match=r"rgb\.evry is not a setting"):
         load_config(None, ["rgb.evry=2"])
+
+
+def test_what_a_description_says_is_the_default_whatever_its_modality_is_called():
+    """Sections called as those built in once kept theirs, and nobody was told."""
+    own = {"depth": DepthEncoding(near_mm=300), "skeleton": SkeletonEncoding(face=False)}
+    config = load_config(None, ["depth.far_mm=3000"], own)
+    assert (config.depth.near_mm, config.depth.far_mm) == (300, 3000)
+    assert not config.skeleton.face
+    back = load_config(None, ["depth.near_mm=500", "skeleton.face=true"], own)
+    assert back.with_own(own) is back
+    assert (back.depth, back.skeleton) == (DepthEncoding(), SkeletonEncoding())
+    assert load_config(None).with_own(own).depth == own["depth"]
+    changed = load_config(None, ["depth.patches=2"])
+    assert changed.with_own(own).depth == changed.depth
