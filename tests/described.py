@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.contract import StreamRef
 from pipeline.datasets import Description, parse_description
+from pipeline.readers.described import readable_as
 
 ACTIVITIES = (
     "brush_teeth", "climb_stairs", "comb_hair", "descend_stairs", "drink_glass", "eat_meat",
@@ -40,6 +42,14 @@ encoding = { patches = 32 }
 def description(table: dict[str, Any]) -> Description:
     """A description out of its table."""
     return parse_description(table, where="dataset.toml")
+
+
+def read(content: bytes | dict[str, bytes], table: dict[str, Any]) -> Any:
+    """What the one modality of a description reads of a file, or of its streams' files."""
+    ((name, modality),) = description(table).modalities.items()
+    files = {name: content} if isinstance(content, bytes) else content
+    opened = [(c, StreamRef(name=n, path=f"{n}.dat")) for n, c in files.items()]
+    return readable_as(modality.reading).read(opened)
 
 
 def series(**options: Any) -> dict[str, Any]:

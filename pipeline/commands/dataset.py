@@ -16,6 +16,8 @@ from pipeline.contract import DmftError
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 MAX_LOOKED = 1 << 30
 """Bytes of an array file that is looked into for a draft."""
+MAX_BONES = 1 << 18
+"""Bytes of a BVH that are looked at for its joints."""
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -58,7 +60,7 @@ def init(raw: Path, output: Path, trials: Path | None, force: bool) -> None:
 
     def begin(path: str) -> bytes:
         with tree.open(path) as (file, _):
-            return file.read(4096)
+            return file.read(MAX_BONES if path.lower().endswith(".bvh") else 4096)
 
     def arrays(path: str) -> dict[str, tuple[int, ...]]:
         try:

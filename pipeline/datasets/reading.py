@@ -18,7 +18,7 @@ from pipeline.contract import ConfigError, ContractError, check_modality_name
 from pipeline.datasets.checks import Check
 
 Kind = Literal["series", "skeleton", "depth", "colour"]
-TABLES = ("delimited", "parquet")
+TABLES = ("delimited", "parquet", "json", "bvh")
 ARRAYS = ("npy", "npz", "mat", "hdf5")
 FRAMES = ("video", "images")
 _ROWS = (
@@ -40,6 +40,8 @@ _OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
                 *_ROWS,
             ),
         ),
+        "json": ("columns", "key", "time", "time_format", "time_key", "rate_hz", *_ROWS),
+        "bvh": ("rate_hz", *_ROWS),
         "video": (),
         "images": ("rate_hz", "factor", "range"),
     }
@@ -60,6 +62,8 @@ TIME_UNITS: Mapping[str, float] = MappingProxyType(
     {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
 )
 """Numbers of time to seconds; any other ``time_format`` is one of dates, as strptime has it."""
+_TELL_RATES = ("video", "bvh")
+"""Readers of files that say themselves when their frames are."""
 READING_VERSION = 1
 """Raised when the numbers that readers give change; records are then encoded again."""
 
@@ -69,8 +73,8 @@ class Source:
     """How the file of one stream is read."""
 
     reader: str
-    """``delimited``, ``parquet``, ``npy``, ``npz``, ``mat``, ``hdf5``, ``video``, ``images``, or
-    the name of a plug-in."""
+    """``delimited``, ``parquet``, ``npy``, ``npz``, ``mat``, ``hdf5``, ``json``, ``bvh``,
+    ``video``, ``images``, or the name of a plug-in."""
     columns: tuple[str | int, ...] = ()
     """Those to take, by the header's names or by numbers from 1; of a skeleton none for all."""
     names: tuple[str, ...] = ()
@@ -95,7 +99,8 @@ class Source:
     rate_hz: float | None = None
     """Rows or frames a second; where there are times too, what they are held against."""
     key: str = ""
-    """Name of the array in a file of several; of HDF5 a path such as ``left/acc``."""
+    """Name of the array in a file of several; of HDF5 a path such as ``left/acc``; of
+    JSON one such as ``frames.*.joints``, where ``*`` stands for the frames."""
     order: tuple[str, ...] = ()
     """What the axes of the array are, such as ``["joint", "axis", "time"]``."""
     factor: float | tuple[float, ...] = 1.0
@@ -271,11 +276,15 @@ class Reading:
             source.reader == "video" and self.kind == "depth"
         ):
             raise ConfigError(f"reader {source.reader!r} gives no {self.kind}")
+        if source.reader == "bvh" and (self.kind, self.dimensions) != ("skeleton", 3):
+            raise ConfigError(f"reader 'bvh' gives no {self.kind} of {self.dimensions} dimensions")
+        if source.reader == "json":
+            self._check_json(source)
         if self.kind == "series" and not source.columns:
             raise ConfigError(f"{name} has no columns: wanted those to take, by name or number")
         if is_framed and source.columns:
             raise ConfigError(f"columns mean nothing to a {self.kind}")
-        if not source.is_timed and source.rate_hz is None and source.reader != "video":
+        if not source.is_timed and source.rate_hz is None and source.reader not in _TELL_RATES:
             raise ConfigError(f"{name} has neither a time nor a rate_hz: wanted one of them")
         axes = set(ORDERS[self.kind])
         allowed = [axes, {"time", "column"}] if self.kind == "skeleton" else [axes]
@@ -286,6 +295,18 @@ class Reading:
             raise ConfigError(
                 f"{len(source.columns)} columns for {len(self.joints)} joints: wanted {wanted}, "
                 f"{'x, y and z' if self.dimensions == 3 else 'x and y'} of each"
+            )
+
+    def _check_json(self, source: Source) -> None:
+        is_skeleton = self.kind == "skeleton"
+        for what, most in (("key", 1 + is_skeleton), ("time_key", 1)):
+            path = getattr(source, what)
+            if path.split(".").count("*") > most:
+                raise ConfigError(f"{what} is {path!r}: wanted at most {most} '*'")
+        named = [c for c in (*source.columns, source.time) if isinstance(c, str)]
+        if is_skeleton and (named or source.time is not None):
+            raise ConfigError(
+                "columns and time of a skeleton in JSON: wanted numbers from 1, and a time_key"
             )
 
     @property

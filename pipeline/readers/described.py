@@ -17,8 +17,10 @@ from pipeline.contract import ConfigError, RecordingError, StreamRef
 from pipeline.datasets.reading import ARRAYS, Reading, Source, is_plugin
 from pipeline.readers.arrays import oriented, read_named_array
 from pipeline.readers.arrays import read_rows as read_array_rows
+from pipeline.readers.bvh import read_bvh
 from pipeline.readers.checks import check_begins, check_length, check_listed, check_units
 from pipeline.readers.delimited import Rows, read_delimited
+from pipeline.readers.json_rows import read_json
 from pipeline.readers.limits import Limits
 from pipeline.readers.plugins import PLUGIN, load_plugin, version_of
 from pipeline.readers.readable import Opened, Readable, of_one_file
@@ -126,6 +128,10 @@ def _rows(content: bytes, ref: StreamRef, reading: Reading, source: Source) -> R
         from pipeline.readers.parquet import read_parquet
 
         return read_parquet(content, source, ref.path)
+    if source.reader == "json":
+        return read_json(content, reading, source, ref)
+    if source.reader == "bvh":
+        return read_bvh(content, reading.joints, ref)
     if source.reader in ARRAYS:
         return read_array_rows(content, source, reading.kind, ref)
     values, times_s = load_plugin(source.reader)(content, ref, source.options)

@@ -12,13 +12,13 @@ Images are flat, so z is 0, and y is turned to point up as in a skeleton in metr
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.contract import StreamRef
+from pipeline.readers.json_rows import parsed
 from pipeline.signals.recording import Signal
 
 JOINTS = (
@@ -50,10 +50,7 @@ def read_pose(content: bytes, ref: StreamRef) -> Signal:
         RecordingError: not such a file, by its frame; not ``ref.n_frames`` frames; a frame that
             is there twice; no one in any.
     """
-    try:
-        frames = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise ref.refuse(f"is not JSON: {error}") from error
+    frames = parsed(content, ref)
     if not isinstance(frames, list) or not 0 < len(frames) <= MAX_FRAMES:
         held = f"{len(frames)} entries" if isinstance(frames, list) else type(frames).__name__
         raise ref.refuse(f"holds {held}: wanted a list of 1 to {MAX_FRAMES} frames")

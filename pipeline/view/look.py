@@ -113,7 +113,8 @@ def _says(modality: Modality) -> str:
         parts.append(f"streams {', '.join(sources)}")
     if first.columns:
         parts.append("columns " + ", ".join(map(str, first.columns)))
-    parts.append("times of its own" if first.is_timed else f"{first.rate_hz or 0:g} Hz")
+    is_told = first.is_timed or first.rate_hz is None
+    parts.append("times of its own" if is_told else f"{first.rate_hz:g} Hz")
     if first.reader == "video":
         parts[-1] = "times of the film"
     return "; ".join([*parts, *([f"in {first.unit}"] if first.unit else [])])

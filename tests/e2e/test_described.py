@@ -87,6 +87,47 @@ def test_codes_of_an_unknown_kind_go_from_their_tree_to_a_teacher(tmp_path: Path
     run("cache", "view", cache, "-o", tmp_path / "view.html", "--raw", raw)
 
 
+def test_skeletons_in_json_are_encoded_as_their_description_says(tmp_path: Path) -> None:
+    raw, about = tmp_path / "raw", tmp_path / "dataset.toml"
+    (raw / "wave").mkdir(parents=True)
+    for who in ("ann", "bob"):
+        frames = [
+            {"at": 33 * n, "bodies": [[[0, 0, 0], [0, 500, 10], [100, 450, 0], [-100, 450, 0]]]}
+            for n in range(9)
+        ]
+        frames[4]["bodies"] = []
+        (raw / "wave" / f"{who}_1.json").write_text(json.dumps({"frames": frames}))
+    about.write_text(
+        """
+        name = "tracked"
+        pattern = "{label}/{who}_{trial:d}.json"
+        [modality.skeleton]
+        kind = "skeleton"
+        reader = "json"
+        key = "frames.*.bodies.0"
+        time_key = "frames.*.at"
+        time_format = "milliseconds"
+        factor = 0.001
+        missing = "skip"
+        joints = ["hip", "neck", "left", "right"]
+        encoding = { patches = 4, scale = "none", face = false, recentre = "frame" }
+        [modality.skeleton.body]
+        hips = ["hip"]
+        shoulders = ["neck"]
+        left_shoulder = "left"
+        right_shoulder = "right"
+        """
+    )
+    run("manifest", "build", "pattern", raw, "--dataset", about, "-o", tmp_path / "m.jsonl")
+    cache = tmp_path / "c.zarr"
+    run("encode", tmp_path / "m.jsonl", "--raw", raw, "--out", cache, "--workers", "0")
+    stored = arrays_of(cache)["skeleton"]
+    assert stored.shape == (2, 4, 12)
+    np.testing.assert_allclose(
+        stored[0, 0], [0, 0, 0, 0, 0.5, 0.01, 0.1, 0.45, 0, -0.1, 0.45, 0], atol=1e-6
+    )
+
+
 @pytest.mark.real
 def test_utd_mhad_described_gives_the_bits_that_a_reader_in_python_gave() -> None:
     from pipeline.datasets import load_description

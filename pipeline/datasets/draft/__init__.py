@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 
 from pipeline.common.words import first_of
 from pipeline.datasets.draft.arrays import lines_of_arrays
+from pipeline.datasets.draft.bones import lines_of_bones
 from pipeline.datasets.draft.names import pattern_of, said_by
 from pipeline.datasets.draft.texts import codes_of_text, lines_of_text
 from pipeline.datasets.draft.trials import Trials, trials_of
@@ -28,9 +29,13 @@ READERS = {
     ".csv": "delimited", ".tsv": "delimited", ".txt": "delimited", ".dat": "delimited",
     ".parquet": "parquet", ".npy": "npy", ".npz": "npz", ".mat": "mat", ".h5": "hdf5",
     ".hdf5": "hdf5", ".mp4": "video", ".avi": "video", ".mov": "video", ".mkv": "video",
-    ".zip": "images",
+    ".zip": "images", ".bvh": "bvh", ".json": "json",
 }  # fmt: skip
 """Ending to the reader of such files."""
+_TITLES = {"video": "rgb", "bvh": "skeleton"}
+"""Reader to what a modality is called where names say nothing."""
+_KINDS = {"video": "colour", "images": "colour", "bvh": "skeleton"}
+"""Reader to the kind of what it reads; of others a series, mostly."""
 _RATE = re.compile(r"(?<![0-9.])([1-9][0-9]{0,3}) ?hz(?![a-z])", re.IGNORECASE)
 """A rate in a path, as in ``wrist_32Hz``."""
 GUESS = "# ?"
@@ -75,13 +80,15 @@ def draft(
         if is_read and path.isprintable():  # what is not cannot stand in a description
             groups.setdefault((pure.suffix.lower(), len(pure.parts)), []).append(path)
     groups = {key: those for key, those in groups.items() if len(those) > 1}
+    if any(ending != ".json" for ending, _ in groups):  # beside recordings JSON is about them
+        groups = {key: those for key, those in groups.items() if key[0] != ".json"}
     lines.append("")
     taken: set[str] = set()
     told: list[str] = []
     labels: dict[str, None] = {}
     for (ending, _), those in groups.items():
         for modality, files in _by_modality(those):
-            title = modality or ("rgb" if READERS[ending] == "video" else "sensor")
+            title = modality or _TITLES.get(READERS[ending], "sensor")
             pattern, known = pattern_of(files)
             labels |= dict.fromkeys(known)
             found = said_by(pattern, files, known)
@@ -175,7 +182,7 @@ def _modality(
 
 def _of_files(reader: str, paths: Sequence[str], look: Look) -> list[str]:
     """What kind of thing files are and how they are read."""
-    kind = "colour" if reader in ("video", "images") else "series"
+    kind = _KINDS.get(reader, "series")
     lines = [f'kind = "{kind}"  # ? series, skeleton, depth or colour', f'reader = "{reader}"']
     content = look.begin(paths[0]) if reader == "delimited" else b""
     if reader == "delimited":
@@ -184,6 +191,11 @@ def _of_files(reader: str, paths: Sequence[str], look: Look) -> list[str]:
         lines += lines_of_arrays(look.arrays(paths[0]))
     elif reader == "parquet":
         lines += ['columns = ["x"]  # ? those to take, by name', "rate_hz = 50  # ? or a 'time'"]
+    elif reader == "json":
+        lines += ['key = "*"  # ? where frames lie, as data.*.acc', 'columns = ["x"]  # ? by name']
+        lines.append("rate_hz = 50  # ? or a 'time'")
+    elif reader == "bvh":
+        lines += lines_of_bones(look.begin(paths[0]))
     elif reader == "images":
         lines.append("rate_hz = 30  # ?")
     if kind == "series":

@@ -144,4 +144,5 @@ def test_every_reader_of_the_reference_page_is_described_there() -> None:
     sources = [
         s for each in made for m in each.modalities.values() for s in m.reading.streams.values()
     ]
-    assert {"delimited", "parquet", "hdf5", "mat", "video", "images"} == {s.reader for s in sources}
+    wanted = {"delimited", "parquet", "hdf5", "mat", "json", "bvh", "video", "images"}
+    assert wanted == {s.reader for s in sources}

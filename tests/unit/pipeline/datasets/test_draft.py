@@ -50,6 +50,23 @@ def test_modalities_are_told_apart_by_the_end_of_names(tmp_path: Path) -> None:
     assert made.modalities["wrist"].reading.streams["wrist"].columns == ("x", "y")
 
 
+def test_a_tree_of_bvh_says_its_joints_and_what_they_hang_on(tmp_path: Path) -> None:
+    for name in ("walk_1.bvh", "run_1.bvh", "walk_1.json", "run_1.json"):
+        (tmp_path / name).write_text(
+            "HIERARCHY\nROOT Hips\n{\n\tJOINT Left Leg\n\t{\n\t\tEnd Site\n\t\t{\n\t\t}\n\t}\n"
+            "\tJOINT Spine\n\t{\n\t\tEnd Site\n\t\t{\n\t\t}\n\t}\n}\nMOTION\nFrames: 0\n"
+        )
+    made = parse_description(tomllib.loads(drafted(tmp_path)), where="the draft")
+    assert [*made.modalities] == ["skeleton"]
+    reading = made.modalities["skeleton"].reading
+    assert reading.joints == ("Hips", "Left Leg", "Spine")
+    assert reading.parents == {"Left Leg": "Hips", "Spine": "Hips"}
+    for name in ("walk_1.bvh", "run_1.bvh"):
+        (tmp_path / name).unlink()
+    alone = parse_description(tomllib.loads(drafted(tmp_path)), where="the draft")
+    assert alone.modalities["sensor"].reading.streams["sensor"].reader == "json"
+
+
 @pytest.mark.parametrize(
     "names",
     [

@@ -15,19 +15,11 @@ import numpy as np
 import pytest
 import scipy.io
 
-from pipeline.contract import ConfigError, RecordingError, StreamRef
+from pipeline.contract import ConfigError, RecordingError
 from pipeline.readers.described import readable_as
 from pipeline.readers.plugins import load_plugin, with_plugins
 from pipeline.signals.recording import Frames, Signal, Streams
-from tests.described import description, series
-
-
-def read(content: bytes | dict[str, bytes], table: dict[str, Any]) -> Any:
-    """What the one modality of a description reads of a file, or of its streams' files."""
-    ((name, modality),) = description(table).modalities.items()
-    files = {name: content} if isinstance(content, bytes) else content
-    opened = [(c, StreamRef(name=n, path=f"{n}.dat")) for n, c in files.items()]
-    return readable_as(modality.reading).read(opened)
+from tests.described import description, read, series
 
 
 def rows(text: str | bytes, **options: Any) -> list[list[float]]:
