@@ -19,7 +19,7 @@ from pipeline.common.words import first_of
 from pipeline.datasets.draft.arrays import lines_of_arrays
 from pipeline.datasets.draft.bones import lines_of_bones
 from pipeline.datasets.draft.names import pattern_of, said_by
-from pipeline.datasets.draft.texts import codes_of_text, lines_of_text
+from pipeline.datasets.draft.texts import codes_of_text, is_of_numbers, lines_of_text
 from pipeline.datasets.draft.trials import Trials, trials_of
 from pipeline.datasets.pattern import is_picture
 
@@ -40,6 +40,8 @@ _RATE = re.compile(r"(?<![0-9.])([1-9][0-9]{0,3}) ?hz(?![a-z])", re.IGNORECASE)
 """A rate in a path, as in ``wrist_32Hz``."""
 GUESS = "# ?"
 """Marks a line of a draft as one."""
+N_BEGUN = 4
+"""Text files of a modality whose beginnings are looked at, as long as they are empty."""
 MAX_FILES = 20_000
 """Whose names are looked at."""
 
@@ -76,25 +78,28 @@ def draft(
     groups: dict[tuple[str, int], list[str]] = {}
     for path in sorted(paths)[:MAX_FILES]:
         pure = PurePosixPath(path)
-        is_read = pure.suffix.lower() in READERS and not pure.name.startswith(".")
-        if is_read and path.isprintable():  # what is not cannot stand in a description
+        if not pure.name.startswith(".") and path.isprintable():  # else no description has it
             groups.setdefault((pure.suffix.lower(), len(pure.parts)), []).append(path)
-    groups = {key: those for key, those in groups.items() if len(those) > 1}
+    reader_of = {key: _reader(those, look) for key, those in groups.items() if len(those) > 1}
+    groups = {key: groups[key] for key, reader in reader_of.items() if reader}
     if any(ending != ".json" for ending, _ in groups):  # beside recordings JSON is about them
         groups = {key: those for key, those in groups.items() if key[0] != ".json"}
     lines.append("")
     taken: set[str] = set()
     told: list[str] = []
     labels: dict[str, None] = {}
-    for (ending, _), those in groups.items():
+    for key, those in groups.items():
+        reader = reader_of[key]
         for modality, files in _by_modality(those):
-            title = modality or _TITLES.get(READERS[ending], "sensor")
+            title = modality or _TITLES.get(reader, "sensor")
             pattern, known = pattern_of(files)
             labels |= dict.fromkeys(known)
             found = said_by(pattern, files, known)
-            lines += _modality(_free(title, taken), ending, files, pattern, found, told, look)
+            lines += _modality(_free(title, taken), reader, files, pattern, found, told, look)
     if not taken:
-        lines.append(f"# No two files here end in one of {', '.join(READERS)}.")
+        lines.append(
+            f"# No two files here end in one of {', '.join(READERS)}, or are rows of text."
+        )
     if labels:
         classes = ", ".join(_quoted(label) for label in sorted(labels))
         lines.insert(2, f"classes = [{classes}]  # ? paths are read in one way by them alone")
@@ -114,11 +119,11 @@ def _by_table(trials: Trials, look: Look) -> list[str]:
     taken: set[str] = set()
     for column, paths in trials.paths.items():
         ending = PurePosixPath(paths[0]).suffix
-        is_film = READERS.get(ending.lower()) == "video"
+        reader = _reader(paths, look)
+        is_film = reader == "video"
         title = re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_")
         title = title if re.fullmatch(r"[a-z][a-z0-9_]*", title) else "rgb" if is_film else "sensor"
         title = _free(title, taken)
-        reader = READERS.get(ending.lower(), "")
         if not reader and (is_picture(paths[0]) or not ending):
             reader = "images"
         lines.append(f"[modality.{title}]  # {len(paths)} files such as {paths[0]}")
@@ -126,6 +131,16 @@ def _by_table(trials: Trials, look: Look) -> list[str]:
     if not trials.paths:
         lines.append("# No column of the table names files of the tree: are they within RAW?")
     return lines
+
+
+def _reader(paths: Sequence[str], look: Look) -> str:
+    """The reader of files by their ending, or by what stands in a few; none where it is empty."""
+    ending = PurePosixPath(paths[0]).suffix.lower()
+    if ending in READERS:
+        return READERS[ending]
+    if is_picture(paths[0]):
+        return ""
+    return "delimited" if any(is_of_numbers(look.begin(path)) for path in paths[:N_BEGUN]) else ""
 
 
 def _free(title: str, taken: set[str]) -> str:
@@ -156,7 +171,7 @@ def _by_modality(paths: list[str]) -> list[tuple[str, list[str]]]:
 
 def _modality(
     name: str,
-    ending: str,
+    reader: str,
     paths: list[str],
     pattern: str,
     found: tuple[list[str], dict[str, list[str]]],
@@ -177,14 +192,15 @@ def _modality(
         if line not in told:
             told.append(line)
             lines.append(line)
-    return lines + _of_files(READERS[ending], read or paths, look)
+    return lines + _of_files(reader, read or paths, look)
 
 
 def _of_files(reader: str, paths: Sequence[str], look: Look) -> list[str]:
     """What kind of thing files are and how they are read."""
     kind = _KINDS.get(reader, "series")
     lines = [f'kind = "{kind}"  # ? series, skeleton, depth or colour', f'reader = "{reader}"']
-    content = look.begin(paths[0]) if reader == "delimited" else b""
+    begun = (look.begin(path) for path in paths[:N_BEGUN]) if reader == "delimited" else ()
+    content = next((content for content in begun if content.strip()), b"")
     if reader == "delimited":
         lines += lines_of_text(content)
     elif reader in ("npy", "npz", "mat", "hdf5"):

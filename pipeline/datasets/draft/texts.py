@@ -94,6 +94,17 @@ def lines_of_text(content: bytes) -> list[str]:
     return lines
 
 
+def is_of_numbers(content: bytes) -> bool:
+    """Whether a file, whatever its name ends in, begins with rows of numbers.
+
+    >>> is_of_numbers(b"1 2 3\\n4 5 6\\n7 8 9\\n"), is_of_numbers(b"read me\\nfirst\\n2\\n")
+    (True, False)
+    """
+    look = _look(b"" if b"\0" in content else content)
+    columns = [column for n, column in enumerate(look.columns) if look.is_of_numbers(n)]
+    return 2 * len(columns) > len(look.columns) and len(columns[0]) > 2
+
+
 def codes_of_text(content: bytes) -> str:
     """A remark where all numbers but the time are whole, as a converter's are; else nothing."""
     look = _look(content)

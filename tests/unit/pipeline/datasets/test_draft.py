@@ -50,6 +50,21 @@ def test_modalities_are_told_apart_by_the_end_of_names(tmp_path: Path) -> None:
     assert made.modalities["wrist"].reading.streams["wrist"].columns == ("x", "y")
 
 
+def test_rows_of_numbers_are_known_whatever_their_files_end_in(tmp_path: Path) -> None:
+    (tmp_path / "README.log").write_text("codes of twelve bits\n")
+    (tmp_path / "wk1").mkdir()
+    (tmp_path / "wk1" / "P01-pour-milk-r1.log").write_text("")
+    for name in ("P02-clap-r1", "P03-pour-milk-r1", "P04-clap-r1", "P05-pour-milk-r1"):
+        (tmp_path / "wk1" / f"{name}.log").write_text("12 -5 256\r\n" * 9)
+        (tmp_path / "wk1" / f"{name}.sh").write_text("#!/bin/sh\necho it\n")
+        (tmp_path / "wk1" / f"{name}.bin").write_bytes(b"1 2\0\n" * 9)
+    made = parse_description(tomllib.loads(drafted(tmp_path)), where="the draft")
+    assert [*made.modalities] == ["sensor"]
+    source = made.modalities["sensor"].reading.streams["sensor"]
+    assert (source.separator, source.header, source.columns) == ("space", False, (1, 2, 3))
+    assert made.modalities["sensor"].patterns["sensor"] == "wk1/P{subject:d}-{label}-r1.log"
+
+
 def test_a_tree_of_bvh_says_its_joints_and_what_they_hang_on(tmp_path: Path) -> None:
     for name in ("walk_1.bvh", "run_1.bvh", "walk_1.json", "run_1.json"):
         (tmp_path / name).write_text(
