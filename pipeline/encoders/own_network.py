@@ -36,10 +36,13 @@ class OwnNetwork(nn.Module):
             ConfigError: no such file, no network, or one that takes no pictures.
         """
         super().__init__()
-        if path.suffix != f".{kind}" or not path.is_file() or path.stat().st_size > MAX_BYTES:
-            raise ConfigError(
-                f"weights {str(path)!r} are no .{kind} file: network {kind} wants one, by --weights"
-            )
+        wanted = f"network {kind} wants a .{kind} file, by --weights"
+        if path.suffix != f".{kind}":
+            raise ConfigError(f"weights {str(path)!r} are no .{kind} file: {wanted}")
+        if not path.is_file():
+            raise ConfigError(f"weights {str(path)!r}: no such file; {wanted}")
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"weights {str(path)!r} are larger than {MAX_BYTES} bytes: {wanted}")
         content = path.read_bytes()
         self.path, self.sha256 = path, hashlib.sha256(content).hexdigest()
         opened = OnnxNetwork if kind == "onnx" else ExportedNetwork

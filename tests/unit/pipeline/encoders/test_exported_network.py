@@ -130,13 +130,20 @@ def test_frames_pass_a_program_and_a_cache_notes_its_hash(net, exported, tmp_pat
     assert done.spec.provenance["weights"]["name"].endswith("rgb=net.pt2")
 
 
-def test_a_program_wants_pictures_of_its_size_and_its_network_named(exported) -> None:
+def test_a_program_wants_pictures_of_its_size_and_its_network_named(exported, monkeypatch) -> None:
     with pytest.raises(ConfigError, match=r"no pictures of \(64, 64\): it takes 32 x 32; set ima"):
         width_of("pt2", 64, str(exported))
     with pytest.raises(ConfigError, match=r"net\.pt2' are a network of their own: set network = '"):
         load_weights(str(exported))
     with pytest.raises(ConfigError, match=r"weights '.*net\.pt2' are no \.onnx file: network onnx"):
         load_weights(str(exported), "onnx")
+    with pytest.raises(
+        ConfigError, match=r"weights '.*none\.pt2': no such file; network pt2 wants a"
+    ):
+        load_weights("none.pt2", "pt2")
+    monkeypatch.setattr("pipeline.encoders.own_network.MAX_BYTES", 9)
+    with pytest.raises(ConfigError, match=r"net\.pt2' are larger than 9 bytes: network pt2 wants"):
+        OwnNetwork(exported, "pt2")
 
 
 def test_what_a_file_carries_is_not_run(net, exported, tmp_path) -> None:
