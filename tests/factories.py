@@ -14,7 +14,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec
 
-from pipeline.cache.checksums import CLAIMS, SUMS, write_sums
+from pipeline.cache.checksums import CLAIMS, SUMS
 from pipeline.cache.lock import Holder
 from pipeline.cache.objects import Objects
 from pipeline.common.checksums import CRC_BYTES, Checksums
@@ -135,7 +135,7 @@ def seal(path: Path) -> Path:
             key: content[-CRC_BYTES:] for key, content in contents.items() if key.endswith("/0/0")
         },
     )
-    write_sums(objects, checksums)
+    objects.write(SUMS, checksums.to_bytes())
     return path
 
 

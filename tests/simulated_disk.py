@@ -1,9 +1,9 @@
 """A folder in which a process can be ended at any write, and the power can go.
 
 A *write* is what Python's audit events show under the folder: a file opened for writing, renamed
-or removed, a folder made or removed. When the power goes, everything that was flushed by ``fsync``
-stays: a file's bytes if the file was, a name in a folder if the folder was. Of everything else any
-part may be lost, each name and each file for itself.
+or removed, a folder made or removed; and a flush. When the power goes, everything that was flushed
+by ``fsync`` stays: a file's bytes if the file was, a name in a folder if the folder was. Of
+everything else any part may be lost, each name and each file for itself.
 """
 
 from __future__ import annotations
@@ -49,43 +49,51 @@ class Disk:
             if entry.is_dir():
                 self._names[entry.inode()] = _names(entry.path)
             else:
-                self._contents[entry.inode()] = Path(entry.path).read_bytes()
+                self._contents[entry.inode()] = _bytes_of(entry.path)
 
     def fsync(self, handle: int) -> None:
-        """Stands for ``os.fsync``."""
+        """Stands for ``os.fsync``; before it, the process can be ended as before a write."""
+        _count()
         about, path = os.fstat(handle), f"/proc/self/fd/{handle}"
         if stat.S_ISDIR(about.st_mode):
             self._names[about.st_ino] = _names(path)
         else:
-            self._contents[about.st_ino] = Path(path).read_bytes()
+            self._contents[about.st_ino] = _bytes_of(path)
+
+    def has(self, path: Path) -> None:
+        """Call a file that was changed here, and its name, flushed; or a name that is gone."""
+        if path.is_file():
+            self._contents[path.stat().st_ino] = path.read_bytes()
+        self._names[path.parent.stat().st_ino] = _names(str(path.parent))
 
     def lose_power(self, seed: int) -> None:
         """Lose some of what was not flushed."""
-        after = self.root.with_name(f"{self.root.name}.after")
-        self._restore(self.root.stat().st_ino, self.root, after, random.Random(seed))
+        after = f"{self.root}.after"
+        self._restore(self.root.stat().st_ino, str(self.root), after, random.Random(seed))
         shutil.rmtree(self.root)
-        after.rename(self.root)
+        Path(after).rename(self.root)
         self.settle()
 
-    def _restore(self, number: int, live: Path | None, out: Path, chance: random.Random) -> None:
+    def _restore(self, number: int, live: str | None, out: str, chance: random.Random) -> None:
         """Write what is left of a folder; ``live`` is where it lay, None where it was removed."""
-        out.mkdir()
-        now = _names(str(live)) if live is not None else {}
+        os.mkdir(out)  # noqa: PTH102 - here and below: a path costs more than what it is asked
+        now = _names(live) if live is not None else {}
         before = self._names.get(number, {})
         for name in sorted(now.keys() | before.keys()):
             options = [now.get(name), before.get(name)]
             chosen = options[0] if options[0] == options[1] else chance.choice(options)
             if chosen is None:
                 continue
-            path = live / name if live is not None and chosen == now.get(name) else None
+            path = f"{live}/{name}" if live is not None and chosen == now.get(name) else None
             number_of_it, is_folder = chosen
             if is_folder:
-                self._restore(number_of_it, path, out / name, chance)
+                self._restore(number_of_it, path, f"{out}/{name}", chance)
                 continue
             flushed = self._contents.get(number_of_it, b"")
-            written = path.read_bytes() if path is not None else flushed
+            written = _bytes_of(path) if path is not None else flushed
             parts = (flushed, written, written[: len(written) // 2])
-            (out / name).write_bytes(flushed if flushed == written else chance.choice(parts))
+            with open(f"{out}/{name}", "wb") as file:  # noqa: PTH123
+                file.write(flushed if flushed == written else chance.choice(parts))
 
 
 def entries_under(folder: Path | str) -> Iterator[os.DirEntry[str]]:
@@ -95,6 +103,16 @@ def entries_under(folder: Path | str) -> Iterator[os.DirEntry[str]]:
             yield entry
             if entry.is_dir():
                 yield from entries_under(entry.path)
+
+
+def files_of(folder: Path | str) -> dict[str, bytes]:
+    """Every file under one, by its path."""
+    return {e.path: _bytes_of(e.path) for e in entries_under(folder) if e.is_file()}
+
+
+def _bytes_of(path: str) -> bytes:
+    with open(path, "rb") as file:  # noqa: PTH123
+        return file.read()
 
 
 def _names(folder: str) -> dict[str, tuple[int, bool]]:
@@ -121,8 +139,12 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
             return
     elif event not in WRITES and event != "shutil.rmtree":
         return
-    if not any(str(each).startswith(_Watch.root) for each in arguments[:2]):
-        return
+    if any(str(each).startswith(_Watch.root) for each in arguments[:2]):
+        _count()
+
+
+def _count() -> None:
+    """Do what is to be done before the next write."""
     with _Watch.lock:
         if _Watch.is_ended:
             raise Ended(HALTED)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import numpy as np
@@ -30,6 +32,8 @@ from pipeline.manifests import Manifest
 from tests.zarr_at_once import zarr_at_once
 
 P, D, PER_CHUNK = 2, 3, 2
+ROW, CRC = P * D * 4, 4
+"""Bytes of a record's row, and of what every chunk ends in."""
 CLASSES = ("a", "b")
 MODALITIES = ("skeleton", "inertial")
 SPECS = {
@@ -107,19 +111,20 @@ def encode(at: Path, world: World, modalities: tuple[str, ...], *, check: bool =
         if check:
             repair(str(at), manifest, specs)
         store = CacheStore.preview(str(at), manifest, specs)
+        done = {name: store.entries(name) for name in modalities}
         todo = [
             (name, chunk)
             for name in modalities
             for chunk in range(store.n_chunks(name))
             if any(
-                (entry := store.entries(name).get(store.records[r].id)) is None
+                (entry := done[name].get(store.records[r].id)) is None
                 or entry.key != _key(store.records[r].id, name, world)
                 for r in store.rows_of(name, chunk)
             )
         ]
         if not todo and is_finished(store):
             return
-        store.begin()
+        store.begin(claim.session)
         for name, chunk in todo:
             rows = store.rows_of(name, chunk)
             _, block = store.sound_rows(name, chunk)
@@ -129,7 +134,7 @@ def encode(at: Path, world: World, modalities: tuple[str, ...], *, check: bool =
                 block[r - rows.start] = patches
                 entries.append(entry)
             store.commit(name, chunk, block, entries, environment={}, session=claim.session)
-        finish(store, {**store.spec.provenance, "manifest_sha256": manifest.sha256})
+        finish(store, {**store.spec.provenance, "manifest_sha256": manifest.sha256}, claim.session)
 
 
 def _key(record: str, modality: str, world: World) -> str:
@@ -196,12 +201,59 @@ def read(at: Path) -> Contents:
     }
 
 
+def stored(at: Path) -> Contents:
+    """What a complete cache holds by the description of its format, without Zarr or the trainer."""
+    said = json.loads((at / "zarr.json").read_bytes())["attributes"]["dmft"]
+    assert said["state"] == "complete"
+    ids, labels = _texts(at / "record_id/c/0"), _numbers(at / "label/c/0", "<i4")
+    subjects, names = _numbers(at / "subject/c/0", "<i4"), sorted(said["modalities"])
+    has = {name: _numbers(at / f"{name}_presence/c/0", "u1") for name in names}
+    rows = {
+        (name, row): (at / f"{name}/c/{row // PER_CHUNK}/0/0").read_bytes()[start : start + ROW]
+        for name in names
+        for row in range(len(ids))
+        if has[name][row] == Presence.PRESENT
+        for start in (row % PER_CHUNK * ROW,)
+    }
+    return {
+        record: (int(labels[r]), int(subjects[r]), tuple(rows.get((name, r)) for name in names))
+        for r, record in enumerate(ids)
+    }
+
+
+def deeds_of(at: Path) -> list[str]:
+    """What a cache tells of how it was edited."""
+    said = json.loads((at / "zarr.json").read_bytes())["attributes"]["dmft"]
+    return [deed["operation"] for deed in said["provenance"].get("history", ())]
+
+
+def _numbers(at: Path, dtype: str) -> np.ndarray:
+    return np.frombuffer(at.read_bytes()[:-CRC], dtype)
+
+
+def _texts(at: Path) -> list[str]:
+    content = at.read_bytes()[CRC:-CRC]
+    texts = []
+    while content:
+        end = 4 + int.from_bytes(content[:4], "little")
+        texts.append(content[4:end].decode())
+        content = content[end:]
+    return texts
+
+
 def traces_of(record: str, takes: int) -> set[bytes]:
     """Bytes that tell of a record wherever they are."""
     found = {record.encode()}
     for modality, take in itertools.product(MODALITIES, range(takes + 1)):
         found |= {sha(record, modality, take).encode(), row(record, modality, take).tobytes()}
     return found
+
+
+class _Silent:
+    """Stands for the thread in which a claim says that it is there, and for what ends it."""
+
+    def __init__(self, **_: object) -> None:
+        self.start = self.join = self.set = lambda: None
 
 
 class Life:
@@ -221,7 +273,7 @@ def lives() -> Iterator[None]:
         zarr_at_once(),
         patch.object(Holder, "this", this),
         patch.object(Holder, "is_running", property(lambda self: self.pid == Life.number)),
-        patch("pipeline.cache.lock.Claim._say", lambda self: None),
+        patch("pipeline.cache.lock.threading", SimpleNamespace(Event=_Silent, Thread=_Silent)),
         patch("pipeline.cache.lock.WATCH_S", 0.0),
     ):
         yield

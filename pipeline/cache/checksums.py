@@ -23,11 +23,6 @@ def is_transient(key: str) -> bool:
     return key in (SUMS, PROGRESS, LOCK, EDIT) or key.startswith(CLAIMS)
 
 
-def write_sums(objects: Objects, checksums: Checksums) -> None:
-    """Write the list."""
-    objects.write(SUMS, checksums.to_bytes())
-
-
 def read_sums(objects: Objects) -> dict[str, str] | None:
     """Object to SHA-256; None where there is no list.
 

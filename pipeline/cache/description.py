@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.cache.objects import Objects
+from pipeline.cache.objects import Objects, Put
 from pipeline.cache.versions import brought_up
 from pipeline.common.settings import difference, to_table
 from pipeline.contract import (
@@ -50,17 +50,18 @@ def read_spec(objects: Objects) -> CacheSpec | None:
     return CacheSpec.from_json(brought_up(attribute), where=objects.location)
 
 
-def write_spec(
-    objects: Objects, spec: CacheSpec, metadata: Mapping[str, Any] | None = None
-) -> bytes:
+def write_spec(put: Put, spec: CacheSpec, metadata: Mapping[str, Any] | None = None) -> bytes:
     """Write a cache's description, whole, in one write, and return what was written.
 
-    ``metadata`` is what else the group's metadata says, where it is consolidated.
+    Args:
+        put: Puts an object in place.
+        spec: The description.
+        metadata: What else the group's metadata says, where it is consolidated.
     """
     plain = {"zarr_format": 3, "node_type": "group"}
     attributes = {CACHE_ATTRIBUTE: spec.to_json()}
-    content = json.dumps({**(metadata or plain), "attributes": attributes}, indent=2).encode()
-    objects.write(SPEC, content)
+    content = json.dumps({"attributes": attributes, **(metadata or plain)}, indent=2).encode()
+    put(SPEC, content)
     return content
 
 
@@ -105,9 +106,9 @@ def read_records(objects: Objects) -> tuple[Record, ...]:
     return manifest.records
 
 
-def write_records(objects: Objects, manifest: Manifest) -> None:
+def write_records(put: Put, manifest: Manifest) -> None:
     """Say which record is in which row: the manifest's order."""
-    objects.write(RECORDS, "".join(f"{line}\n" for line in manifest.lines()).encode())
+    put(RECORDS, "".join(f"{line}\n" for line in manifest.lines()).encode())
 
 
 def encoding_difference(stored: ModalitySpec, wanted: ModalitySpec) -> str:

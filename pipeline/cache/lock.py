@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.cache.checksums import CLAIMS, LOCK, PROGRESS
-from pipeline.cache.objects import Objects
+from pipeline.cache.objects import Objects, Put
 from pipeline.common.files import held, make_folder
 from pipeline.common.stores import Version
 from pipeline.contract import LEDGER_PREFIX, ConfigError, ContractError
@@ -174,6 +174,22 @@ def write_owned(
         version = objects.version(key)
         check_owner(objects, session)
     return written
+
+
+def owners_put(objects: Objects, session: str) -> Put:
+    """How the owner of a cache puts objects in place: where none has changed since it looked.
+
+    Raises:
+        ContractError: another has taken the cache over; a put says it too.
+    """
+    versions = objects.versions()  # before the claim: see write_owned
+    check_owner(objects, session)
+
+    def put(key: str, content: bytes) -> None:
+        before = versions.get(key, "")
+        versions[key] = write_owned(objects, key, content, version=before, session=session)
+
+    return put
 
 
 def is_held(objects: Objects) -> bool | None:

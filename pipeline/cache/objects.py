@@ -7,14 +7,18 @@ Zarr's chunks, its metadata and the ledger are all such objects. Where they lie 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.common.stores import FILE, Folder, Store, Version, open_store
 
-__all__ = ["FILE", "Objects"]
+__all__ = ["FILE", "Objects", "Put"]
+
+Put = Callable[[str, bytes], object]
+"""Puts an object of a name in place: :meth:`Objects.write`, or under its owner's condition
+(:func:`pipeline.cache.lock.owners_put`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,10 @@ class Objects:
         """What an object is now, for :meth:`write_over`."""
         return self._store.version(key)
 
+    def versions(self) -> dict[str, Version]:
+        """What every object is now; nothing of a place that has no versions."""
+        return self._store.versions()
+
     def write_over(self, key: str, content: bytes, version: Version) -> Version | None:
         """Put an object in place of what it was at ``version``; None where it has changed since."""
         return self._store.write_over(key, content, version)
@@ -72,7 +80,10 @@ class Objects:
         return self._store.names(folder)
 
     def flush(self, keys: Iterable[str]) -> None:
-        """Make sure that objects that another library wrote are on the disk."""
+        """Make sure that the names of objects are on the disk; their bytes are since they were put.
+
+        Whoever put one may have been killed before its name was.
+        """
         if self.is_local:
             self._folder.flush(keys)
 

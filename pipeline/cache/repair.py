@@ -64,7 +64,7 @@ def repair(location: str, manifest: Manifest, modalities: Mapping[str, ModalityS
     if n_damaged:
         # In this order: a list that is there speaks of the root as it is.
         objects.delete(SUMS)
-        write_spec(objects, replace(store.spec, state=CacheState.BUILDING))
+        write_spec(objects.write, replace(store.spec, state=CacheState.BUILDING))
     return n_damaged
 
 
@@ -110,7 +110,7 @@ def _repair_records(objects: Objects, manifest: Manifest, damaged: set[str]) -> 
             "known records cannot be found again with this manifest: encode into another --out"
         )
     records = tuple(by_id[rows[row]] for row in sorted(rows))
-    write_records(objects, replace(manifest, records=records))
+    write_records(objects.write, replace(manifest, records=records))
     return 1
 
 
@@ -132,7 +132,7 @@ def _repair_spec(
         for name in {modality for _, modality, _ in ledgers}:
             if name not in modalities or not _has_chunks_of(objects, modalities[name]):
                 delete_modality(objects, name)
-        write_spec(objects, spec)
+        write_spec(objects.write, spec)
     return CacheStore(objects, spec, records)
 
 

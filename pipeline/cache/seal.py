@@ -10,40 +10,48 @@ the next encode.
 from __future__ import annotations
 
 import hashlib
-import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from pipeline.cache.checksums import is_sealed, is_transient, write_sums
+from pipeline.cache.array_metadata import array_metadata, column_metadata, consolidated
+from pipeline.cache.checksums import SUMS, is_sealed, is_transient
+from pipeline.cache.chunk_content import column_content
 from pipeline.cache.companions import companions, has_companions
 from pipeline.cache.description import SPEC, write_spec
 from pipeline.cache.ledger import Entry
+from pipeline.cache.lock import owners_put
+from pipeline.cache.objects import Put
 from pipeline.cache.writer import CacheStore
 from pipeline.common.checksums import CRC_BYTES, Checksums
 from pipeline.contract import (
-    LEDGER_PREFIX,
     SOURCE_DIGITS,
     CacheSpec,
     CacheState,
     ContractError,
     Presence,
+    feature_array,
     length_array,
     presence_array,
     source_array,
 )
 
 
-def finish(store: CacheStore, provenance: Mapping[str, Any]) -> CacheSpec:
+def finish(store: CacheStore, provenance: Mapping[str, Any], session: str) -> CacheSpec:
     """Derive what readers see, mark the cache complete, and list every checksum.
 
+    Args:
+        store: Every chunk of it is committed.
+        provenance: What it is to say of how it was made.
+        session: That holds it.
+
     Raises:
-        ContractError: a record is neither present, absent nor quarantined, or a stored row is not
-            what was written.
+        ContractError: a record is neither present, absent nor quarantined, a stored row is not
+            what was written, or another session has taken the cache over.
     """
+    put = owners_put(store.objects, session)
     digest = hashlib.sha256()
     table = _record_table(store)
     entries: dict[str, list[Entry]] = {}
@@ -65,14 +73,14 @@ def finish(store: CacheStore, provenance: Mapping[str, Any]) -> CacheSpec:
         provenance=dict(provenance),
         fingerprint=digest.hexdigest(),
     )
-    _write_table(store, table)
+    arrays = _write_table(store, table, put)
     for key, content in companions(complete, store.records, entries).items():
-        store.objects.write(key, content)
+        put(key, content)
     store.objects.sweep()
     checksums = _checksums(store, entries)
-    root = _consolidate(store, complete)
+    root = write_spec(put, complete, consolidated(arrays))
     sha256 = {**checksums.sha256, SPEC: hashlib.sha256(root).hexdigest()}
-    write_sums(store.objects, replace(checksums, sha256=sha256))
+    put(SUMS, replace(checksums, sha256=sha256).to_bytes())
     store.spec = complete
     return complete
 
@@ -112,23 +120,18 @@ def _record_table(store: CacheStore) -> dict[str, Any]:
     return table
 
 
-def _write_table(store: CacheStore, table: Mapping[str, Any]) -> None:
-    from zarr.codecs import Crc32cCodec
-
-    group = store.group()
+def _write_table(store: CacheStore, table: Mapping[str, Any], put: Put) -> dict[str, bytes]:
+    """Write the record table, a column an array; returns the metadata of every array there is."""
+    arrays = {
+        feature_array(name): array_metadata(spec, store.spec.n_records, store.spec.columns)
+        for name, spec in store.spec.modalities.items()
+    }
     for name, values in table.items():
-        array = group.create_array(
-            name,
-            shape=values.shape,
-            chunks=(max(len(values), 1),),
-            dtype=str if values.dtype == object else values.dtype,
-            filters=None,
-            compressors=[Crc32cCodec()],
-            dimension_names=("record",),
-            overwrite=True,
-            config={"write_empty_chunks": True},
-        )
-        array[:] = values
+        dtype = "str" if values.dtype == object else values.dtype.name
+        arrays[name] = column_metadata(len(values), dtype)
+        put(f"{name}/zarr.json", arrays[name])
+        put(f"{name}/c/0", column_content(values))
+    return arrays
 
 
 def _checksums(store: CacheStore, entries: Mapping[str, list[Entry]]) -> Checksums:
@@ -144,8 +147,7 @@ def _checksums(store: CacheStore, entries: Mapping[str, list[Entry]]) -> Checksu
     }
     sha256, crc32c = {}, {}
     keys = [key for key in store.objects.sizes() if not is_transient(key) and key != SPEC]
-    # What Zarr wrote: a chunk and its ledger are on the disk since they were committed.
-    store.objects.flush(k for k in keys if k not in chunks and not k.startswith(LEDGER_PREFIX))
+    store.objects.flush(keys)
     for key in keys:
         content = store.objects.read(key)
         assert content is not None
@@ -161,14 +163,3 @@ def _checksums(store: CacheStore, entries: Mapping[str, list[Entry]]) -> Checksu
             crc32c[key] = content[-CRC_BYTES:]
         sha256[key] = hashlib.sha256(content).hexdigest()
     return Checksums(sha256=sha256, crc32c=crc32c)
-
-
-def _consolidate(store: CacheStore, spec: CacheSpec) -> bytes:
-    """Consolidated metadata and the state ``complete`` in one write of the root object."""
-    import zarr
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of the ledger's folder and of itself
-        zarr.consolidate_metadata(store.objects.zarr_store())
-    metadata = json.loads(store.objects.read(SPEC) or b"{}")
-    return write_spec(store.objects, spec, metadata)

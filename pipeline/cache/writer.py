@@ -34,7 +34,7 @@ from pipeline.cache.description import (
     write_spec,
 )
 from pipeline.cache.ledger import ChunkLedger, Entry, ledger_key, read_ledger, write_ledger
-from pipeline.cache.lock import check_owner, write_owned
+from pipeline.cache.lock import check_owner, owners_put, write_owned
 from pipeline.cache.objects import Objects
 from pipeline.common.checksums import CRC_BYTES
 from pipeline.common.files import make_folder
@@ -150,12 +150,17 @@ class CacheStore:
         }
         return cls(objects, spec, records, anew, dropped)
 
-    def begin(self) -> None:
-        """Create the cache or open the one that is there, and make room for the records."""
+    def begin(self, session: str) -> None:
+        """Create the cache or open the one that is there, and make room for the records.
+
+        Raises:
+            ContractError: another session holds it.
+        """
         objects, spec = self.objects, replace(self.spec, state=CacheState.BUILDING, fingerprint="")
         if objects.is_local:
             make_folder(objects.path)
         objects.sweep()
+        put = owners_put(objects, session)
         everyone = Manifest(
             dataset=spec.dataset,
             classes=spec.classes,
@@ -163,28 +168,24 @@ class CacheStore:
             description=spec.provenance.get(DESCRIPTION),
         )
         if read_spec(objects) is None:
-            write_records(objects, everyone)  # first: a description alone would be a damaged cache
+            write_records(put, everyone)  # first: a description alone would be a damaged cache
         # From here on the cache is not complete, and a modality that starts anew is not there.
         kept = {name: s for name, s in spec.modalities.items() if name not in self.anew}
-        write_spec(objects, replace(spec, modalities=kept))
+        write_spec(put, replace(spec, modalities=kept))
         unseal(objects)
         for name in self.anew:
             delete_modality(objects, name)
-        write_records(objects, everyone)
-        write_spec(objects, spec)
+        write_records(put, everyone)
+        write_spec(put, spec)
         self.spec, self.anew, self.dropped = spec, frozenset(), {}
         self.ensure_arrays()
 
-    def group(self, *, read_only: bool = False) -> Any:
-        """The cache as a Zarr group."""
+    def group(self) -> Any:
+        """The cache as a Zarr group, to be read."""
         import zarr
 
-        return zarr.open_group(
-            self.objects.zarr_store(read_only=read_only),
-            mode="r" if read_only else "a",
-            zarr_format=3,
-            use_consolidated=False,
-        )
+        store = self.objects.zarr_store(read_only=True)
+        return zarr.open_group(store, mode="r", zarr_format=3, use_consolidated=False)
 
     def ensure_arrays(self) -> None:
         """Have the feature arrays be there, as long as the record table, whatever there was."""
@@ -262,7 +263,7 @@ class CacheStore:
         """Whether a chunk's object is as long as it must be and its CRC-32C is right."""
         try:
             stored = self.rows_of(modality, chunk)
-            self.group(read_only=True)[feature_array(modality)][stored.start : stored.stop]
+            self.group()[feature_array(modality)][stored.start : stored.stop]
         except (ValueError, KeyError, TypeError):
             return False
         spec = self.spec.modalities[modality]

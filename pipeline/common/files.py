@@ -11,14 +11,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
+Where = TypeVar("Where", str, Path)
 PARTIAL = ".partial"
 """How the name of a half-written file ends."""
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Where) -> Iterator[Where]:
     """A new file to write, which takes the place of ``path`` when the block ends well.
+
+    A cache writes so many small ones that texts are taken too: a path costs more than a write.
 
     Example:
         >>> import tempfile
@@ -31,14 +35,16 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be written; ``path`` is as it was.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
+    folder, slash, name = str(path).rpartition("/")
+    partial = f"{folder}{slash}.{name}.{os.getpid()}{PARTIAL}"
     try:
-        yield partial
+        yield type(path)(partial)
         flush(partial)
-        partial.replace(path)
-        flush(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
+        os.replace(partial, path)  # noqa: PTH105
+        flush(folder or slash or ".")
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
 
 
 def sweep_partial(folder: Path) -> None:
@@ -71,7 +77,7 @@ def make_folder(path: Path) -> None:
         flush(folder.parent)
 
 
-def flush(path: Path) -> None:
+def flush(path: str | Path) -> None:
     """Have a file's bytes, or a folder's names, on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -18,7 +18,7 @@ from pipeline.cache.edit.history import check_not_undone
 from pipeline.cache.edit.rearrange import finish_interrupted
 from pipeline.cache.edit.source import check_no_edit
 from pipeline.cache.ledger import Failure
-from pipeline.cache.lock import Claim, check_owner, locked
+from pipeline.cache.lock import Claim, locked
 from pipeline.cache.objects import Objects
 from pipeline.cache.repair import repair
 from pipeline.cache.seal import finish, is_finished
@@ -112,15 +112,14 @@ def encode(
                 store.objects.sweep()
             callbacks.on_plan(plan)
             return _summary(store, plan)
-        store.begin()
+        store.begin(claim.session)
         callbacks.on_plan(plan)
         settings = worker_settings(store, setup, plan, claim.session)
         stages: dict[str, StageReport] = {}
         if plan.tasks and _run(settings, setup, plan, callbacks, claim, stages):
             return _summary(store, plan, stopped=True, stages=stages)
         quarantine_disagreements(store, claim.session)
-        check_owner(store.objects, claim.session)
-        finish(store, {**store.spec.provenance, **_provenance(setup)})
+        finish(store, {**store.spec.provenance, **_provenance(setup)}, claim.session)
     return _summary(store, plan, stages=stages)
 
 

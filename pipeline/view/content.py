@@ -100,7 +100,7 @@ def _read_values(store: CacheStore, modality: str, present: NDArray[np.bool_]) -
     for chunk in sorted(chunks):
         kept = [row for row in store.rows_of(modality, chunk) if present[row]]
         if kept:
-            array = store.group(read_only=True)[feature_array(modality)]
+            array = store.group()[feature_array(modality)]
             block = np.asarray(array[kept[0] : kept[-1] + 1], np.float32)
             blocks.append(block[np.array(kept) - kept[0]])
             rows += kept

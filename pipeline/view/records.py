@@ -96,7 +96,7 @@ def _record(
     tree: RawTree | None,
 ) -> dict[str, Any]:
     spec, record = content.store.spec, content.store.records[row]
-    group = content.store.group(read_only=True)
+    group = content.store.group()
     traces: dict[str, Any] = {}
     heat: dict[str, Any] = {}
     skeleton = None

@@ -39,7 +39,7 @@ def make_cache(folder: Path, n_records: int, modality: ModalitySpec = RGB) -> Ca
     manifest = Manifest(dataset="utd-mhad", classes=("a", "b"), records=tuple(records))
     store = CacheStore.preview(str(folder), manifest, {name: spec})
     claim(folder, "benchmark")
-    store.begin()
+    store.begin("benchmark")
     random = np.random.default_rng(0)
     for chunk in range(store.n_chunks(name)):
         rows = store.rows_of(name, chunk)
@@ -57,7 +57,7 @@ def make_cache(folder: Path, n_records: int, modality: ModalitySpec = RGB) -> Ca
             for row, digest in zip(rows, digest_rows(block), strict=True)
         ]
         store.commit(name, chunk, block, entries, environment={}, session="benchmark")
-    return finish(store, {})
+    return finish(store, {}, "benchmark")
 
 
 def main() -> None:

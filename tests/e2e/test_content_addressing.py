@@ -337,7 +337,7 @@ def test_a_row_that_is_wrong_at_the_end_is_not_sealed(raw, cache):
     path = cache / "skeleton/c/0/0/0"
     path.write_bytes(b"\1" + path.read_bytes()[1:])
     with pytest.raises(ContractError, match=r"skeleton/c/0/0/0: record a1_s1_t1 is not"):
-        finish(store, {})
+        finish(store, {}, "")
 
 
 def test_files_whose_hash_the_manifest_does_not_know_are_hashed(raw, tmp_path):

@@ -138,7 +138,7 @@ def test_it_is_edited_where_it_lies(whole, s3, tmp_path, monkeypatch):
     ("location", "said"),
     [
         ("s3://no-such-bucket/c", "there is no such bucket. Make it first, or name another"),
-        ("hf://datasets/a/b", "Hugging Face is not written to. Publish into a folder"),
+        ("hf://datasets/a/b", "Hugging Face's hub keeps what is finished: bring a cache or a run"),
         ("https://127.0.0.1:1/c", "can be read and not written: name a folder or a bucket"),
     ],
 )

@@ -50,7 +50,7 @@ def prepare(folder: Path, n: int, dtype: str = "float32") -> CacheStore:
     manifest = Manifest(dataset="utd-mhad", classes=("a", "b"), records=tuple(records(n)))
     store = CacheStore.preview(str(folder), manifest, {"skeleton": spec})
     claim(folder, "test")
-    store.begin()
+    store.begin("test")
     return store
 
 
@@ -77,7 +77,7 @@ def fill(folder: Path, states, order=None, dtype="float32", seed=0):
     chunks = list(range(store.n_chunks("skeleton")))
     for chunk in order(chunks) if order else chunks:
         commit(store, chunk, values, states)
-    finish(store, {})
+    finish(store, {}, "test")
     return values
 
 
@@ -129,7 +129,7 @@ def test_appending_keeps_the_bytes_of_old_rows(n_old, n_new):
         more[:n_old] = values
         for chunk in range(n_old // PER_CHUNK, store.n_chunks("skeleton")):
             commit(store, chunk, more, states)
-        finish(store, {})
+        finish(store, {}, "test")
         after = stored_bytes(folder)
         for chunk in range(n_old // PER_CHUNK):
             key = store.chunk_key("skeleton", chunk)

@@ -64,7 +64,7 @@ def assemble(
         ]
         if not lacking and is_finished(store):
             return store.spec
-        store.begin()
+        store.begin(claim.session)
         done, total = 0, sum(len(entries) for _, _, entries in lacking)
         for name, chunk, entries in lacking:
             block = np.stack(list(_rows(store, wanted, name, entries)))
@@ -75,7 +75,7 @@ def assemble(
             )
             done += len(entries)
             on_progress(done, total)
-        return finish(store, wanted.provenance)
+        return finish(store, wanted.provenance, claim.session)
 
 
 def _check_free(location: str, wanted: Assembly) -> None:

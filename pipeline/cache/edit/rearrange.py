@@ -24,7 +24,8 @@ from pipeline.cache.checksums import EDIT, unseal
 from pipeline.cache.description import read_spec, write_records, write_spec
 from pipeline.cache.edit.assemble import joined_environments
 from pipeline.cache.ledger import ChunkLedger, Entry, ledger_key, read_ledger
-from pipeline.cache.objects import Objects
+from pipeline.cache.lock import owners_put
+from pipeline.cache.objects import Objects, Put
 from pipeline.cache.seal import finish
 from pipeline.cache.writer import CacheStore
 from pipeline.contract import (
@@ -83,8 +84,9 @@ def rearrange(objects: Objects, edit: Edit, session: str) -> CacheSpec:
     Raises:
         ContractError: a row is not what was written.
     """
-    objects.write(EDIT, edit.to_bytes())
-    return _finish(objects, edit, _arrange(objects, edit, session))
+    put = owners_put(objects, session)
+    put(EDIT, edit.to_bytes())
+    return _finish(edit, _arrange(objects, edit, session, put), session)
 
 
 def finish_interrupted(objects: Objects, session: str, *, seal: bool = True) -> bool:
@@ -102,40 +104,40 @@ def finish_interrupted(objects: Objects, session: str, *, seal: bool = True) -> 
     if content is None:
         return False
     edit = Edit.from_bytes(content, where=f"{objects.location}/{EDIT}")
-    store = _arrange(objects, edit, session)
+    store = _arrange(objects, edit, session, owners_put(objects, session))
     if seal:
-        _finish(objects, edit, store)
+        _finish(edit, store, session)
     else:
         objects.delete(EDIT)
     return True
 
 
-def _finish(objects: Objects, edit: Edit, store: CacheStore) -> CacheSpec:
-    spec = finish(store, edit.provenance)
-    objects.delete(EDIT)
+def _finish(edit: Edit, store: CacheStore, session: str) -> CacheSpec:
+    spec = finish(store, edit.provenance, session)
+    store.objects.delete(EDIT)
     return spec
 
 
-def _arrange(objects: Objects, edit: Edit, session: str) -> CacheStore:
+def _arrange(objects: Objects, edit: Edit, session: str, put: Put) -> CacheStore:
     """Bring every row to its place; nothing is derived from it or sealed yet."""
     spec = read_spec(objects)
     assert spec is not None  # a journal is written into caches alone
     objects.sweep()
     building = replace(spec, state=CacheState.BUILDING, fingerprint="")
-    write_spec(objects, building)
+    write_spec(put, building)
     unseal(objects)
     store = CacheStore(objects, building, edit.manifest.records)
     for name in building.modalities:
         _fill(store, name, session)
     kept = edit.manifest
-    write_records(objects, replace(kept, fabricated=False))  # which stands in the provenance
+    write_records(put, replace(kept, fabricated=False))  # which stands in the provenance
     shorter = replace(
         building,
         classes=kept.classes,
         n_records=len(kept.records),
         provenance=dict(edit.provenance),
     )
-    write_spec(objects, shorter)
+    write_spec(put, shorter)
     store.spec = shorter
     store.ensure_arrays()
     for name in shorter.modalities:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,6 +34,8 @@ class Source:
     """A complete cache, whose ledgers and record list are what was written."""
 
     store: CacheStore
+    entries: Mapping[str, Mapping[str, Entry]]
+    """Modality to what became of each record, by id."""
     _blocks: dict[tuple[str, int], tuple[dict[str, Entry], NDArray[Any]]] = field(
         default_factory=dict
     )
@@ -54,11 +56,6 @@ class Source:
             description=spec.provenance.get(DESCRIPTION),
             fabricated=bool(spec.provenance.get("fabricated", False)),
         )
-
-    @cached_property
-    def entries(self) -> dict[str, dict[str, Entry]]:
-        """Modality to what became of each record, by id."""
-        return {name: self.store.entries(name) for name in self.store.spec.modalities}
 
     @property
     def by_row(self) -> dict[str, list[Entry]]:
@@ -185,7 +182,7 @@ def open_source(location: str) -> Source:
             raise ContractError(
                 f"{location}/{key} is not what was written: 'dmft encode --check-stored' mends it"
             )
-    return Source(store)
+    return Source(store, {name: store.entries(name) for name in store.spec.modalities})
 
 
 @contextmanager
@@ -211,4 +208,5 @@ def holding(location: str) -> Iterator[tuple[Source, Claim, bool]]:
                 f"{location} is not whole ({found[0].where}: {found[0].message}; {len(found)} "
                 "findings). Nothing was changed"
             )
-        yield open_source(location), claim, was_left
+        assert report.store is not None  # or its description had been found damaged
+        yield Source(report.store, report.entries), claim, was_left

@@ -7,6 +7,23 @@ once or not at all, by whoever writes it, and a place says when it did not answe
 
 from pipeline.common.stores.faults import StoreError
 from pipeline.common.stores.folder import FILE, Folder
-from pipeline.common.stores.store import Store, Version, open_store, served_at
+from pipeline.common.stores.store import (
+    HUB,
+    Store,
+    Version,
+    hub_address,
+    open_store,
+    served_at,
+)
 
-__all__ = ["FILE", "Folder", "Store", "StoreError", "Version", "open_store", "served_at"]
+__all__ = [
+    "FILE",
+    "HUB",
+    "Folder",
+    "Store",
+    "StoreError",
+    "Version",
+    "hub_address",
+    "open_store",
+    "served_at",
+]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -27,6 +27,9 @@ RETRIES = 10
 """How often obstore asks again by itself."""
 TIMEOUT_S = 60
 """For one request, its answer included."""
+BETWEEN = " "
+"""What stands between an ETag and a number of a version: S3 and Azure go by the one, Google by the
+other."""
 
 
 class Bucket:
@@ -84,20 +87,22 @@ class Bucket:
         return self._put(key, content, "create") is not None
 
     def version(self, key: str) -> str:
-        """The object's ETag."""
-        with self._explaining(key):
-            try:
-                return patiently(lambda: self._store.head(key))["e_tag"] or ""
-            except FileNotFoundError:
-                return ""
+        """See :class:`~pipeline.common.stores.store.Store`."""
+        return _version(self._head(key))
+
+    def versions(self) -> dict[str, str]:
+        """See :class:`~pipeline.common.stores.store.Store`."""
+        return {meta["path"]: _version(meta) for meta in self._list("")}
 
     def write_over(self, key: str, content: bytes, version: str) -> str | None:
         """See :class:`~pipeline.common.stores.store.Store`."""
-        return self._put(key, content, {"e_tag": version} if version else "create")
+        e_tag, _, number = version.partition(BETWEEN)
+        condition = {"e_tag": e_tag, **({"version": number} if number else {})}
+        return self._put(key, content, condition if version else "create")
 
     def holds(self, key: str, content: bytes) -> bool:
         """See :class:`~pipeline.common.stores.store.Store`; mostly the ETag says it, an MD5."""
-        e_tag = self.version(key).strip('"')
+        e_tag = ((self._head(key) or {}).get("e_tag") or "").strip('"')
         if e_tag == hashlib.md5(content, usedforsecurity=False).hexdigest():
             return True
         return bool(e_tag) and self.read(key) == content
@@ -111,9 +116,7 @@ class Bucket:
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """See :class:`~pipeline.common.stores.store.Store`."""
-        with self._explaining(prefix):
-            metas = patiently(lambda: self._store.list(prefix or None).collect())
-        return {meta["path"]: int(meta["size"]) for meta in metas}
+        return {meta["path"]: int(meta["size"]) for meta in self._list(prefix)}
 
     def delete(self, key: str) -> None:
         """See :class:`~pipeline.common.stores.store.Store`."""
@@ -128,12 +131,29 @@ class Bucket:
         """See :class:`~pipeline.common.stores.store.Store`."""
         return patience.patient_zarr_store(self._store, read_only=read_only)
 
+    def _head(self, key: str) -> dict[str, Any] | None:
+        """What the store says of an object; None where there is none."""
+        with self._explaining(key):
+            try:
+                found: dict[str, Any] = patiently(lambda: self._store.head(key))
+                return found
+            except FileNotFoundError:
+                return None
+
+    def _list(self, prefix: str) -> list[dict[str, Any]]:
+        """What the store says of every object under a prefix."""
+        with self._explaining(prefix):
+            found: list[dict[str, Any]] = patiently(
+                lambda: self._store.list(prefix or None).collect()
+            )
+            return found
+
     def _read(self, key: str) -> tuple[bytes | None, str]:
-        """An object's bytes and its ETag."""
+        """An object's bytes and its version."""
 
         def ask() -> tuple[bytes, str]:
             result = self._store.get(key)
-            return bytes(result.bytes()), result.meta["e_tag"] or ""
+            return bytes(result.bytes()), _version(result.meta)
 
         with self._explaining(key):
             try:
@@ -142,20 +162,20 @@ class Bucket:
                 return None, ""
 
     def _put(self, key: str, content: bytes, mode: Any) -> str | None:
-        """Put an object under a condition; its ETag, or None where the condition is not met."""
+        """Put an object under a condition; its version, or None where that is not met."""
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         def ask() -> str:
             result = self._store.put(key, content, mode=mode, use_multipart=False)
-            return result["e_tag"] or ""
+            return _version(result)
 
         with self._explaining(key):
             try:
                 return patiently(ask)
             except (AlreadyExistsError, PreconditionError):
                 # Maybe by our own put, which was asked again as its answer got lost.
-                found, e_tag = self._read(key)
-                return e_tag if found == content else None
+                found, version = self._read(key)
+                return version if found == content else None
 
     @contextmanager
     def _explaining(self, key: str) -> Iterator[None]:
@@ -171,11 +191,14 @@ class Bucket:
         try:
             yield
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise ConfigError(
-                f"{where}: the store refuses: {told(error)}. See that the credentials are there "
-                "(AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or those of the machine) and may "
-                "read and write that bucket"
-            ) from error
+            hint = (
+                "Not everyone may read it: bring it here with the program of its site, such as "
+                "'hf download', and name that folder"
+                if where.startswith("http")
+                else "See that the credentials are there (AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, or those of the machine) and may read and write that bucket"
+            )
+            raise ConfigError(f"{where}: the store refuses: {told(error)}. {hint}") from error
         except BaseError as error:
             message = told(error)
             if "NoSuchBucket" in message:
@@ -188,3 +211,14 @@ class Bucket:
                     "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
                 ) from error
             raise StoreError(f"{where}: the store does not answer as it must: {message}") from error
+
+
+def _version(meta: Mapping[str, Any] | None) -> str:
+    """What tells an object from what it was before; empty where there is none.
+
+    Azure's lists have ETags without the quotation marks that everything else has.
+    """
+    if meta is None:
+        return ""
+    e_tag = (meta["e_tag"] or "").strip('"')
+    return f'"{e_tag}"{BETWEEN}{meta["version"] or ""}'.rstrip(BETWEEN)

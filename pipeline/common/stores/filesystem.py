@@ -53,6 +53,10 @@ class Filesystem:
         """Nothing: fsspec has no conditional put."""
         return ""
 
+    def versions(self) -> dict[str, str]:
+        """Nothing, for the same reason."""
+        return {}
+
     def write_over(self, key: str, content: bytes, version: str) -> str | None:
         """See :class:`~pipeline.common.stores.store.Store`; it writes in any case."""
         self.write(key, content)

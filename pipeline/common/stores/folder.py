@@ -31,19 +31,27 @@ class Folder:
         """The folder."""
         return Path(self.location)
 
+    @property
+    def _root(self) -> str:
+        """The same as a text, which is what most costs a path."""
+        return self.location.rstrip("/") if self.location else "."
+
     def read(self, key: str) -> bytes | None:
         """See :class:`~pipeline.common.stores.store.Store`."""
         try:
-            return (self.path / key).read_bytes()
+            with open(f"{self._root}/{key}", "rb") as file:  # noqa: PTH123 - see replacing
+                return file.read()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
 
     def write(self, key: str, content: bytes) -> None:
         """See :class:`~pipeline.common.stores.store.Store`."""
-        path = self.path / key
-        make_folder(path.parent)
-        with replacing(path) as partial:
-            partial.write_bytes(content)
+        path = f"{self._root}/{key}"
+        folder = path.rpartition("/")[0]
+        if not os.path.isdir(folder):  # noqa: PTH112
+            make_folder(Path(folder))
+        with replacing(path) as partial, open(partial, "wb") as file:  # noqa: PTH123
+            file.write(content)
 
     def create(self, key: str, content: bytes) -> bool:
         """See :class:`~pipeline.common.stores.store.Store`."""
@@ -58,9 +66,14 @@ class Folder:
         """Nothing: whoever writes a folder holds its lock."""
         return ""
 
+    def versions(self) -> dict[str, str]:
+        """Nothing, for the same reason."""
+        return {}
+
     def write_over(self, key: str, content: bytes, version: str) -> str | None:
-        """See :class:`~pipeline.common.stores.store.Store`."""
-        self.write(key, content)
+        """See :class:`~pipeline.common.stores.store.Store`; what is there is not written again."""
+        if self.read(key) != content:
+            self.write(key, content)
         return ""
 
     def holds(self, key: str, content: bytes) -> bool:
@@ -70,18 +83,19 @@ class Folder:
     def names(self, folder: str) -> list[str]:
         """See :class:`~pipeline.common.stores.store.Store`."""
         try:
-            return os.listdir(self.path / folder)  # noqa: PTH208 - the names are all we want
+            return os.listdir(f"{self._root}/{folder}")  # noqa: PTH208 - names are all we want
         except (FileNotFoundError, NotADirectoryError):
             return []
 
     def sizes(self, prefix: str) -> dict[str, int]:
         """See :class:`~pipeline.common.stores.store.Store`; leftovers of a kill are left out."""
-        start = len(f"{self.path}/")
+        start = len(f"{self._root}/")
         sizes: dict[str, int] = {}
-        for entry in _files(f"{self.path}/{prefix}"):
-            with suppress(FileNotFoundError):  # what was replaced or removed meanwhile
-                sizes[entry.path[start:]] = entry.stat(follow_symlinks=False).st_size
-        return {key: size for key, size in sizes.items() if not key.endswith(PARTIAL)}
+        for entry in _files(f"{self._root}/{prefix}"):
+            if not entry.name.endswith(PARTIAL):
+                with suppress(FileNotFoundError):  # what was replaced or removed meanwhile
+                    sizes[entry.path[start:]] = entry.stat(follow_symlinks=False).st_size
+        return sizes
 
     def delete(self, key: str) -> None:
         """See :class:`~pipeline.common.stores.store.Store`; a power cut brings nothing back."""
@@ -96,21 +110,21 @@ class Folder:
         flush(path.parent)
 
     def flush(self, keys: Iterable[str]) -> None:
-        """Make sure that objects that another library wrote are on the disk, with their folders."""
-        folders = {self.path}
+        """Make sure that the names of objects are on the disk, and the folder's own."""
+        with suppress(PermissionError):
+            flush(self.path.absolute().parent)
+        folders = {""}
         for key in keys:
-            path = self.path / key
-            flush(path)
-            while (path := path.parent) not in folders:
-                folders.add(path)
+            while (key := key.rpartition("/")[0]) not in folders:
+                folders.add(key)
         for folder in folders:
-            flush(folder)
+            flush(f"{self._root}/{folder}")
 
     def sweep(self) -> int:
         """Remove what a kill left half-written, and count it."""
-        partials = [path for path in self.path.rglob(f"*{PARTIAL}") if path.is_file()]
+        partials = [e.path for e in _files(f"{self._root}/") if e.name.endswith(PARTIAL)]
         for path in partials:
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
         return len(partials)
 
     def zarr_store(self, *, read_only: bool) -> Any:

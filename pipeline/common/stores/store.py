@@ -43,6 +43,9 @@ class Store(Protocol):
     def version(self, key: str) -> Version:
         """What an object is now, for :meth:`write_over`."""
 
+    def versions(self) -> dict[str, Version]:
+        """The same of every object; nothing of a place that has no versions."""
+
     def write_over(self, key: str, content: bytes, version: Version) -> Version | None:
         """Put an object in place of what it was at ``version``; None where it has changed since.
 
@@ -77,7 +80,12 @@ def served_at(location: str) -> str:
     if found is None:
         return location
     kind, name, rest = found["kind"] or "", found["name"], (found["rest"] or "").rstrip("/")
-    return f"https://huggingface.co/{kind}{name}/resolve/{found['at'] or 'main'}{rest}"
+    return f"{hub_address()}/{kind}{name}/resolve/{found['at'] or 'main'}{rest}"
+
+
+def hub_address() -> str:
+    """Where the hub is, as its own library has it: elsewhere for mirrors, and for tests."""
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
 
 
 def open_store(location: str) -> Store:
@@ -91,9 +99,8 @@ def open_store(location: str) -> Store:
         return Folder(location.removeprefix(FILE))
     if scheme == "hf":
         raise ConfigError(
-            f"{location}: Hugging Face is not written to. Publish into a folder and upload that "
-            "with 'hf upload USER/NAME FOLDER' (a cache with --repo-type dataset); what lies there "
-            "is fetched from hf://USER/NAME, or hf://datasets/USER/NAME"
+            f"{location}: Hugging Face's hub keeps what is finished: bring a cache or a run there "
+            "with 'dmft publish', and back with 'dmft fetch'"
         )
     return _remote(location, os.getpid())
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zarr
 
 from dmft.data import open_cache
 from pipeline.cache.checksums import read_sums
@@ -73,6 +74,13 @@ def test_the_card_counts_and_its_lines_load_the_cache(cache, monkeypatch, capsys
     exec(code, found)
     assert "(5, 64, 60)" in capsys.readouterr().out
     assert len(found["records"]) == 5
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_root_has_the_arrays_metadata_as_zarr_would_consolidate_it(cache):
+    root = (cache / "zarr.json").read_bytes()
+    zarr.consolidate_metadata(cache)
+    assert (cache / "zarr.json").read_bytes() == root
 
 
 def test_croissant_names_the_files_that_are_there(cache):

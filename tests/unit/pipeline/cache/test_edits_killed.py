@@ -24,7 +24,7 @@ from tests.unit.pipeline.cache.test_edits import described, everything
 from tests.unit.pipeline.cache.test_first_instants import KILLED, in_a_process
 
 IDS = [f"a{action}_s{subject}_t1" for action in (1, 2) for subject in (1, 2, 3)]
-STRIDE = 53
+STRIDES = {"subset": 31, "merge": 31, "relabel": 11, "drop": 23}
 """In CI every so many writes, another of them in each edit; all by the slow test."""
 
 Edit = Callable[[Path], object]
@@ -118,10 +118,10 @@ def assert_same_but_lock(found: dict, wanted: dict) -> None:
 
 @pytest.mark.parametrize(("offset", "name"), list(enumerate(EDITS, start=1)))
 def test_an_edit_that_is_killed_loses_nothing_and_is_finished(scene, tmp_path, offset, name):
-    assert try_kills(scene, tmp_path, name, range(offset, 2000, STRIDE)) > 1
+    assert try_kills(scene, tmp_path, name, range(offset, 2000, STRIDES[name])) > 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EDITS)
 def test_an_edit_that_is_killed_at_any_write_loses_nothing_and_is_finished(scene, tmp_path, name):
-    assert try_kills(scene, tmp_path, name, range(1, 2000)) > 60
+    assert try_kills(scene, tmp_path, name, range(1, 2000)) > 20

@@ -54,6 +54,30 @@ def test_zarr_sees_the_same_objects(objects):
     objects.flush(["x/zarr.json"])
 
 
+def test_what_is_put_over_another_state_than_was_seen_is_refused_where_there_are_versions(objects):
+    objects.write("a/b", b"1")
+    objects.write("c", b"1")
+    seen = objects.versions()
+    assert set(seen) in ({"a/b", "c"}, set())
+    assert all(objects.version(key) == version for key, version in seen.items())
+    objects.write("a/b", b"2")
+    written = objects.write_over("a/b", b"3", seen.get("a/b", ""))
+    assert (written is None) == bool(seen)
+    assert objects.read("a/b") == (b"2" if seen else b"3")
+    assert objects.write_over("c", b"4", seen.get("c", "")) == objects.version("c")
+    assert objects.read("c") == b"4"
+
+
+def test_what_a_folder_has_already_is_not_written_again(tmp_path):
+    objects = Objects(str(tmp_path))
+    objects.write("a", b"1")
+    before = (tmp_path / "a").stat().st_ino
+    objects.write_over("a", b"1", "")
+    assert (tmp_path / "a").stat().st_ino == before
+    objects.write_over("a", b"2", "")
+    assert (tmp_path / "a").read_bytes() == b"2"
+
+
 def test_what_a_kill_left_half_written_is_not_listed_and_is_swept(tmp_path):
     objects = Objects(str(tmp_path))
     objects.write("a/b", b"1")

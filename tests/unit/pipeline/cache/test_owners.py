@@ -10,10 +10,11 @@ import pytest
 import zarr
 
 from pipeline.cache import writer
+from pipeline.cache.array_metadata import column_metadata
 from pipeline.cache.checksums import CLAIMS
-from pipeline.cache.chunk_content import chunk_content
+from pipeline.cache.chunk_content import chunk_content, column_content
 from pipeline.cache.ledger import Entry, read_ledger
-from pipeline.cache.lock import Holder, check_owner
+from pipeline.cache.lock import Holder, check_owner, owners_put
 from pipeline.cache.objects import Objects
 from pipeline.cache.writer import CacheStore, digest_rows
 from pipeline.contract import CacheSpec, CacheState, ContractError, ModalitySpec, Presence
@@ -118,3 +119,40 @@ def test_a_chunk_is_what_zarr_writes(tmp_path, dtype, n_rows):
     store.ensure_arrays()
     zarr.open_group(tmp_path, mode="a")["inertial"][:] = rows
     assert (tmp_path / "inertial/c/0/0/0").read_bytes() == chunk_content(rows, spec)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(3, dtype=np.int32),
+        np.array([0, 2, 1], np.uint8),
+        np.array(["a", "", "gr\u00fc\u00df"], object),
+    ],
+    ids=["numbers", "bytes", "texts"],
+)
+def test_a_column_is_what_zarr_writes(tmp_path, values):
+    dtype = "str" if values.dtype == object else values.dtype.name
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/zarr.json").write_bytes(column_metadata(3, dtype))
+    zarr.open_array(tmp_path / "x")[:] = values
+    assert (tmp_path / "x/c/0").read_bytes() == column_content(values)
+
+
+def test_who_is_taken_over_before_the_end_does_not_say_that_the_cache_is_complete(s3):
+    """The root and the list of checksums were put after a look at the claim, and in any case."""
+    objects = Objects(s3)
+    claim(objects, 1, "old")
+    objects.write("zarr.json", b"building")
+    put = owners_put(objects, "old")
+    claim(objects, 2, "new")
+    other = owners_put(objects, "new")
+    other("zarr.json", b"complete")
+    other("SHA256SUMS", b"of what is there")
+    for key in ("zarr.json", "SHA256SUMS"):
+        with pytest.raises(ContractError, match=rf"{s3} was taken over by another encode"):
+            put(key, b"of the old one")
+    with pytest.raises(ContractError, match=rf"{s3} was taken over by another encode"):
+        owners_put(objects, "old")
+    other("zarr.json", b"and once more")
+    assert objects.read("zarr.json") == b"and once more"
+    assert objects.read("SHA256SUMS") == b"of what is there"
