@@ -30,7 +30,10 @@ SHOWN = 10
 )
 @options.json
 def publish(source: str, destination: str, replace: bool, as_json: bool) -> None:
-    """Bring SOURCE, a finished cache or run, to DESTINATION: a folder, s3://, gs:// or az://.
+    """Bring SOURCE, a finished cache or run, to DESTINATION.
+
+    DESTINATION is a folder, s3://, gs://, az://, or Hugging Face's hub: hf://datasets/USER/NAME for
+    a cache, hf://USER/NAME for a run.
 
     A run goes with a model card, README.md: what it is for, its data, its figures with intervals,
     and its limits. Words of your own in the run's README.md are kept instead.
@@ -42,20 +45,23 @@ def publish(source: str, destination: str, replace: bool, as_json: bool) -> None
     \b
       dmft publish utd.zarr s3://bucket/utd.zarr
       dmft publish RUN /mnt/shared/run
+      dmft publish utd.zarr hf://datasets/USER/NAME
     """
     from pipeline.common.progress_bar import ProgressBar
     from pipeline.common.publishing import publish as run
+    from pipeline.common.publishing import publish_to_hub
     from pipeline.common.stores import open_store
 
     started = time.monotonic()
-    target = open_store(destination)
+    is_hub = destination.startswith("hf://")
+    target = None if is_hub else open_store(destination)
     store, listing = _published(source, open_store(source))
     with ProgressBar() as bar:
-        done = run(
-            *(store, listing, target),
-            replace=replace,
-            on_progress=bar.follow("publishing", "objects"),
-        )
+        follow = bar.follow("publishing", "objects")
+        if target is None:
+            done = publish_to_hub(store, listing, destination, replace=replace, on_progress=follow)
+        else:
+            done = run(store, listing, target, replace=replace, on_progress=follow)
     seconds = time.monotonic() - started
     if as_json:
         _print_json(asdict(done), source, destination, seconds)

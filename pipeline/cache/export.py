@@ -21,7 +21,7 @@ from pipeline.cache.companions import parquet_bytes
 from pipeline.cache.croissant import croissant
 from pipeline.cache.edit.assemble import OnProgress
 from pipeline.cache.edit.source import Source, open_source
-from pipeline.cache.hf_datasets import FRONT_MATTER, write_hf_datasets
+from pipeline.cache.hf_datasets import DATA_FILES, write_hf_datasets
 from pipeline.cache.record_table import record_columns
 from pipeline.common.checksums import SUMS_FILE, Checksums
 from pipeline.common.files import PARTIAL
@@ -94,9 +94,9 @@ def export(
     files = _digests(partial)
     licence = licence or licence_of(spec)
     load = HOW_TO_LOAD[form].replace("{modality}", next(iter(spec.modalities)))
-    head = FRONT_MATTER if form == "hf-datasets" else ""
-    text = card(spec, columns, licence=licence, how_to_load=load)
-    (partial / CARD_FILE).write_text(head + text)
+    data = DATA_FILES if form == "hf-datasets" else TABLE_FILE
+    text = card(spec, columns, licence=licence, how_to_load=load, data_files=data)
+    (partial / CARD_FILE).write_text(text)
     described = croissant(spec, columns, files, table_file=CSV_FILE, licence=licence)
     (partial / CROISSANT_FILE).write_text(json.dumps(described, indent=2) + "\n")
     (partial / SUMS_FILE).write_bytes(Checksums(sha256=_digests(partial)).to_bytes())

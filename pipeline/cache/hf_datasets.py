@@ -21,16 +21,8 @@ from pipeline.cache.record_table import Columns
 from pipeline.contract import CacheSpec
 
 SHARD_RECORDS = 1000
-FRONT_MATTER = """---
-configs:
-- config_name: default
-  data_files:
-  - split: train
-    path: train-*.parquet
----
-
-"""
-"""Head of the README: which of the files are the data, whatever else lies beside them."""
+DATA_FILES = "train-*.parquet"
+"""Which of the files are the data, whatever else lies beside them."""
 _TYPES: dict[type, str] = {bool: "bool", int: "int64", float: "float64"}
 
 

@@ -60,9 +60,23 @@ def read_listing(store: Store) -> Listing | None:
         ContractError: it is not what was written, or a name in it leads elsewhere.
     """
     content = store.read(SUMS_FILE)
-    if content is None:
+    return None if content is None else parsed(content, where=f"{store.location}/{SUMS_FILE}")
+
+
+def believed(content: bytes | None, *, where: str) -> Listing | None:
+    """A list that was found; None where there is none, or none to be believed."""
+    try:
+        return None if content is None else parsed(content, where=where)
+    except ContractError:
         return None
-    where = f"{store.location}/{SUMS_FILE}"
+
+
+def parsed(content: bytes, *, where: str) -> Listing:
+    """A list as it is stored.
+
+    Raises:
+        ContractError: it is not what was written, or a name in it leads elsewhere.
+    """
     return Listing.of(Checksums.from_bytes(content, where=where), where=where, content=content)
 
 

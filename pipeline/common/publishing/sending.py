@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from pipeline.common.checksums import SUMS_FILE
-from pipeline.common.publishing.listing import Listing, read_listing
+from pipeline.common.publishing.listing import Listing, believed
 from pipeline.common.publishing.together import together
 from pipeline.common.stores import Store
 from pipeline.contract import ConfigError, ContractError
@@ -59,7 +59,7 @@ def publish(
     """
     there = target.sizes("")
     old = _published(target, there)
-    _check_place(listing, old, set(there), target.location, replace=replace)
+    check_place(listing, old, set(there), target.location, replace=replace)
     wanted, sent, n_bytes, n_done = listing.checksums.sha256, list[int](), 0, 0
     # First: a name that is no longer listed may be that of a folder of what is now.
     gone = sorted((old.checksums.sha256.keys() if old else set()) & there.keys() - wanted.keys())
@@ -90,16 +90,26 @@ def _send(
     source: Store, listing: Listing, target: Store, there: dict[str, int], key: str
 ) -> tuple[int, bool]:
     """Bring one object, if it is not there; its size, and whether it was brought."""
+    content = sound(source, listing, key)
+    if there.get(key) == len(content) and target.holds(key, content):
+        return len(content), False
+    target.write(key, content)
+    return len(content), True
+
+
+def sound(source: Store, listing: Listing, key: str) -> bytes:
+    """An object's bytes, held against the list.
+
+    Raises:
+        ContractError: it is missing or is not what was written.
+    """
     content = source.read(key)
     if content is None:
         raise ContractError(f"{source.location}/{key} is missing: {_mend(listing, source)}")
     if hashlib.sha256(content).hexdigest() != listing.checksums.sha256[key]:
         where = f"{source.location}/{key}"
         raise ContractError(f"{where} is not what was written: {_mend(listing, source)}")
-    if there.get(key) == len(content) and target.holds(key, content):
-        return len(content), False
-    target.write(key, content)
-    return len(content), True
+    return content
 
 
 def _mend(listing: Listing, source: Store) -> str:
@@ -113,13 +123,11 @@ def _mend(listing: Listing, source: Store) -> str:
 
 def _published(target: Store, there: dict[str, int]) -> Listing | None:
     """The list of what is published there; None where there is none, or none to be believed."""
-    try:
-        return read_listing(target) if SUMS_FILE in there else None
-    except ContractError:
-        return None
+    content = target.read(SUMS_FILE) if SUMS_FILE in there else None
+    return believed(content, where=f"{target.location}/{SUMS_FILE}")
 
 
-def _check_place(
+def check_place(
     listing: Listing, old: Listing | None, there: set[str], where: str, *, replace: bool
 ) -> None:
     """See that nothing lies there but this publication, or a part of it.
