@@ -31,7 +31,7 @@ demo: $(READY)
 	$(BIN)/dmft synth utd-mhad $(DEMO)/raw --subjects 4 --actions 6 --trials 3 --seed 0
 	$(BIN)/dmft manifest build utd-mhad $(DEMO)/raw -o $(DEMO)/demo.jsonl
 	$(BIN)/dmft encode $(DEMO)/demo.jsonl --raw $(DEMO)/raw --out $(DEMO)/demo.zarr --weights random:0 $(SMALL_FILMS)
-	$(BIN)/dmft train $(DEMO)/demo.zarr --protocol utd-loso --model teacher --epochs 16 --set training.batch_size=8 --threads 1 --out $(DEMO)/teacher
+	$(BIN)/dmft train $(DEMO)/demo.zarr --protocol utd-loso --model teacher --epochs 24 --set training.batch_size=8 --set augment.mixup=0 --threads 1 --out $(DEMO)/teacher
 	$(BIN)/dmft distill $(DEMO)/demo.zarr --teacher $(DEMO)/teacher --threads 1 --out $(DEMO)/student
 	$(BIN)/dmft runs $(DEMO)
 
