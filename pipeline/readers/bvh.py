@@ -244,7 +244,8 @@ def _about(axis: int, angles: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     made = np.tile(np.eye(3), (len(angles), 1, 1))
     one, other = (axis + 1) % 3, (axis + 2) % 3
-    made[:, one, one] = made[:, other, other] = np.cos(angles)
-    made[:, other, one] = np.sin(angles)
+    with np.errstate(invalid="ignore"):  # what is not finite is found among the places
+        made[:, one, one] = made[:, other, other] = np.cos(angles)
+        made[:, other, one] = np.sin(angles)
     made[:, one, other] = -made[:, other, one]
     return made

@@ -231,6 +231,7 @@ def test_turns_follow_the_order_of_the_channels_and_positions_replace_offsets() 
         (b"1 2 3 0", b"1 two 3 0", r"line 24, frame 1, says 12 values, 1 two 3"),
         (b"1 2 3 0", b"1 2_0 3 0", r"line 24, frame 1, says 12 values, 1 2_0 3"),
         (b"1 2 3 0", b"nan 2 3 0", r"holds nan in row 1, column 1, and 3 such numbers"),
+        (b"1 2 3 0", b"1 2 3 inf", r"holds nan in row 1, column 4, and 6 such numbers"),
         (b"1 2 3 0", b"1e39 2 3 0", r"holds 1e\+39 in row 1, column 1"),
         (b"hand", b"hnd", r"has no joint 'hand': it has hip, neck, hnd"),
         (b"hand", b"\xff", r"is no BVH, but bytes that are no text"),
