@@ -90,8 +90,9 @@ class _Handler(BaseHTTPRequestHandler):
         if path.startswith("/large/"):
             return self._large(path.removeprefix("/large/"), body)
         if path == "/api/validate-yaml":
-            assert json.loads(body)["content"].startswith("---\n")
-            return self._answer(200, {"errors": [], "warnings": []})
+            has_front = json.loads(body)["content"].startswith("---\n")
+            warnings = [] if has_front else [{"message": "empty or missing yaml metadata"}]
+            return self._answer(200, {"errors": [], "warnings": warnings})
         found = re.fullmatch(
             r"/(?:api/(models|datasets)/([^/]+/[^/]+?)(?:/(revision|tree|preupload|commit)/([^/]+))?"
             r"|(datasets/)?([^/]+/[^/]+?)(?:\.git/info/lfs/objects/(batch)|/(resolve)/([^/]+)/(.*)))",

@@ -87,7 +87,7 @@ def azurite(program: str) -> Iterator[dict[str, str]]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     where = ["--blobHost", "127.0.0.1", "--blobPort", str(port)]
-    options = ["--inMemoryPersistence", "--skipApiVersionCheck", "--silent"]
+    options = ["--inMemoryPersistence", "--skipApiVersionCheck", "--silent", "--disableTelemetry"]
     process = subprocess.Popen([program, *where, *options], stdout=subprocess.DEVNULL)
     try:
         address = f"http://127.0.0.1:{port}"

@@ -11,6 +11,7 @@ Repositories are not made here: whether the world may see one is for its owner t
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -182,9 +183,11 @@ class _Repository:
         """Put files there and remove others, all at once, on top of the last commit."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
-        with self._explaining():
+        with self._explaining(), warnings.catch_warnings():
             away = [CommitOperationDelete(f"{self.folder}{k}", is_folder=False) for k in gone]
             new = [CommitOperationAdd(f"{self.folder}{k}", files[k]) for k in files]
+            # Where a card of an earlier encode says nothing to the hub, it is warned of.
+            warnings.simplefilter("ignore", UserWarning)
             done = self.api.create_commit(
                 self.name,
                 [*away, *new],
@@ -238,7 +241,8 @@ class _Repository:
                 f"{self.location}: the hub does not answer as it must: {said}"
             ) from error
         except (any_answer, OSError, RuntimeError, ValueError) as error:  # of uploads: any of these
-            said = " ".join(f"{error} {error.__cause__ or ''}".split())
+            whole, cause = str(error), str(error.__cause__ or "")
+            said = " ".join((whole if cause in whole else f"{whole} {cause}").split()).rstrip(".")
             raise StoreError(
                 f"{self.location}: the hub does not answer as it must: {said}. The same command "
                 "again goes on with what is there"

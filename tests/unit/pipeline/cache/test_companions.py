@@ -62,6 +62,8 @@ def test_the_record_table_says_what_the_arrays_say(cache):
 
 def test_the_card_counts_and_its_lines_load_the_cache(cache, monkeypatch, capsys):
     text = (cache / "README.md").read_text()
+    assert text.startswith("---\nlicense: cc-by-4.0\ntags:\n- human-activity-recognition\n")
+    assert "\n    path: records.parquet\n---\n\n# utd-mhad: 5 records" in text
     assert "Licence: CC-BY-4.0." in text
     assert "| skeleton | 64 | 60 | float32 | 4 | 0 | 1 |" in text
     assert "| inertial | 128 | 6 | float32 | 4 | 1 | 0 |" in text
