@@ -34,7 +34,7 @@ ADVICE: Mapping[str, str] = MappingProxyType(
         BACKWARD: "a GPU or a smaller model would help",
         UPDATING: "a larger training.batch_size would help: it is done once a step",
         GPU: "that is as it should be: a faster GPU or a smaller model would help",
-        EVALUATING: "fewer people held out by --validate would help",
+        EVALUATING: "it is done once, behind the epochs, and after each for --validate",
         DOUBT: "it is learnt once, behind the epochs",
         KEEPING: "a run folder on a faster disk would help",
     }
