@@ -51,7 +51,7 @@ attack: $(READY)
 	$(BIN)/python -m tests.attack
 
 slow: $(READY)
-	$(BIN)/python -m pip install --quiet --editable '.[dev,mlflow,wandb]' 'datasets>=4'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,mlflow,trackio,wandb]' 'datasets>=4'
 	$(BIN)/python -m pytest -m slow -s
 
 bench: $(READY)

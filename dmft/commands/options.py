@@ -60,8 +60,8 @@ log = click.option(
     default="",
     metavar="NAMES",
     help="Also tell the training to these, separated by commas: csv (epochs.csv in the run), "
-    "wandb, mlflow (folders beside it; nothing is sent unless WANDB_MODE or MLFLOW_TRACKING_URI "
-    "says so).",
+    "wandb, mlflow, trackio (folders beside it; nothing is sent unless WANDB_MODE, "
+    "MLFLOW_TRACKING_URI or TRACKIO_SPACE_ID says so).",
 )
 loss = click.option(
     "--loss",

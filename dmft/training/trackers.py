@@ -1,8 +1,8 @@
-"""A training told to the tools that people follow experiments with: a CSV file, W&B, MLflow.
+"""A training told to the tools that people follow experiments with: CSV, W&B, MLflow, Trackio.
 
 They are callbacks: a run is the same without them. Nothing leaves the machine unless the tool's own
-variable says where to (``WANDB_MODE=online``, ``MLFLOW_TRACKING_URI``). TensorBoard's events are
-written in any case.
+variable says where to (``WANDB_MODE=online``, ``MLFLOW_TRACKING_URI``, ``TRACKIO_SPACE_ID``).
+TensorBoard's events are written in any case.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +168,54 @@ class MlflowTracker:
         self.run_id = ""
 
 
-TRACKERS = ("csv", "wandb", "mlflow")
+class TrackioTracker:
+    """A run of Trackio a fold, in the folder ``trackio`` beside the run's."""
+
+    def __init__(self, out: Path, settings: Mapping[str, Any]) -> None:
+        os.environ.setdefault("TRACKIO_DIR", str(out.resolve().parent / "trackio"))
+        import trackio
+
+        self.trackio, self.out, self.settings, self.run = trackio, out, settings, None
+
+    def start(self, fold: str, n_epochs: int, done: int) -> None:
+        """Begin a run, or go on with that of a fold which was broken off."""
+        with redirect_stdout(sys.stderr):  # it prints, and results are on standard output
+            self.run = self.trackio.init(
+                project=os.environ.get("TRACKIO_PROJECT", PROJECT),
+                group=self.out.name,
+                name=f"{self.out.name} {fold}",
+                config={**self.settings, "fold": fold},
+                resume="allow" if done else "never",
+                auto_log_gpu=False,
+                auto_log_cpu=False,
+                embed=False,
+            )
+
+    def epoch(self, report: EpochReport) -> None:
+        """Log its figures."""
+        assert self.run is not None
+        self.run.log(_figures(report), step=report.epoch)
+
+    def end(self, fold: str, metrics: RunMetrics) -> None:
+        """Log what the run reached."""
+        if self.run is not None:
+            self.run.log(_reached(metrics))
+        self.close()
+
+    def close(self) -> None:
+        """Wait until everything is written, where a run is under way."""
+        if self.run is not None:
+            with redirect_stdout(sys.stderr):
+                self.run.finish()
+            self.run = None
+
+
+_OF_PACKAGES: Mapping[str, Callable[[Path, Mapping[str, Any]], Callback]] = {
+    "wandb": WandbTracker,
+    "mlflow": MlflowTracker,
+    "trackio": TrackioTracker,
+}
+TRACKERS = ("csv", *_OF_PACKAGES)
 
 
 def log_to(
@@ -179,7 +228,7 @@ def log_to(
         dmft.train(cache, "utd-loso", "teacher", callback=log_to("csv,wandb", "teacher"))
 
     Args:
-        names: Some of ``csv``, ``wandb`` and ``mlflow``.
+        names: Some of ``csv``, ``wandb``, ``mlflow`` and ``trackio``.
         out: The run's folder.
         settings: What is trained, to be noted.
 
@@ -198,10 +247,8 @@ def log_to(
         try:
             if name == "csv":
                 made.append(CsvTracker(Path(out)))
-            elif name == "wandb":
-                made.append(WandbTracker(Path(out), flat))
             else:
-                made.append(MlflowTracker(Path(out), flat))
+                made.append(_OF_PACKAGES[name](Path(out), flat))
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"tracker {name} needs a package that is not installed: pip install 'dmft[{name}]'"

@@ -70,6 +70,30 @@ def test_wandb_writes_a_run_and_sends_nothing(place, tmp_path, monkeypatch):
         assert text in content
 
 
+@pytest.mark.slow
+def test_trackio_holds_the_figures_of_each_epoch_and_prints_no_result(
+    place, tmp_path, monkeypatch, capsys
+):
+    for name in ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    pytest.importorskip("trackio", reason="the trackio extra is not installed")
+    from trackio.sqlite_storage import SQLiteStorage
+
+    out = tmp_path / "run"
+    with pytest.raises(PowerCutError):
+        train(place, out, Callbacks(log_to("trackio", out, small()), Callback(stop_after=2)))
+    train(place, out, log_to("trackio", out, small()))
+    assert capsys.readouterr().out == ""
+    assert SQLiteStorage.get_runs("dmft") == ["run subject-1"], "one run, gone on with"
+    logs = SQLiteStorage.get_logs("dmft", "run subject-1")
+    losses = {each["step"]: each["train/loss"] for each in logs if "train/loss" in each}
+    assert list(losses) == [1, 2, 3]
+    assert list(losses.values()) == dmft.load(out).epochs["loss"].tolist()
+    assert logs[-1]["test/accuracy"] == dmft.load(out).metrics.accuracy
+    assert (tmp_path / "trackio").is_dir()
+
+
 def test_unknown_and_absent_trackers_are_named(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"'wandbb' is not known: wanted csv.*mean 'wandb'"):
         log_to("csv, wandbb", tmp_path)
