@@ -7,7 +7,7 @@ Zarr's chunks, its metadata and the ledger are all such objects. Where they lie 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,13 +79,13 @@ class Objects:
         """What lies in a folder, by name; nothing where there is no such folder."""
         return self._store.names(folder)
 
-    def flush(self, keys: Iterable[str]) -> None:
+    def flush(self) -> None:
         """Make sure that the names of objects are on the disk; their bytes are since they were put.
 
-        Whoever put one may have been killed before its name was.
+        Whoever put one, or removed one, may have been killed before its name was.
         """
         if self.is_local:
-            self._folder.flush(keys)
+            self._folder.flush()
 
     def sizes(self, prefix: str = "") -> dict[str, int]:
         """Every object under a prefix and its bytes, sorted; leftovers of a kill left out."""

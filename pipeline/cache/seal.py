@@ -147,7 +147,7 @@ def _checksums(store: CacheStore, entries: Mapping[str, list[Entry]]) -> Checksu
     }
     sha256, crc32c = {}, {}
     keys = [key for key in store.objects.sizes() if not is_transient(key) and key != SPEC]
-    store.objects.flush(keys)
+    store.objects.flush()
     for key in keys:
         content = store.objects.read(key)
         assert content is not None

@@ -341,6 +341,15 @@ def test_an_object_that_a_kill_left_unflushed_is_there_after_a_power_cut(machine
     machine.lose_power_when_nothing_runs(seed=0)
 
 
+def test_what_was_dropped_stays_away_where_a_kill_came_before_that_was_flushed(machine):
+    """Nothing was left in its folder, so nobody flushed that: a dropped chunk was there again."""
+    for n in (2, 2, 3):
+        machine.add_records(n=n, happening=[], modality="inertial")
+    machine.add_a_modality(happening=[])
+    machine.drop_some(which={0, 1, 7, 8}, happening=[("kill", 78, 0)])
+    machine.lose_power_when_nothing_runs(seed=0)
+
+
 @pytest.mark.parametrize("number", [50, 90])
 def test_an_encode_whose_power_is_cut_goes_on_with_what_it_called_done(machine, number):
     """The array's folder could be lost under a ledger that was on the disk."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,16 +109,15 @@ class Folder:
             return
         flush(path.parent)
 
-    def flush(self, keys: Iterable[str]) -> None:
-        """Make sure that the names of objects are on the disk, and the folder's own."""
+    def flush(self) -> None:
+        """Make sure that the names in every folder are on the disk, and the folder's own.
+
+        Also where nothing is left: of what was removed there, a power cut brings nothing back.
+        """
         with suppress(PermissionError):
             flush(self.path.absolute().parent)
-        folders = {""}
-        for key in keys:
-            while (key := key.rpartition("/")[0]) not in folders:
-                folders.add(key)
-        for folder in folders:
-            flush(f"{self._root}/{folder}")
+        for folder, _, _ in os.walk(self.path):
+            flush(folder)
 
     def sweep(self) -> int:
         """Remove what a kill left half-written, and count it."""

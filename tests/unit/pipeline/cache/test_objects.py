@@ -51,7 +51,7 @@ def test_zarr_sees_the_same_objects(objects):
     group = zarr.open_group(objects.zarr_store(), mode="a")
     group.create_array("x", shape=(4,), dtype="int32")[:] = 7
     assert "x/zarr.json" in objects.sizes()
-    objects.flush(["x/zarr.json"])
+    objects.flush()
 
 
 def test_what_is_put_over_another_state_than_was_seen_is_refused_where_there_are_versions(objects):
