@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from dmft.evaluation.metrics import RunMetrics
 from dmft.runs.folder import CHECKPOINT_FILE, EPOCHS_FILE
 from dmft.runs.spec import RunSpec
 from dmft.training.checkpoint import TrainingState
-from pipeline.common.settings import to_table
+from pipeline.common.settings import flatten, to_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,13 @@ class EpochReport:
         return {
             name: value for name, value in dataclasses.asdict(self).items() if value is not None
         }
+
+
+def final_scores(metrics: RunMetrics) -> dict[str, float]:
+    """What trackers note when a run is measured; of a model on every record, only its size."""
+    scores = {"test/accuracy": metrics.accuracy, "test/macro_f1": metrics.macro_f1}
+    known = {name: value for name, value in scores.items() if not math.isnan(value)}
+    return known | {"parameters": float(metrics.n_parameters)}
 
 
 class Callback(Protocol):
@@ -107,6 +115,29 @@ class RunLogger:
     def close(self) -> None:
         """Close the event file."""
         self.board.close()
+
+    def reached(self, metrics: RunMetrics) -> None:
+        """Note for TensorBoard's table of runs what was asked and what came of it."""
+        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard.summary import hparams
+
+        spec, scores = self.spec, final_scores(metrics)
+        asked: dict[str, Any] = {
+            "kind": spec.kind,
+            "modalities": "+".join(spec.modalities),
+            "fold": spec.fold.name,
+            "seed": spec.seed,
+            **flatten(to_table(spec.config)),
+        }
+        plain = {
+            name: value if isinstance(value, bool | int | float | str) else json.dumps(value)
+            for name, value in asked.items()
+        }
+        with SummaryWriter(str(self.folder)) as board:
+            for summary in hparams(plain, scores):  # type: ignore[no-untyped-call]
+                board.file_writer.add_summary(summary)
+            for name, value in scores.items():
+                board.add_scalar(name, value)
 
     @property
     def seconds_per_epoch(self) -> float:

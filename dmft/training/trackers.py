@@ -18,7 +18,7 @@ from typing import Any
 
 from dmft.config import RunConfig
 from dmft.evaluation.metrics import RunMetrics
-from dmft.training.log import Callback, EpochReport
+from dmft.training.log import Callback, EpochReport, final_scores
 from pipeline.common.settings import flatten, to_table
 from pipeline.common.words import listed, meant
 from pipeline.contract import ConfigError
@@ -116,7 +116,7 @@ class WandbTracker:
     def end(self, fold: str, metrics: RunMetrics) -> None:
         """Note what the run reached."""
         if self.run is not None:  # a fold that was finished before has none
-            self.run.summary.update(_reached(metrics))
+            self.run.summary.update(final_scores(metrics))
         self.close()
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class MlflowTracker:
     def end(self, fold: str, metrics: RunMetrics) -> None:
         """Note what the run reached."""
         if self.run_id:
-            for key, value in _reached(metrics).items():
+            for key, value in final_scores(metrics).items():
                 self.client.log_metric(self.run_id, key, value)
             self.client.set_terminated(self.run_id)
         self.run_id = ""
@@ -199,7 +199,7 @@ class TrackioTracker:
     def end(self, fold: str, metrics: RunMetrics) -> None:
         """Log what the run reached."""
         if self.run is not None:
-            self.run.log(_reached(metrics))
+            self.run.log(final_scores(metrics))
         self.close()
 
     def close(self) -> None:
@@ -263,10 +263,3 @@ def _figures(report: EpochReport) -> dict[str, float]:
         for key, value in figures
         if key != "epoch"
     }
-
-
-def _reached(metrics: RunMetrics) -> dict[str, float]:
-    """Of a model on every record, nothing but its size."""
-    reached = {"test/accuracy": metrics.accuracy, "test/macro_f1": metrics.macro_f1}
-    known = {key: value for key, value in reached.items() if value == value}
-    return known | {"parameters": float(metrics.n_parameters)}

@@ -319,7 +319,9 @@ def _metrics(training: Training) -> RunMetrics:
         return without_scores(measure(run, training.cache, training.fold).metrics)
     if not all((folder / name).exists() for name in (METRICS_FILE, PREDICTIONS_FILE)):
         run = load_run(folder, training.info.spec.device)
-        write_measurement(folder, measure(run, training.cache, training.fold))
+        measured = measure(run, training.cache, training.fold)
+        RunLogger(folder, training.info.spec, None).reached(measured.metrics)
+        write_measurement(folder, measured)
     metrics = read_metrics(folder / METRICS_FILE, training.info.spec.classes)
     if training.callback is not None:
         training.callback.end(training.fold.name, metrics)

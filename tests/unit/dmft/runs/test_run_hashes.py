@@ -120,12 +120,30 @@ def test_tensorboard_gets_every_figure_of_an_epoch_and_the_configuration(run):
     board = EventAccumulator(str(run))
     board.Reload()
     names = ("loss", "accuracy", "learning_rate", "seconds", "records_per_second")
-    assert sorted(board.Tags()["scalars"]) == sorted(f"train/{name}" for name in names)
+    reached = {"test/accuracy", "test/macro_f1", "parameters"}
+    assert set(board.Tags()["scalars"]) == {f"train/{name}" for name in names} | reached
     (epoch,) = [json.loads(line) for line in (run / "epochs.jsonl").read_text().splitlines()]
     for name in names[:4]:
         (scalar,) = board.Scalars(f"train/{name}")
         assert (scalar.step, scalar.value) == (1, pytest.approx(epoch[name]))
-    assert board.Tags()["tensors"] == ["config/text_summary"]
+    assert "config/text_summary" in board.Tags()["tensors"]
+
+
+def test_tensorboards_table_of_runs_has_settings_and_what_was_reached(run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    board = EventAccumulator(str(run))
+    board.Reload()
+    content = board.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    asked = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
+    spec = read_info(run).spec
+    assert asked["kind"].string_value == spec.kind
+    assert asked["training.epochs"].number_value == spec.config.training.epochs
+    assert asked["modalities"].string_value == "+".join(spec.modalities)
+    metrics = json.loads((run / "metrics.json").read_text())
+    (accuracy,) = board.Scalars("test/accuracy")
+    assert accuracy.value == pytest.approx(metrics["accuracy"])
 
 
 def test_one_flipped_bit_of_the_weights_is_refused(run):
