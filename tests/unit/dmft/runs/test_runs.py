@@ -168,15 +168,15 @@ class Killed(BaseException):
 
 def killed_at(fatal, monkeypatch):
     """Die before the n-th file is renamed into place, what is half-written left behind."""
-    rename, n_renamed = Path.replace, iter(range(1000))
+    rename, n_renamed = os.replace, iter(range(1000))
 
-    def dying(self, target):
+    def dying(partial, target):
         if next(n_renamed) == fatal:
             monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
             raise Killed
-        return rename(self, target)
+        return rename(partial, target)
 
-    monkeypatch.setattr(Path, "replace", dying)
+    monkeypatch.setattr(os, "replace", dying)
 
 
 def test_a_training_killed_at_any_of_its_files_goes_on(place, cache, tmp_path, monkeypatch):
