@@ -363,12 +363,12 @@ def config_text(config: RunConfig, base: str) -> str:
     epochs = 3
     <BLANKLINE>
     """
-    there = flatten(to_table(load_config(base)))
+    base_settings = flatten(to_table(load_config(base)))
     settings = flatten(to_table(config))
     changed = {
         dotted: value
         for dotted, value in settings.items()
-        if dotted not in there or there[dotted] != value
+        if dotted not in base_settings or base_settings[dotted] != value
     }
     head = f"base = {json.dumps(base)}\n"
     return f"{head}\n{toml_text(changed)}" if changed else head

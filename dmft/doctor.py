@@ -150,7 +150,9 @@ def _problems(found: Mapping[str, Any]) -> list[str]:
             free = disk["free_bytes"] / 1e9
             problems.append(f"{folder} has {free:.1f} GB free; wanted 2 GB for a cache and a run")
     missing = [
-        n for n, there in ((found["ffmpeg"] or {}).get("decoders") or {}).items() if not there
+        n
+        for n, is_present in ((found["ffmpeg"] or {}).get("decoders") or {}).items()
+        if not is_present
     ]
     if missing:
         problems.append(f"FFmpeg in PyAV cannot decode {', '.join(missing)}; install av anew")

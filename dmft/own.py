@@ -201,13 +201,13 @@ def _sha256(file: Path) -> str:
 @contextmanager
 def _working_folder() -> Iterator[None]:
     """Also look where the user is, behind every installed package."""
-    here = str(Path.cwd())
-    if here in sys.path or "" in sys.path:
+    folder = str(Path.cwd())
+    if folder in sys.path or "" in sys.path:
         yield
         return
-    sys.path.append(here)
+    sys.path.append(folder)
     importlib.invalidate_caches()
     try:
         yield
     finally:
-        sys.path.remove(here)
+        sys.path.remove(folder)

@@ -204,12 +204,12 @@ class RowProgress:
 
     def epoch(self, row: PlannedRow, done: int) -> None:
         """Move the bar; of a row that has just begun say so."""
-        fold, of = self.folds.get(row.key, ""), row.config.training.epochs
+        fold, n_epochs = self.folds.get(row.key, ""), row.config.training.epochs
         if row.key not in self.epochs:
             after = f" after epoch {done}" if done else ""
             self.bar.say(f"begun: {row.title}{fold}{after}")
         self.epochs[row.key] = done
-        note = f"{fold}, epoch {done} of {of}".removeprefix(", ")
+        note = f"{fold}, epoch {done} of {n_epochs}".removeprefix(", ")
         self.bar.update(sum(self.epochs.values()), note=note)
 
     def end(self, row: PlannedRow, result: Result) -> None:

@@ -19,10 +19,10 @@ class Place(click.Path):
         if separator and scheme != "file" and not ctx.resilient_parsing:
             return self.brought(str(value))
         named = f"/{rest.lstrip('/')}" if separator else value
-        here = Path(os.fsdecode(super().convert(named, param, ctx)))
-        if not here.exists() and not ctx.resilient_parsing:
-            self.refuse_absent(here)  # before anything imports PyTorch
-        return here
+        path = Path(os.fsdecode(super().convert(named, param, ctx)))
+        if not path.exists() and not ctx.resilient_parsing:
+            self.refuse_absent(path)  # before anything imports PyTorch
+        return path
 
     def brought(self, url: str) -> Path:
         """Return the folder that stands here for what lies elsewhere."""
@@ -44,12 +44,12 @@ class CachePath(Place):
 
     def brought(self, url: str) -> Path:
         """Return the folder that keeps what has been read of it."""
-        from dmft.data.mirror import mirror_of, said
+        from dmft.data.mirror import in_place_note, mirror_of
         from pipeline.common.progress_bar import ProgressBar
 
         with ProgressBar() as bar:
             path = mirror_of(url, bar.follow("opening", "objects"))
-        click.echo(said(path), err=True)
+        click.echo(in_place_note(path), err=True)
         return path
 
     def refuse_absent(self, path: Path) -> None:

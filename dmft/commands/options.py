@@ -27,14 +27,16 @@ protocol = click.option(
 )
 
 
-def configuration(said: str = "default", default: str | None = None) -> Callable[[Any], Any]:
-    """``--config``; ``said`` is what stands for it where it is not given."""
+def configuration(
+    shown_default: str = "default", default: str | None = None
+) -> Callable[[Any], Any]:
+    """``--config``; ``shown_default`` is what stands for it where it is not given."""
     return click.option(
         "--config",
         type=ShippedName("configs"),
         metavar="NAME|FILE",
         default=default,
-        help=f"default, paper, paper-sizes, or a TOML file. [default: {said}]",
+        help=f"default, paper, paper-sizes, or a TOML file. [default: {shown_default}]",
     )
 
 

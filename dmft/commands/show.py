@@ -118,7 +118,7 @@ def stage_lines(run: Path) -> Iterator[str]:
     """Where the time of a run's training went; nothing of a run that says nothing of it."""
     report = read_stages(run)
     if report.stages:
-        first, *table = report.said(ADVICE)
+        first, *table = report.summary_lines(ADVICE)
         yield f"  training {first}"
         yield from (f"  {line}" for line in table)
 

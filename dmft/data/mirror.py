@@ -156,7 +156,7 @@ def find_mirror(path: Path, checksums: Checksums | None) -> Mirror | None:
     return Mirror(path.resolve(), source, checksums, _room())
 
 
-def said(path: Path) -> str:
+def in_place_note(path: Path) -> str:
     """A line on where a mirror's chunks are kept."""
     note = json.loads((path.parent / SOURCE).read_text())
     room = _room()

@@ -68,8 +68,10 @@ def ranges_out_of_family(cache: Cache) -> Iterator[Suspect]:
             continue
         peaks, spreads = _extent(cache, name, rows)
         spec = cache.modality_spec(name)
-        said = spec.feature_names or tuple(f"feature {k + 1}" for k in range(spec.n_features))
-        measured = np.array([not feature.startswith("has_") for feature in said])
+        feature_names = spec.feature_names or tuple(
+            f"feature {k + 1}" for k in range(spec.n_features)
+        )
+        measured = np.array([not feature.startswith("has_") for feature in feature_names])
         absent = (peaks == 0) & (not measured.all())  # a stream that a record lacks is zeros
         usual = np.median(spreads, axis=0)
         still = np.log(np.maximum(spreads, STILL * usual + 1e-30))
@@ -89,8 +91,8 @@ def ranges_out_of_family(cache: Cache) -> Iterator[Suspect]:
                     modality=name,
                     score=float(distance[k, feature]),
                     old_label=class_of(cache, int(rows[k])),
-                    note=f"{said[feature]} {what} {values[k, feature]:.3g}; the median of its "
-                    f"class is {typical:.3g}",
+                    note=f"{feature_names[feature]} {what} {values[k, feature]:.3g}; the median "
+                    f"of its class is {typical:.3g}",
                 )
 
 

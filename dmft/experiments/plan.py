@@ -146,7 +146,7 @@ class _Planner:
     ) -> Iterator[PlannedRow]:
         """Rows of one fold and seed; ``row`` knows the fold and the modalities."""
 
-        def of(model: str, **what: Any) -> PlannedRow:
+        def row_of(model: str, **what: Any) -> PlannedRow:
             return row(model=model, recipe=self.recipes[model], **what)
 
         unfused = {"fusion": "none" if fusion == "none" else "late", "fusion_tokens": 0}
@@ -162,18 +162,18 @@ class _Planner:
                 "fusion": fusion,
                 "fusion_tokens": config.teacher.fusion_tokens if fusion == "mid" else 0,
             }
-            teacher = partial(of, "teacher", config=config, **fused)
+            teacher = partial(row_of, "teacher", config=config, **fused)
             if "teacher" in self.grid.models:
                 yield teacher(seed=seed)
             if "student" in self.grid.models:
-                yield of("student", config=self.configs["student"], seed=seed, **unfused)
+                yield row_of("student", config=self.configs["student"], seed=seed, **unfused)
             if "distilled" in self.grid.models:
                 config = self.configs["distilled"]
                 seeds = self.grid.seeds if config.distill.joint_teachers else (seed,)
                 teachers = [teacher(seed=its_seed) for its_seed in seeds]
                 yield from teachers
                 keys = tuple(each.key for each in teachers)
-                yield of("distilled", config=config, seed=seed, teachers=keys, **fused)
+                yield row_of("distilled", config=config, seed=seed, teachers=keys, **fused)
 
 
 def _own_networks(models: Sequence[str]) -> dict[str, Own]:

@@ -136,12 +136,12 @@ class WarningForwarder(logging.Handler):
 @contextmanager
 def each_said_once() -> Iterator[None]:
     """While this lasts, a message that was logged already is not shown again."""
-    said: set[str] = set()
+    logged: set[str] = set()
 
     def is_new(record: logging.LogRecord) -> bool:
         message = record.getMessage()
-        new = message not in said
-        said.add(message)
+        new = message not in logged
+        logged.add(message)
         return new
 
     handlers = [*logging.getLogger().handlers, logging.lastResort]

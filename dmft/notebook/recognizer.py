@@ -217,10 +217,12 @@ class Recognizer(ClassifierMixin, BaseEstimator):
         on = next(self.network_.parameters()).device
         for rows in torch.split(torch.arange(len(present)), PREDICT_BATCH):
             stored = {name: values[rows].to(on) for name, values in patches.items()}
-            here = present[rows].to(on)
+            present_rows = present[rows].to(on)
             with torch.no_grad():
-                answer = answer_of(self.network_(self.transform_.apply(stored, here), here))
-                votes = overall_vote(answer, here, self.config_.voting)
+                answer = answer_of(
+                    self.network_(self.transform_.apply(stored, present_rows), present_rows)
+                )
+                votes = overall_vote(answer, present_rows, self.config_.voting)
             yield votes.cpu().numpy()
 
 

@@ -130,9 +130,9 @@ class Protocol:
         if self.metric not in METRICS:
             raise ConfigError(f"metric is {self.metric!r}: wanted accuracy or macro_f1")
         ways = ("folds", "leave_one_out", "group_folds", "hold_out", "column")
-        if len(said := [way for way in ways if getattr(self, way)]) != 1:
+        if len(chosen := [way for way in ways if getattr(self, way)]) != 1:
             raise ConfigError(
-                f"{' and '.join(said) or 'no folds'}: wanted one of {', '.join(ways)}"
+                f"{' and '.join(chosen) or 'no folds'}: wanted one of {', '.join(ways)}"
             )
         names = [fold.name for fold in self.folds]
         if len(set(names)) != len(names):

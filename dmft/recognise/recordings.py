@@ -214,7 +214,7 @@ def group_files(
     places = Places(own) if own is not None else None
     trees: dict[Path, RawTree] = {}
     endings = {PurePosixPath(suffix).suffix for suffix in _SUFFIXES.get(dataset, ())}
-    said, files = _said(files, known)
+    named_files, files = _named_files(files, known)
     listed = [(str(f), Path(f).parent, Path(f).name, Path(f).absolute().as_posix()) for f in files]
     is_walked = raw is not None and not listed
     if raw is not None:
@@ -229,7 +229,7 @@ def group_files(
         try:
             if root not in trees:
                 trees[root] = RawTree(root)
-            named = said.get(shown) or _named(says, dataset, places)
+            named = named_files.get(shown) or _named(says, dataset, places)
             StreamRef(name=named.modality, path=path)  # refuses what leads out of the tree
         except (ContractError, RecordingError) as error:
             if not is_walked:
@@ -274,11 +274,11 @@ def group_files(
     )
 
 
-def _said(
+def _named_files(
     files: Iterable[str | Path], known: tuple[str, ...]
 ) -> tuple[dict[str, Named], list[str | Path]]:
     """What ``MODALITY=FILE`` and ``MODALITY.STREAM=FILE`` say, by file; and all files."""
-    said: dict[str, Named] = {}
+    named: dict[str, Named] = {}
     paths: list[str | Path] = []
     for file in files:
         what, equals, path = str(file).partition("=")
@@ -286,9 +286,9 @@ def _said(
         if not equals or modality not in known:
             paths.append(file)
             continue
-        said[path] = Named(record_id="recording", modality=modality, stream=stream or modality)
+        named[path] = Named(record_id="recording", modality=modality, stream=stream or modality)
         paths.append(path)
-    return said, paths
+    return named, paths
 
 
 def _named(path: str, dataset: str, places: Places | None) -> Named:

@@ -118,8 +118,8 @@ def _data(infos: Sequence[RunInfo]) -> Iterator[str]:
         for modality, n in info.source.shared.items()
     ]
     if shared:
-        said = first_of(shared, 8)
-        yield from ("", f"**Test records whose very recording is trained on: {said}.**")
+        counts = first_of(shared, 8)
+        yield from ("", f"**Test records whose very recording is trained on: {counts}.**")
     if spec.validation is not None:
         yield from (
             "",
@@ -217,8 +217,8 @@ def _limits(info: RunInfo, metrics: RunMetrics | None, *, is_calibrated: bool) -
     if metrics is not None:
         known = list(zip(metrics.class_accuracy, metrics.classes, strict=True))
         worst = sorted((part, name) for part, name in known if part is not None)[:N_WORST]
-        said = ", ".join(f"{_plain(name)} ({percent(part)})" for part, name in worst)
-        yield f"- Least known: {said}."
+        least_known = ", ".join(f"{_plain(name)} ({percent(part)})" for part, name in worst)
+        yield f"- Least known: {least_known}."
         unseen = [name for part, name in known if part is None]
         if unseen:
             yield f"- There was no test record of {first_of([*map(_plain, unseen)], 12)}."

@@ -48,13 +48,13 @@ class Setting:
         """Which runs those are not, in words; empty where all are whole."""
         whole = self.whole
         wanted = _folds_of(whole[0])
-        said = [
+        reasons = [
             f"seed {run.info.spec.seed} lacks {len(wanted - _folds_of(run))} of "
             f"{count(len(wanted), 'fold')}"
             for run in self.runs
             if run not in whole
         ]
-        return first_of(said, 3) if said else ""
+        return first_of(reasons, 3) if reasons else ""
 
     @property
     def n_seeds(self) -> int:
@@ -183,11 +183,14 @@ def beside_published(settings: Sequence[Setting], published: Published) -> Itera
             ):
                 key = (figure.of != OVERALL, figure.of, figure.value)
                 alike.setdefault(key, []).append(figure)
-        for (is_modality, of, value), figures in sorted(alike.items(), key=lambda row: row[0][0]):
+        for (is_modality, subject_of, value), figures in sorted(
+            alike.items(), key=lambda row: row[0][0]
+        ):
             tables = sorted({figure.table for figure in figures})
             where = f"Table{'s' if len(tables) > 1 else ''} {', '.join(map(str, tables))}"
             measured = [
-                r.metrics.modalities[of] if is_modality else r.metrics for r in setting.whole
+                r.metrics.modalities[subject_of] if is_modality else r.metrics
+                for r in setting.whole
             ]
             ours = [scores.score(setting.metric) for scores in measured]
             source = run.info.source
@@ -196,7 +199,7 @@ def beside_published(settings: Sequence[Setting], published: Published) -> Itera
             )
             yield {
                 "setting": setting,
-                "of": of,
+                "of": subject_of,
                 "published": value / 100,
                 "ours": ours,
                 "mean": statistics.fmean(ours),

@@ -101,9 +101,9 @@ def _told_apart(infos: Sequence[RunInfo]) -> list[str]:
         for index, name in enumerate(names):
             alike.setdefault(name, []).append(index)
         for name, indices in alike.items():
-            said = word([infos[index] for index in indices]) if len(indices) > 1 else []
-            if len(set(said)) > 1:
-                for index, more in zip(indices, said, strict=True):
+            words_of = word([infos[index] for index in indices]) if len(indices) > 1 else []
+            if len(set(words_of)) > 1:
+                for index, more in zip(indices, words_of, strict=True):
                     names[index] = f"{name}, {more}"
     return names
 

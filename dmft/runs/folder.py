@@ -69,8 +69,8 @@ def read_kept(
         lines = str(error).splitlines()
         if len(lines) > MOST_PROBLEMS:
             lines[MOST_PROBLEMS:] = [f"  and {len(lines) - MOST_PROBLEMS} more"]
-        said = "\n".join(lines)
-        raise ContractError(f"{said}\nIt is damaged: {mend}") from error
+        text = "\n".join(lines)
+        raise ContractError(f"{text}\nIt is damaged: {mend}") from error
 
 
 def write_info(folder: Path, info: RunInfo) -> None:

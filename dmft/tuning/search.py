@@ -281,8 +281,8 @@ def _ended(trial: FrozenTrial) -> bool:
 
 def _begin_with(study: optuna.Study, ranges: Space, start: RunConfig) -> None:
     """Let the first trial be what was there before, where the space has it."""
-    there = flatten(to_table(start))
-    params = {key: there.get(key) for key in ranges}
+    settings = flatten(to_table(start))
+    params = {key: settings.get(key) for key in ranges}
     if all(_holds(ranges[key], value) for key, value in params.items()):
         study.enqueue_trial(params, skip_if_exists=True)
 

@@ -223,10 +223,10 @@ def _is_heard(objects: Objects) -> bool:
         "%s was being written on another machine: listening for %g s whether it still is",
         *(objects.location, WATCH_S),
     )
-    said, end = objects.read(PROGRESS), time.monotonic() + WATCH_S
+    progress, end = objects.read(PROGRESS), time.monotonic() + WATCH_S
     while time.monotonic() < end:
         time.sleep(BEAT_S / 4)
-        if objects.read(PROGRESS) != said:
+        if objects.read(PROGRESS) != progress:
             return True
     return False
 

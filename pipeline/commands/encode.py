@@ -283,7 +283,7 @@ def _print(summary: Summary, seconds: float, out: str) -> None:
             f"{spec.n_features}) {spec.dtype}"
         )
     for name, report in summary.stages.items():
-        click.echo(f"{name} " + "\n".join(report.said(ADVICE)))
+        click.echo(f"{name} " + "\n".join(report.summary_lines(ADVICE)))
     for line in failure_lines(summary.failures):
         click.echo(f"failed: {line}", err=True)
     n_failed, n_tried = len(summary.failures), summary.plan.n_pending

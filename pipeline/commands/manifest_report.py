@@ -26,13 +26,13 @@ def show_text(reports: Sequence[FileReport], other: Manifest | None) -> None:
     for report in reports:
         before = f"{shown(report.file)}: " if len(reports) > 1 else ""
         counts = Counter(problem.kind for problem in report.problems)
-        said: Counter[Any] = Counter()
+        n_shown: Counter[Any] = Counter()
         for problem in report.problems:
-            said[problem.kind] += 1
+            n_shown[problem.kind] += 1
             is_many = counts[problem.kind] > MANY
-            if not is_many or said[problem.kind] <= FIRST:
+            if not is_many or n_shown[problem.kind] <= FIRST:
                 click.echo(f"{before}{problem.kind}: {problem.where}: {problem.message}")
-            elif said[problem.kind] == FIRST + 1:
+            elif n_shown[problem.kind] == FIRST + 1:
                 left = counts[problem.kind] - FIRST
                 click.echo(f"{before}{problem.kind}: ... and {left:,} more; --json lists all")
     _show_verdicts(reports, other)

@@ -97,20 +97,20 @@ class StageReport:
         if bound is None:
             return "bound by nothing: there was nothing to do"
         busy = self.busy_loop(bound.loop)
-        said = f"bound by {bound.name}: "
+        sentence = f"bound by {bound.name}: "
         if bound.n_threads > 1:
-            said += f"{busy * bound.n_threads:.1f} of {bound.n_threads} threads busy"
+            sentence += f"{busy * bound.n_threads:.1f} of {bound.n_threads} threads busy"
         else:
-            said += f"its thread is busy {_percent(busy)} of the time"
+            sentence += f"its thread is busy {_percent(busy)} of the time"
         if (own := self.busy(bound)) < 0.9 * busy:
-            said += f", {_percent(own)} with this"
+            sentence += f", {_percent(own)} with this"
         waiting = [
             f"{stage.name} waits {_percent(self._share(stage.input_s, stage))} of it for input"
             for stage in self.stages
             if stage.loop != bound.loop and self._share(stage.input_s, stage) >= 0.05
         ]
-        said += "".join(f", {text}" for text in waiting[-1:])
-        return said + (f"; {advice[bound.name]}" if bound.name in advice else "")
+        sentence += "".join(f", {text}" for text in waiting[-1:])
+        return sentence + (f"; {advice[bound.name]}" if bound.name in advice else "")
 
     def rows(self) -> list[dict[str, Any]]:
         """A table: shares of the time from 0 to 1, items a second of all workers' time."""
@@ -156,7 +156,7 @@ class StageReport:
             )
         return cls(seconds=seconds, stages=tuple(stages))
 
-    def said(self, advice: Mapping[str, str]) -> Iterator[str]:
+    def summary_lines(self, advice: Mapping[str, str]) -> Iterator[str]:
         """For people: what bounds it, and the table where it took long enough to matter."""
         yield f"was {self.sentence(advice)}"
         if self.seconds >= TABLE_AFTER_S:

@@ -154,7 +154,7 @@ class Pattern:
             {'{taken:a}-{label}-{who:a}.csv': "taken is 'a', label is '4-clap'", \
 '{taken}-{label:a}-{who:a}.csv': "taken is 'a-4', label is 'clap'"}
         """
-        said: dict[str, str] = {}
+        clearer: dict[str, str] = {}
         for name in re.findall(r"\{([a-z][a-z0-9_]*)\}", self.text):
             for kind in ("d", "a", "w") if name not in self._fixed else ():
                 text = self.text.replace(f"{{{name}}}", f"{{{name}:{kind}}}")
@@ -163,9 +163,9 @@ class Pattern:
                 if lazy and greedy and lazy.groupdict() == greedy.groupdict():
                     says = [f"{n} is {t!r}" for n, t in lazy.groupdict().items()]
                     plain = [each for each in says if f"{{{each.split()[0]}}}" in self.text]
-                    said.setdefault(", ".join(plain), text)
+                    clearer.setdefault(", ".join(plain), text)
                     break
-        return {text: says for says, text in said.items()}
+        return {text: says for says, text in clearer.items()}
 
 
 def frame_stream(stream: str, number: int) -> str:

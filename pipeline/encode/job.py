@@ -149,11 +149,11 @@ def _look(setup: Setup) -> tuple[CacheStore, Plan]:
     store = CacheStore.preview(setup.location, setup.manifest, setup.specs)
     for name, stored in store.dropped.items():
         if not setup.options.replace:
-            said = encoding_difference(stored, setup.specs[name])
+            difference = encoding_difference(stored, setup.specs[name])
             raise ConfigError(
-                f"{setup.location} holds {name} encoded otherwise ({said}): give --replace to drop "
-                "what is stored and encode it again, which a training that reads it would not "
-                "survive, or name another --out"
+                f"{setup.location} holds {name} encoded otherwise ({difference}): give --replace "
+                "to drop what is stored and encode it again, which a training that reads it would "
+                "not survive, or name another --out"
             )
     retry = setup.options.retry_failed
     return store, make_plan(store, tuple(setup.specs), RawTree(setup.raw), retry_failed=retry)
@@ -225,8 +225,8 @@ def _reports(
     n_workers, scheduler = setup.n_workers(len(plan.tasks)), setup.options.scheduler
     tasks = deque(plan.tasks)
     if scheduler is None and (n_workers == 0 or (setup.may_stay and not is_wary)):
-        here = quicker_here(tasks, n_workers, lambda task: len(task.todo))
-        yield from run_here(here, settings, on_progress)
+        in_process = quicker_here(tasks, n_workers, lambda task: len(task.todo))
+        yield from run_here(in_process, settings, on_progress)
         if not tasks:
             return
     modules = OF_FRAMES if setup.has_network else OF_SIGNALS

@@ -74,11 +74,11 @@ def _read(content: bytes) -> ExportedFile:
     }
     tensors, pictures = {}, []
     for spec in signature["input_specs"]:
-        ((kind, said),) = spec.items()
-        if kind == "user_input" and "as_tensor" in said["arg"]:
-            pictures.append(str(said["arg"]["as_tensor"]["name"]))
+        ((kind, entry),) = spec.items()
+        if kind == "user_input" and "as_tensor" in entry["arg"]:
+            pictures.append(str(entry["arg"]["as_tensor"]["name"]))
         elif kind in ("parameter", "buffer", "tensor_constant"):
-            tensors[str(said["arg"]["name"])] = stored[said[f"{kind}_name"]]
+            tensors[str(entry["arg"]["name"])] = stored[entry[f"{kind}_name"]]
         else:
             raise ConfigError(f"has an input that is {kind}: wanted pictures and weights alone")
     gives = [next(iter(spec.items())) for spec in signature["output_specs"]]
@@ -151,11 +151,11 @@ def _stored(members: _Members, folder: str, listed: str) -> dict[str, Tensor]:
     return found
 
 
-def _tensor(content: bytearray, said: Mapping[str, Any], name: str) -> Tensor:
+def _tensor(content: bytearray, entry: Mapping[str, Any], name: str) -> Tensor:
     """A tensor in its bytes: never larger than they are."""
-    dtype = TYPES[said["dtype"]]
-    sizes, strides = ([int(n["as_int"]) for n in said[axis]] for axis in ("sizes", "strides"))
-    start = int(said["storage_offset"]["as_int"])
+    dtype = TYPES[entry["dtype"]]
+    sizes, strides = ([int(n["as_int"]) for n in entry[axis]] for axis in ("sizes", "strides"))
+    start = int(entry["storage_offset"]["as_int"])
     n_stored = len(content) // dtype.itemsize
     furthest = start + sum((n - 1) * step for n, step in zip(sizes, strides, strict=True))
     n_wanted = math.prod(sizes)

@@ -162,9 +162,9 @@ def _check_is_no_training(node: Mapping[str, Any]) -> None:
             )
 
 
-def _value(said: Mapping[str, Any]) -> Any:
+def _value(entry: Mapping[str, Any]) -> Any:
     """An argument as a file says it; what is made while it runs by its name."""
-    ((kind, value),) = said.items()
+    ((kind, value),) = entry.items()
     match kind:
         case "as_none":
             return None
@@ -198,8 +198,8 @@ def _value(said: Mapping[str, Any]) -> Any:
 _STRIDED = 7
 
 
-def _outputs(said: Sequence[Mapping[str, Any]]) -> tuple[tuple[str | None, ...], bool]:
-    made = [_value(each) for each in said]
+def _outputs(entries: Sequence[Mapping[str, Any]]) -> tuple[tuple[str | None, ...], bool]:
+    made = [_value(each) for each in entries]
     is_single = len(made) == 1 and not isinstance(made[0], list)
     if len(made) == 1 and not is_single:
         made = made[0]

@@ -66,7 +66,8 @@ class OwnNetwork(nn.Module):
         n, step = len(pictures), self.takes[0] or len(pictures)
         size = tuple(pictures.shape[2:])
         if any(
-            wanted not in (None, there) for wanted, there in zip(self.takes[2:], size, strict=True)
+            wanted not in (None, actual)
+            for wanted, actual in zip(self.takes[2:], size, strict=True)
         ):
             raise self._no_such_pictures(size, f"it takes {self.takes[2]} x {self.takes[3]}")
         pictures = pictures.float().contiguous()

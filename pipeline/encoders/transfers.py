@@ -100,9 +100,9 @@ class Transfers:
         """
         arrived = None
         if self._is_cuda:
-            here = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
-            here.copy_(features, non_blocking=True)
-            features = here
+            pinned = torch.empty(features.shape, dtype=features.dtype, pin_memory=True)
+            pinned.copy_(features, non_blocking=True)
+            features = pinned
             arrived = _cuda.Event()
             arrived.record(_cuda.current_stream(self.device))
         spans, self._spans = self._spans, []

@@ -134,8 +134,8 @@ def to_download(name: str, network: str) -> str:
     from torchvision.models import get_model_weights
 
     url: str = get_model_weights(network).DEFAULT.url
-    here = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-    return "" if here.exists() else url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    return "" if path.exists() else url
 
 
 def _imagenet(network: str) -> dict[str, torch.Tensor]:

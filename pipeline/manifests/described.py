@@ -104,7 +104,7 @@ def list_described(
     names = _names(description, listed, problems)
     _check_claims(description, listed, problems)
     problems.check()
-    paths = {path: said for each in listed for path, said in each.paths.values()}
+    paths = {path: cell for each in listed for path, cell in each.paths.values()}
     digests, unread = digest_files(list(paths), raw, progress, jobs)
     for path, reason in unread.items():
         problems.add(f"{paths[path]}: {reason}")
@@ -236,18 +236,18 @@ def _check_claims(description: Description, listed: Sequence[Listed], problems: 
     for each in listed:
         if not each.paths:
             problems.add(f"{each.place} has no files: wanted one or more")
-        for source, (path, said) in each.paths.items():
+        for source, (path, cell) in each.paths.items():
             try:
                 StreamRef(name=source[1], path=path)  # refuses what leads out of the tree
             except ContractError as error:
-                problems.add(f"{said}: {error}")
+                problems.add(f"{cell}: {error}")
                 continue
-            as_what, other, said_first = claims.setdefault(path, (source, each, said))
+            as_what, other, said_first = claims.setdefault(path, (source, each, cell))
             if other is each and as_what == source:
                 continue
             if as_what != source or not description.may_share(source[0]):
                 problems.add(
-                    f"{said}: {path} stands at {said_first} too, wanted a file once; a modality "
+                    f"{cell}: {path} stands at {said_first} too, wanted a file once; a modality "
                     "whose files several records have is 'shared' in the description"
                 )
 

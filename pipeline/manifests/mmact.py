@@ -56,8 +56,8 @@ def place(path: str, classes: tuple[str, ...] = MMACT_CLASSES) -> Place | None:
     modality, stream = _source(name.lower(), [folder.lower() for folder in folders])
     levels: dict[str, int] = {}
     for folder in folders:
-        if said := _level(folder):
-            level, number = said
+        if named := _level(folder):
+            level, number = named
             if levels.setdefault(level, number) != number:
                 raise ContractError(
                     f"{path} is {level} {levels[level]} and {number}: wanted one folder of each"

@@ -180,12 +180,12 @@ def with_frames(description: Description, listed: Sequence[Listed], raw: RawTree
     made = []
     for each in listed:
         paths: dict[tuple[str, str], tuple[str, str]] = {}
-        for source, (path, said) in each.paths.items():
+        for source, (path, cell) in each.paths.items():
             if source not in pictured or path not in inside:
-                paths[source] = (path, said)
+                paths[source] = (path, cell)
                 continue
             for number, picture in enumerate(sorted(inside[path], key=natural), start=1):
-                paths[source[0], frame_stream(source[1], number)] = (picture, said)
+                paths[source[0], frame_stream(source[1], number)] = (picture, cell)
         made.append(replace(each, paths=paths, record=each.record or _record_of(each)))
     return made
 

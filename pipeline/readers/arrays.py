@@ -115,10 +115,10 @@ def _npy(content: bytes, path: str) -> NDArray[Any]:
     except Exception as error:  # what its header's parser trips over is not listed anywhere
         raise refuse(path, f"is no .npy file that can be read: {error}", "open") from error
     _check(dtype, shape, path)
-    there, wanted = len(content) - file.tell(), math.prod(shape) * dtype.itemsize
-    if there != wanted:
+    n_left, wanted = len(content) - file.tell(), math.prod(shape) * dtype.itemsize
+    if n_left != wanted:
         raise refuse(
-            path, f"holds {there} bytes of an array of shape {shape}, which takes {wanted}", "read"
+            path, f"holds {n_left} bytes of an array of shape {shape}, which takes {wanted}", "read"
         )
     flat = np.frombuffer(content, dtype, count=math.prod(shape), offset=file.tell())
     return flat.reshape(shape, order="F" if fortran else "C")

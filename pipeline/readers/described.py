@@ -49,11 +49,11 @@ def readable_as(reading: Reading) -> Readable:
     for source in reading.streams.values():
         if is_plugin(source.reader):
             load_plugin(source.reader)
-            noted, here = source.options.get(PLUGIN), version_of(source.reader)
-            if noted is not None and noted != here:
+            noted, installed = source.options.get(PLUGIN), version_of(source.reader)
+            if noted is not None and noted != installed:
                 raise ConfigError(
-                    f"reader {source.reader!r} is of {here} here and was of {noted}: install that, "
-                    "or encode again"
+                    f"reader {source.reader!r} is of {installed} here and was of {noted}: install "
+                    "that, or encode again"
                 )
     if reading.is_timed:
         return Readable(read=partial(_read_streams, reading), columns=columns, gives=Streams)

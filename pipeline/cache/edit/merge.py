@@ -118,9 +118,10 @@ def _joint_modalities(sources: Sequence[Source], wanted: Sequence[str]) -> dict[
                 continue
             other, its = found.setdefault(name, (source, own))
             if its != own:
-                said = encoding_difference(its, own)
+                difference = encoding_difference(its, own)
                 problems.append(
-                    f"{name} of {where} is encoded otherwise than that of {other.location} ({said})"
+                    f"{name} of {where} is encoded otherwise than that of {other.location} "
+                    f"({difference})"
                 )
     for name in wanted:
         if name not in found:
@@ -206,7 +207,7 @@ def _provenance(
     joint: dict[str, Any] = {}
     for source in reversed(sources):
         joint |= source.store.spec.provenance
-    of = [
+    merged = [
         {
             "name": name,
             "fingerprint": source.store.spec.fingerprint,
@@ -217,7 +218,7 @@ def _provenance(
     ]
     if licences := sorted({licence_of(source.store.spec) for source in sources} - {""}):
         joint[LICENCE] = " and ".join(licences)
-    return {**joint, "manifest_sha256": manifest.sha256, HISTORY: [entry(MERGE, "", of=of)]}
+    return {**joint, "manifest_sha256": manifest.sha256, HISTORY: [entry(MERGE, "", of=merged)]}
 
 
 def _remarks(sources: Sequence[Source], apart: Sequence[str]) -> Iterator[str]:

@@ -162,10 +162,8 @@ def _fill(store: CacheStore, name: str, session: str) -> None:
         ledger = read_ledger(store.objects, name, chunk)
         rows = store.rows_of(name, chunk)
         own = {entry.row: entry for entry in (ledger.entries if ledger else ())}
-        here = {row: wanted[row].id for row in rows if row < len(wanted)}
-        strange = [
-            row for row, each in here.items() if row not in own or own[row].record_id != each
-        ]
+        ids = {row: wanted[row].id for row in rows if row < len(wanted)}
+        strange = [row for row, each in ids.items() if row not in own or own[row].record_id != each]
         if not strange:
             continue
         kept, block = store.sound_rows(name, chunk)
@@ -174,12 +172,12 @@ def _fill(store: CacheStore, name: str, session: str) -> None:
         for row in (row for row in rows if row in own and own[row].record_id not in staying):
             block[row - rows.start] = np.nan
         for row in strange:
-            found = _found(store, name, where.get(here[row]), here[row])
+            found = _found(store, name, where.get(ids[row]), ids[row])
             block[row - rows.start] = np.nan
-            entries.pop(here[row], None)
+            entries.pop(ids[row], None)
             if found is not None:
                 ledgers.append(found[0])
-                entries[here[row]] = replace(found[1], row=row)
+                entries[ids[row]] = replace(found[1], row=row)
                 block[row - rows.start] = found[2]
         environment = joined_environments(ledgers)
         store.commit(name, chunk, block, entries.values(), environment=environment, session=session)

@@ -62,19 +62,19 @@ def publish_to_hub(
         StoreError: the hub does not answer as it must.
     """
     repository = _Repository.at(destination, listing.kind)
-    there = repository.files()
-    content = repository.read(SUMS_FILE) if SUMS_FILE in there else None
+    published = repository.files()
+    content = repository.read(SUMS_FILE) if SUMS_FILE in published else None
     old = believed(content, where=f"{destination}/{SUMS_FILE}")
-    check_place(listing, old, there.keys() - ITS_OWN, destination, replace=replace)
+    check_place(listing, old, published.keys() - ITS_OWN, destination, replace=replace)
     wanted = listing.checksums.sha256
-    gone = (old.checksums.sha256.keys() if old else set()) & there.keys() - wanted.keys()
+    gone = (old.checksums.sha256.keys() if old else set()) & published.keys() - wanted.keys()
     hashes, batch, sizes, n_sent = dict[str, set[str]](), dict[str, bytes](), list[int](), 0
     keys = [*(key for group in listing.in_order() for key in group), SUMS_FILE]
     for n_done, key in enumerate(keys, start=1):
         content = listing.content if key == SUMS_FILE else sound(source, listing, key)
         hashes[key] = {hashlib.sha256(content).hexdigest(), _git_hash(content)}
         sizes.append(len(content))
-        if there.get(key) not in hashes[key]:
+        if published.get(key) not in hashes[key]:
             batch[key] = content
         is_full = len(batch) == MOST_FILES or sum(map(len, batch.values())) >= MOST_BYTES
         if (is_full or key == SUMS_FILE) and (batch or gone):
@@ -88,7 +88,7 @@ def publish_to_hub(
             f"{destination}/{wrong[0]} is not what was sent ({len(wrong)} such): the same command "
             "again sends what is not there"
         )
-    sent = [n for key, n in zip(keys, sizes, strict=True) if there.get(key) not in hashes[key]]
+    sent = [n for key, n in zip(keys, sizes, strict=True) if published.get(key) not in hashes[key]]
     return Published(
         kind=listing.kind,
         n_objects=len(keys),
@@ -226,10 +226,10 @@ class _Repository:
                 "(and --private where not everyone may see it)"
             ) from error
         except errors.HfHubHTTPError as error:
-            status, said = error.response.status_code, error.server_message or str(error)
+            status, reason = error.response.status_code, error.server_message or str(error)
             if status in (401, 403):
                 raise ConfigError(
-                    f"{self.location}: the hub refuses: {said}. See that the token may write to "
+                    f"{self.location}: the hub refuses: {reason}. See that the token may write to "
                     f"{self.name}"
                 ) from error
             if status in (409, 412):
@@ -238,13 +238,13 @@ class _Repository:
                     "again goes on with what is there"
                 ) from error
             raise StoreError(
-                f"{self.location}: the hub does not answer as it must: {said}"
+                f"{self.location}: the hub does not answer as it must: {reason}"
             ) from error
         except (any_answer, OSError, RuntimeError, ValueError) as error:  # of uploads: any of these
             whole, cause = str(error), str(error.__cause__ or "")
-            said = " ".join((whole if cause in whole else f"{whole} {cause}").split()).rstrip(".")
+            reason = " ".join((whole if cause in whole else f"{whole} {cause}").split()).rstrip(".")
             raise StoreError(
-                f"{self.location}: the hub does not answer as it must: {said}. The same command "
+                f"{self.location}: the hub does not answer as it must: {reason}. The same command "
                 "again goes on with what is there"
             ) from error
 

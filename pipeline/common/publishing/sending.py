@@ -57,18 +57,20 @@ def publish(
         ConfigError: something else lies there.
         ContractError: an object is missing or is not what was written.
     """
-    there = target.sizes("")
-    old = _published(target, there)
-    check_place(listing, old, set(there), target.location, replace=replace)
+    target_sizes = target.sizes("")
+    old = _published(target, target_sizes)
+    check_place(listing, old, set(target_sizes), target.location, replace=replace)
     wanted, sent, n_bytes, n_done = listing.checksums.sha256, list[int](), 0, 0
     # First: a name that is no longer listed may be that of a folder of what is now.
-    gone = sorted((old.checksums.sha256.keys() if old else set()) & there.keys() - wanted.keys())
+    gone = sorted(
+        (old.checksums.sha256.keys() if old else set()) & target_sizes.keys() - wanted.keys()
+    )
     for key in gone:
         target.delete(key)
     if gone:
-        there = target.sizes("")
+        target_sizes = target.sizes("")
     for keys in listing.in_order():
-        send = partial(_send, source, listing, target, there)
+        send = partial(_send, source, listing, target, target_sizes)
         for size, is_sent in together(send, keys):
             n_bytes, n_done = n_bytes + size, n_done + 1
             sent += [size] * is_sent
@@ -87,11 +89,11 @@ def publish(
 
 
 def _send(
-    source: Store, listing: Listing, target: Store, there: dict[str, int], key: str
+    source: Store, listing: Listing, target: Store, target_sizes: dict[str, int], key: str
 ) -> tuple[int, bool]:
     """Bring one object, if it is not there; its size, and whether it was brought."""
     content = sound(source, listing, key)
-    if there.get(key) == len(content) and target.holds(key, content):
+    if target_sizes.get(key) == len(content) and target.holds(key, content):
         return len(content), False
     target.write(key, content)
     return len(content), True
@@ -121,14 +123,14 @@ def _mend(listing: Listing, source: Store) -> str:
     )
 
 
-def _published(target: Store, there: dict[str, int]) -> Listing | None:
+def _published(target: Store, target_sizes: dict[str, int]) -> Listing | None:
     """The list of what is published there; None where there is none, or none to be believed."""
-    content = target.read(SUMS_FILE) if SUMS_FILE in there else None
+    content = target.read(SUMS_FILE) if SUMS_FILE in target_sizes else None
     return believed(content, where=f"{target.location}/{SUMS_FILE}")
 
 
 def check_place(
-    listing: Listing, old: Listing | None, there: set[str], where: str, *, replace: bool
+    listing: Listing, old: Listing | None, target_keys: set[str], where: str, *, replace: bool
 ) -> None:
     """See that nothing lies there but this publication, or a part of it.
 
@@ -136,7 +138,7 @@ def check_place(
         ConfigError: something does.
     """
     old_sums = old.checksums.sha256 if old else {}
-    strange = sorted(there - listing.checksums.sha256.keys() - old_sums.keys() - {SUMS_FILE})
+    strange = sorted(target_keys - listing.checksums.sha256.keys() - old_sums.keys() - {SUMS_FILE})
     if strange:
         raise ConfigError(
             f"{where} holds {strange[0]}{_more(strange)}, which is no part of this "

@@ -179,14 +179,14 @@ def _modality(
     look: Look,
 ) -> list[str]:
     """A modality whose files are found by a pattern; what was told of others is not told again."""
-    read, said = found
+    read, values_of = found
     n_read = f"{len(read)} of {len(paths)}" if len(read) < len(paths) else f"{len(paths)}"
     first = (read or paths)[0]
     lines = [
         f"[modality.{name}]  # {n_read} files such as {first}",
         f"pattern = {_quoted(pattern)}  # ? the names in it are guesses:",
     ]
-    for field, values in said.items():
+    for field, values in values_of.items():
         shown = f"{len(values)} values: " if len(values) > 1 else ""
         line = f"#   {{{field}}} is {shown}{first_of(values, 8)}"
         if line not in told:

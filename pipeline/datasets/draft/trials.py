@@ -37,9 +37,9 @@ def trials_of(columns: Mapping[str, Sequence[str]], files: Sequence[str]) -> Tri
     paths = {}
     for name, cells in columns.items():
         given = [PurePosixPath(cell.replace("\\", "/")).as_posix() for cell in cells if cell]
-        there = [path for path in given if path in known]
-        if there and 2 * len(there) >= len(given):
-            paths[name] = there
+        known_paths = [path for path in given if path in known]
+        if known_paths and 2 * len(known_paths) >= len(given):
+            paths[name] = known_paths
     others = {name: cells for name, cells in columns.items() if name not in paths}
     return Trials(paths=paths, label=_label(others), record=_record(others))
 
