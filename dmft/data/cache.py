@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MISREAD = (BaseZarrError, ValueError, KeyError, TypeError, AttributeError)
+"""What Zarr raises of metadata that is not what was written, by where it is damaged."""
 CODECS = frozenset(
     ("blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "vlen-utf8", "zstd")
 )
@@ -337,7 +339,7 @@ def _open_group(path: Path) -> zarr.Group:
     _check_codecs(path)
     try:
         return zarr.open_group(str(path), mode="r", zarr_format=3)
-    except (BaseZarrError, FileNotFoundError, ValueError, KeyError, NotADirectoryError) as error:
+    except (*MISREAD, FileNotFoundError, NotADirectoryError) as error:
         raise ContractError(
             f"{path} is not a Zarr group ({type(error).__name__}): wanted a feature cache. "
             "Make one with 'dmft encode'."
@@ -366,7 +368,13 @@ def _check_codecs(path: Path) -> None:
 
 
 def _array(group: zarr.Group, name: str, path: Path) -> Any:
-    array = group.get(name)
+    try:
+        array = group.get(name)
+    except MISREAD as error:
+        raise ContractError(
+            f"{path}: what describes the array {name!r} is damaged ({type(error).__name__}: "
+            f"{error}). Run 'dmft cache verify' on it."
+        ) from error
     if not isinstance(array, zarr.Array):
         raise ContractError(f"{path} lacks the array {name!r}. Run 'dmft cache verify' on it.")
     return array

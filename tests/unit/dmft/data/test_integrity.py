@@ -35,6 +35,28 @@ def chunk(cache: Path, array: str) -> Path:
     return cache / array / "c" / "0"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("attributes", "zarr_format", "node_type", "consolidated_metadata", "metadata", "kind"),
+        *("must_understand", "shape", "data_type", "chunk_grid", "configuration", "chunk_shape"),
+        *("chunk_key_encoding", "fill_value", "codecs", "name", "label", "dmft"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::zarr.errors.ZarrUserWarning")
+def test_a_bit_that_flipped_in_a_name_of_the_root_is_damage_and_no_traceback(cache, name):
+    """Found by the machine over the store: Zarr raised a TypeError of `aTtributes`."""
+    zarr.consolidate_metadata(str(cache))  # as an encode leaves it
+    seal(cache)
+    root = cache / "zarr.json"
+    flipped = name[0] + name[1].swapcase() + name[2:]
+    content = root.read_text()
+    assert f'"{name}"' in content
+    root.write_text(content.replace(f'"{name}"', f'"{flipped}"', 1))
+    with pytest.raises(ContractError, match=str(cache)):
+        open_cache(cache)
+
+
 def test_labels_whose_chunk_is_gone_are_not_zeros(cache):
     chunk(cache, "label").unlink()
     with pytest.raises(ContractError, match=r"label/c/0 is missing\. Run 'dmft cache verify'"):
