@@ -116,30 +116,31 @@ class RunLogger:
         """Close the event file."""
         self.board.close()
 
-    def reached(self, metrics: RunMetrics) -> None:
-        """Note for TensorBoard's table of runs what was asked and what came of it."""
-        from torch.utils.tensorboard import SummaryWriter
-        from torch.utils.tensorboard.summary import hparams
-
-        spec, scores = self.spec, final_scores(metrics)
-        asked: dict[str, Any] = {
-            "kind": spec.kind,
-            "modalities": "+".join(spec.modalities),
-            "fold": spec.fold.name,
-            "seed": spec.seed,
-            **flatten(to_table(spec.config)),
-        }
-        plain = {
-            name: value if isinstance(value, bool | int | float | str) else json.dumps(value)
-            for name, value in asked.items()
-        }
-        with SummaryWriter(str(self.folder)) as board:
-            for summary in hparams(plain, scores):  # type: ignore[no-untyped-call]
-                board.file_writer.add_summary(summary)
-            for name, value in scores.items():
-                board.add_scalar(name, value)
-
     @property
     def seconds_per_epoch(self) -> float:
         """Median over all epochs."""
         return statistics.median(self.seconds) if self.seconds else 0.0
+
+
+def note_reached(folder: Path, spec: RunSpec, metrics: RunMetrics) -> None:
+    """Note for TensorBoard's table of runs what was asked and what came of it."""
+    from torch.utils.tensorboard import SummaryWriter
+    from torch.utils.tensorboard.summary import hparams
+
+    scores = final_scores(metrics)
+    asked: dict[str, Any] = {
+        "kind": spec.kind,
+        "modalities": "+".join(spec.modalities),
+        "fold": spec.fold.name,
+        "seed": spec.seed,
+        **flatten(to_table(spec.config)),
+    }
+    plain = {
+        name: value if isinstance(value, bool | int | float | str) else json.dumps(value)
+        for name, value in asked.items()
+    }
+    with SummaryWriter(str(folder)) as board:
+        for summary in hparams(plain, scores):  # type: ignore[no-untyped-call]
+            board.file_writer.add_summary(summary)
+        for name, value in scores.items():
+            board.add_scalar(name, value)

@@ -42,7 +42,7 @@ from dmft.runs.spec import HeldOutScores, RunOutcome
 from dmft.runs.trained import build_model, load_run, save_model
 from dmft.training.device import resolve_device
 from dmft.training.final import ON
-from dmft.training.log import Callback, RunLogger
+from dmft.training.log import Callback, RunLogger, note_reached
 from dmft.training.loop import Learner
 from dmft.training.own_parts import find_augment, find_loss
 from dmft.training.plan import Training, plan_training
@@ -320,7 +320,7 @@ def _metrics(training: Training) -> RunMetrics:
     if not all((folder / name).exists() for name in (METRICS_FILE, PREDICTIONS_FILE)):
         run = load_run(folder, training.info.spec.device)
         measured = measure(run, training.cache, training.fold)
-        RunLogger(folder, training.info.spec, None).reached(measured.metrics)
+        note_reached(folder, training.info.spec, measured.metrics)
         write_measurement(folder, measured)
     metrics = read_metrics(folder / METRICS_FILE, training.info.spec.classes)
     if training.callback is not None:

@@ -68,7 +68,7 @@ def publish_to_hub(
     check_place(listing, old, published.keys() - ITS_OWN, destination, replace=replace)
     wanted = listing.checksums.sha256
     gone = (old.checksums.sha256.keys() if old else set()) & published.keys() - wanted.keys()
-    hashes, batch, sizes, n_sent = dict[str, set[str]](), dict[str, bytes](), list[int](), 0
+    hashes, batch, sizes = dict[str, set[str]](), dict[str, bytes](), list[int]()
     keys = [*(key for group in listing.in_order() for key in group), SUMS_FILE]
     for n_done, key in enumerate(keys, start=1):
         content = listing.content if key == SUMS_FILE else sound(source, listing, key)
@@ -79,7 +79,7 @@ def publish_to_hub(
         is_full = len(batch) == MOST_FILES or sum(map(len, batch.values())) >= MOST_BYTES
         if (is_full or key == SUMS_FILE) and (batch or gone):
             repository.commit(batch, sorted(gone), f"{listing.kind}: {n_done} of {len(keys)} files")
-            n_sent, batch, gone = n_sent + len(batch), {}, set()
+            batch, gone = {}, set()
         on_progress(n_done, len(keys))
     after = repository.files()
     wrong = [key for key in keys if after.get(key) not in hashes[key]]
@@ -93,7 +93,7 @@ def publish_to_hub(
         kind=listing.kind,
         n_objects=len(keys),
         n_bytes=sum(sizes),
-        n_sent=n_sent,
+        n_sent=len(sent),
         sent_bytes=sum(sent),
     )
 
