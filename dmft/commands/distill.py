@@ -8,6 +8,7 @@ import click
 
 from dmft.commands import kinds, options
 from dmft.commands.memory import memory_option, trust_option
+from pipeline.common.every_command import print_config
 
 
 @click.command(short_help="Distil a trained teacher into a student.")
@@ -46,7 +47,7 @@ from dmft.commands.memory import memory_option, trust_option
 )
 @options.configuration("the teacher's")
 @options.changes("As student.layers=2; repeatable.")
-@options.print_config
+@print_config
 @options.device("train")
 @options.threads("weights depend on it. [default: torch's choice]")
 @memory_option

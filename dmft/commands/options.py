@@ -82,12 +82,6 @@ callbacks = click.option(
     metavar="NAME",
     help="A class of your own that is told how the training goes, as my_package:Notes; repeatable.",
 )
-print_config = click.option(
-    "--print-config",
-    is_flag=True,
-    is_eager=True,  # known before the cache is looked for
-    help="Print what --config and --set come to, as a file that --config takes, and stop.",
-)
 json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 json_output = click.option("-o", "--output", type=PATH, help="Also write the JSON to a file.")
 

@@ -8,6 +8,7 @@ import click
 
 from dmft.commands import kinds, options
 from dmft.commands.memory import memory_option, trust_option
+from pipeline.common.every_command import print_config
 
 
 @click.command(short_help="Train a teacher or a student on a cache.")
@@ -31,7 +32,7 @@ from dmft.commands.memory import memory_option, trust_option
 @options.callbacks
 @options.log
 @options.forbid_shared
-@options.print_config
+@print_config
 @options.threads("weights depend on it. [default: torch's choice]")
 @memory_option
 @trust_option

@@ -13,6 +13,7 @@ import click
 from dmft.commands import kinds, options
 from dmft.commands.memory import trust_option
 from pipeline.common.cores import n_cores
+from pipeline.common.every_command import print_config
 from pipeline.common.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ if TYPE_CHECKING:
     help="Processes that train a trial's groups; 0 for this process alone. What is found does not "
     "depend on it. [default: one a core; 0 on a GPU]",
 )
-@options.print_config
+@print_config
 @options.json
 @trust_option
 def tune(

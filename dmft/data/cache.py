@@ -342,7 +342,7 @@ def _open_group(path: Path) -> zarr.Group:
     except (*MISREAD, FileNotFoundError, NotADirectoryError) as error:
         raise ContractError(
             f"{path} is not a Zarr group ({type(error).__name__}): wanted a feature cache. "
-            "Make one with 'dmft encode'."
+            "Make one with 'dmft encode', or see with 'dmft cache verify' what is damaged of this."
         ) from error
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.commands.failures import failure_lines
+from pipeline.common.every_command import print_config
 from pipeline.common.progress_bar import ProgressBar
 from pipeline.common.settings import flatten, read_toml, shipped_names, to_table, toml_text
 from pipeline.common.words import listed
@@ -56,11 +57,7 @@ PEOPLE = ("subject", "person", "participant", "patient", "child", "user", "who")
     metavar="KEY=VALUE",
     help="One setting of --config, as rgb.every=2; repeatable.",
 )
-@click.option(
-    "--print-config",
-    is_flag=True,
-    help="Print what --config and --set come to, as a file that --config takes, and stop.",
-)
+@print_config
 @click.option(
     "--weights",
     default="imagenet",

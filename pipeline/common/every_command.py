@@ -62,6 +62,14 @@ class Destination(click.Argument):
         return super().handle_parse_result(ctx, opts, args)
 
 
+print_config = click.option(
+    "--print-config",
+    is_flag=True,
+    is_eager=True,  # known before the cache is looked for
+    help="Print what --config and --set come to, as a file that --config takes, and stop.",
+)
+
+
 def alike(command: click.Command) -> click.Command:
     """Give a command, or all commands of a group, what every command takes."""
     if isinstance(command, click.Group):
